@@ -1,0 +1,86 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "columnar/keys.h"
+#include "columnar/sorter.h"
+#include "odf/events.h"
+
+namespace arrow {
+class RecordBatch;
+class Schema;
+}  // namespace arrow
+
+// Merge strategies (odf-ingest.md 3 with decisions.md 4, 5): what is new in a batch, given what the dataset holds. No I/O of their own.
+namespace sluice::merge {
+
+// What history says of one key.
+struct KeyState {
+  bool seen = false;                       // some row of any op had this key
+  std::optional<std::string> latest_row;   // RowCodec bytes over the history schema; absent when retracted or when keys only
+};
+
+// Answers about the rows before this merge; implemented over the key index. Confined to the merger's thread.
+class KeyHistory {
+ public:
+  virtual ~KeyHistory() = default;
+  // No data at all yet: "first batch".
+  virtual bool empty() const = 0;
+  // One state per key, in order. Keys are KeyEncoder encodings.
+  virtual Result<std::vector<KeyState>> Find(const std::vector<std::string_view>& keys) = 0;
+  // Columns of `latest_row` (data columns and event time, no offset/op/system time), current dataset schema.
+  virtual std::shared_ptr<arrow::Schema> row_schema() const = 0;
+  // Live rows in key order, for Snapshot: calls `visit(key, row)` for each.
+  virtual Status Scan(const std::function<Status(std::string_view key, std::string_view row)>& visit) = 0;
+};
+
+struct MergeSpec {
+  odf::MergeStrategy strategy;
+  odf::Vocabulary vocabulary;
+  std::shared_ptr<arrow::Schema> input;  // after system-column checks: event time present (it may be all null), timestamps in ms UTC
+  bool refuse_duplicates = false;        // Snapshot: --on-duplicate error (decisions.md 5)
+};
+
+struct MergeCounts {
+  int64_t received = 0;
+  int64_t appended = 0;
+  int64_t retracted = 0;
+  int64_t corrected = 0;    // pairs of -C and +C
+  int64_t unchanged = 0;    // seen, or equal to what is stored
+  int64_t duplicates = 0;   // key again within one batch
+  std::vector<std::string> first_duplicates;  // key values for people, at most 5
+};
+
+// One group of input batches of one source through one strategy. Push the batches' rows in input order and end each batch; a later batch
+// sees what earlier ones of the group wrote. Confined to one thread. Event times stay as they came (NULL ones are filled after).
+class Merger {
+ public:
+  // `history` may be null for Append and ChangelogStream. Errors: kInvalidArgument naming missing key or compare columns
+  // and the input's columns.
+  static Result<std::unique_ptr<Merger>> Make(const MergeSpec& spec, KeyHistory* history);
+  virtual ~Merger() = default;
+
+  // Columns of the output: op (Int32; what ChangelogStream's input declares), then the input's other columns. No offset, no system time.
+  virtual std::shared_ptr<arrow::Schema> output_schema() const = 0;
+  // Order of one batch's output, before offsets are given: stable.
+  virtual const std::vector<columnar::SortKey>& order() const = 0;
+  // Rows of the current batch. Returns rows that can go out already (null when none). Errors: kInvalidRecords for a NULL key, naming the
+  // row (1-based within the batch) and column.
+  virtual Result<std::shared_ptr<arrow::RecordBatch>> Push(const std::shared_ptr<arrow::RecordBatch>& rows) = 0;
+  // Ends the current batch. Returns its remaining rows in the order of `order()` as far as the strategy needs
+  // (Snapshot and Upsert: all of them, ordered). The next Push starts a new batch.
+  virtual Result<std::vector<std::shared_ptr<arrow::RecordBatch>>> EndBatch() = 0;
+  // Counts of the batch that ended last.
+  virtual const MergeCounts& counts() const = 0;
+};
+
+// Which history a strategy asks for.
+enum class HistoryNeed { kNone, kKeys, kRows };
+HistoryNeed NeedOf(odf::MergeKind kind);
+
+}  // namespace sluice::merge
