@@ -51,6 +51,8 @@ class Storage {
   virtual Status PutAllIfAbsent(const std::vector<std::pair<std::string, std::string>>& objects) = 0;
   // Replaces durably. For references and derived files.
   virtual Status Replace(const std::string& name, std::string_view bytes) = 0;
+  // Replaces without making it durable: for derived files that check themselves and may be lost.
+  virtual Status ReplaceUnsynced(const std::string& name, std::string_view bytes) = 0;
   // Compare-and-swap of a small file under the caller's lock: `expected` nothing = must not exist.
   // Errors: kConflict when the content differs (naming both); kCommitUnknown when the write began and its outcome is not known.
   virtual Status CompareAndSwap(const std::string& name, const std::optional<std::string>& expected,
@@ -59,6 +61,9 @@ class Storage {
 
   // Makes existing names durable that another process may have written: fsync of each file, then of their folders.
   virtual Status Sync(const std::vector<std::string>& names) = 0;
+  // The same for everything stored here, when it is not known what another process left unsynced (syncfs).
+  virtual Status SyncAll() = 0;
+  // A missing name is a success.
   virtual Status Delete(const std::string& name) = 0;
   // Temporary files left by a crash, older than `age_seconds`. Returns how many were removed.
   virtual Result<int> RemoveLeftovers(int age_seconds) = 0;
