@@ -16,11 +16,11 @@ using Sha3Digest = std::array<uint8_t, 32>;
 // Which Keccak runs the lanes. kAuto takes the widest that the CPU has.
 enum class Sha3Engine { kAuto, kPortable, kAvx2, kAvx512 };
 
-// True when this CPU can run it.
+// True when this CPU can run it. An engine that it cannot run is replaced by the portable one.
 bool IsAvailable(Sha3Engine engine);
 
-// One SHA3-256 stream (FIPS 202), 136 bytes a permutation. Thread-compatible. Portable code; for one stream there
-// is no parallelism to be had in Keccak.
+// One SHA3-256 stream (FIPS 202), 136 bytes a permutation. Thread-compatible. One stream has no
+// parallelism to be had in Keccak: many streams belong into Sha3Lanes.
 class Sha3Hasher {
  public:
   Sha3Hasher();
@@ -31,6 +31,10 @@ class Sha3Hasher {
 
  private:
   friend class Sha3Lanes;
+  size_t Fill(std::string_view bytes);  // into the buffer, as much as fits
+  void Pad();
+  Sha3Digest Digest() const;
+
   std::array<uint64_t, 25> state_{};
   std::array<uint8_t, 136> buffer_{};
   size_t buffered_ = 0;
