@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/result.h"
@@ -24,8 +25,9 @@ class StagedFile {
   // Bytes from the staged file, for a reader that needs them again before Commit.
   virtual Result<std::string> ReadAt(uint64_t offset, uint64_t size) = 0;
   // Makes the content durable (fsync of the file), gives it its name, and makes the name durable (fsync of the folder).
-  // A name that already exists is a success without effect: content addressing. After an error the outcome is unknown and
-  // the file is not to be relied on. May be called once.
+  // `name` is the whole name, in the folder that was staged for. A name that already exists is a success: what is there is
+  // made durable and this file dropped (content addressing). After an error the outcome is unknown and the file is not to
+  // be relied on. May be called once.
   virtual Status Commit(const std::string& name) = 0;
 };
 
@@ -45,7 +47,8 @@ class Storage {
   // Path on this machine's disk, for libraries that open files themselves; nothing where there is none.
   virtual std::optional<std::string> LocalPath(const std::string& name) const = 0;
 
-  // Durable when it returns: temporary file, write, fsync, rename, fsync of the folder. An existing name is left as it is.
+  // Durable when it returns: temporary file, write, fsync, rename, fsync of the folder. An existing name is left as it is,
+  // and made durable; but one that this object once failed to sync is written anew.
   virtual Status PutIfAbsent(const std::string& name, std::string_view bytes) = 0;
   // The same for several at once: all files synced, each folder synced once.
   virtual Status PutAllIfAbsent(const std::vector<std::pair<std::string, std::string>>& objects) = 0;
@@ -60,6 +63,7 @@ class Storage {
   virtual Result<std::unique_ptr<StagedFile>> Stage(const std::string& folder) = 0;
 
   // Makes existing names durable that another process may have written: fsync of each file, then of their folders.
+  // Errors: kNotFound; kUnavailable also for a name that this object failed to sync before (a second fsync proves nothing).
   virtual Status Sync(const std::vector<std::string>& names) = 0;
   // The same for everything stored here, when it is not known what another process left unsynced (syncfs).
   virtual Status SyncAll() = 0;
@@ -71,7 +75,7 @@ class Storage {
 
 // A folder on the local disk; made (with parents) when absent. Errors: kPermissionDenied, kUnavailable.
 Result<std::unique_ptr<Storage>> OpenLocalStorage(const std::string& folder);
-// Bytes in memory: for tests and dry runs. Keeps apart what was synced and what was not (see faulty_storage.h).
+// Bytes in memory: for tests and dry runs. What a power cut would leave is the business of testing/faulty_storage.h.
 std::unique_ptr<Storage> MakeMemoryStorage();
 
 }  // namespace sluice::storage
