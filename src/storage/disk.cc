@@ -55,6 +55,8 @@ int Disk::Sync(int fd) { return OrErrno(::fsync(fd)); }
 
 int Disk::SyncData(int fd) { return OrErrno(::fdatasync(fd)); }
 
+int Disk::SyncFileSystem(int fd) { return OrErrno(::syncfs(fd)); }
+
 int Disk::StartWriteback(int fd, uint64_t offset, uint64_t size) {
   return OrErrno(::sync_file_range(fd, static_cast<off_t>(offset), static_cast<off_t>(size), SYNC_FILE_RANGE_WRITE));
 }
@@ -150,6 +152,11 @@ Status File::Sync() {
 Status File::SyncData() {
   if (sync_failed_) return FinishSync(-EIO, "fdatasync failed before");
   return FinishSync(disk_.SyncData(fd_), "fdatasync");
+}
+
+Status File::SyncFileSystem() {
+  if (sync_failed_) return FinishSync(-EIO, "syncfs failed before");
+  return FinishSync(disk_.SyncFileSystem(fd_), "syncfs");
 }
 
 void File::StartWriteback(uint64_t offset, uint64_t size) {

@@ -27,6 +27,8 @@ class Disk {
   virtual int64_t SizeOf(int fd);
   virtual int Sync(int fd);
   virtual int SyncData(int fd);
+  // The whole file system that `fd` is on.
+  virtual int SyncFileSystem(int fd);
   // Tells the kernel to begin writing a range; waits for nothing and promises nothing.
   virtual int StartWriteback(int fd, uint64_t offset, uint64_t size);
   // Reserves space and grows the file to it.
@@ -62,6 +64,7 @@ class File {
   // A failure is final: the kernel may have dropped the pages, so a second call would prove nothing. Every later call fails.
   Status Sync();
   Status SyncData();
+  Status SyncFileSystem();
   void StartWriteback(uint64_t offset, uint64_t size);
 
  private:

@@ -62,6 +62,17 @@ TEST_F(FaultyStorageTest, AForgottenFolderSyncLosesTheName) {
   EXPECT_EQ(Head(), "old");
 }
 
+TEST_F(FaultyStorageTest, AnUnsyncedReplaceLastsOnlyOnceAllIsSynced) {
+  ASSERT_OK(storage_.ReplaceUnsynced("refs/head", "new1"));
+  ASSERT_OK(storage_.PutIfAbsent("refs/other", "x"));
+  ASSERT_OK(storage_.Crash(Keep::kNothing));
+  EXPECT_EQ(Head(), "ne") << "the folder was synced, the content was not";
+  ASSERT_OK(storage_.ReplaceUnsynced("refs/head", "new2"));
+  ASSERT_OK(storage_.SyncAll());
+  ASSERT_OK(storage_.Crash(Keep::kNothing));
+  EXPECT_EQ(Head(), "new2");
+}
+
 TEST_F(FaultyStorageTest, ADeletionNeedsItsFolderSynced) {
   storage_.SetPlan({.at_call = 2, .fault = Fault::kFail});
   EXPECT_THAT(storage_.Delete("refs/head"), IsErrorCode(ErrorCode::kUnavailable));

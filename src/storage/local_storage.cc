@@ -69,10 +69,12 @@ class LocalStorage final : public Storage {
   Status PutIfAbsent(const std::string& name, std::string_view bytes) override;
   Status PutAllIfAbsent(const std::vector<std::pair<std::string, std::string>>& objects) override;
   Status Replace(const std::string& name, std::string_view bytes) override;
+  Status ReplaceUnsynced(const std::string& name, std::string_view bytes) override;
   Status CompareAndSwap(const std::string& name, const std::optional<std::string>& expected,
                         std::string_view bytes) override;
   Result<std::unique_ptr<StagedFile>> Stage(const std::string& folder) override;
   Status Sync(const std::vector<std::string>& names) override;
+  Status SyncAll() override;
   Status Delete(const std::string& name) override;
   Result<int> RemoveLeftovers(int age_seconds) override;
 
@@ -95,6 +97,8 @@ class LocalStorage final : public Storage {
   }
   Result<std::unique_ptr<File>> OpenNamed(const std::string& name) const;
   Result<std::unique_ptr<Pending>> WritePending(const std::string& name, std::string_view bytes);
+  // Gives the file its name, whatever that was before.
+  Status RenameOver(Pending& pending, const std::string& name);
   // True when the name exists and its file may be relied on after a sync.
   Result<bool> IsThere(const std::string& name) const;
   Status SyncExisting(const std::string& name);
@@ -327,18 +331,27 @@ Status LocalStorage::PutAllIfAbsent(const std::vector<std::pair<std::string, std
   return {};
 }
 
+Status LocalStorage::RenameOver(Pending& pending, const std::string& name) {
+  const int outcome = disk_.Rename(pending.file->path(), PathOf(name));
+  if (outcome < 0) return FromErrno(-outcome, fmt::format("cannot replace '{}'", PathOf(name)));
+  pending.published = true;
+  MutexLock lock(mutex_);
+  distrusted_.erase(name);
+  return {};
+}
+
 Status LocalStorage::Replace(const std::string& name, std::string_view bytes) {
   RETURN_IF_ERROR(CheckName(name));
   ASSIGN_OR_RETURN(auto pending, WritePending(name, bytes));
   RETURN_IF_ERROR(pending->file->Sync());
-  const int outcome = disk_.Rename(pending->file->path(), PathOf(name));
-  if (outcome < 0) return FromErrno(-outcome, fmt::format("cannot replace '{}'", PathOf(name)));
-  pending->published = true;
-  {
-    MutexLock lock(mutex_);
-    distrusted_.erase(name);
-  }
+  RETURN_IF_ERROR(RenameOver(*pending, name));
   return Remember(name, SyncFolderOf(name));
+}
+
+Status LocalStorage::ReplaceUnsynced(const std::string& name, std::string_view bytes) {
+  RETURN_IF_ERROR(CheckName(name));
+  ASSIGN_OR_RETURN(auto pending, WritePending(name, bytes));
+  return RenameOver(*pending, name);
 }
 
 Status LocalStorage::CompareAndSwap(const std::string& name, const std::optional<std::string>& expected,
@@ -393,11 +406,24 @@ Status LocalStorage::Sync(const std::vector<std::string>& names) {
   return {};
 }
 
+Status LocalStorage::SyncAll() {
+  ASSIGN_OR_RETURN(auto folder, File::Open(disk_, root_, O_RDONLY | O_DIRECTORY));
+  RETURN_IF_ERROR(folder->SyncFileSystem());
+  MutexLock lock(mutex_);
+  if (distrusted_.empty()) return {};
+  return MakeError(ErrorCode::kUnavailable, "'{}' could not be synced before and has to be written anew",
+                   *distrusted_.begin());
+}
+
 Status LocalStorage::Delete(const std::string& name) {
   ASSIGN_OR_RETURN(const bool exists, Exists(name));
-  if (!exists) return NotFound("no file '{}'", PathOf(name));
+  if (!exists) return {};
   const int outcome = disk_.Remove(PathOf(name));
-  if (outcome < 0) return StatError(-outcome, name);
+  if (outcome < 0 && outcome != -ENOENT) return FromErrno(-outcome, fmt::format("cannot remove '{}'", PathOf(name)));
+  {
+    MutexLock lock(mutex_);
+    distrusted_.erase(name);
+  }
   return SyncFolderOf(name);
 }
 

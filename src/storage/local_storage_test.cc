@@ -69,6 +69,13 @@ TEST_F(LocalStorageTest, SwapsWithSyncedFileAndFolder) {
   EXPECT_THAT(Calls(), ElementsAre("open refs/*", "write refs/*", "sync refs/*", "rename refs/* refs/0", "sync refs"));
 }
 
+TEST_F(LocalStorageTest, SyncsTheFileSystemOnce) {
+  ASSERT_OK(storage_->ReplaceUnsynced("data/derived", "x"));
+  ASSERT_OK(storage_->SyncAll());
+  EXPECT_THAT(Calls(), ElementsAre("open data/*", "write data/*", "rename data/* data/derived",
+                                   "syncfs " + folder_.path()));
+}
+
 TEST_F(LocalStorageTest, MakesNewFoldersDurable) {
   ASSERT_OK(storage_->PutIfAbsent("x/y/a", "1"));
   EXPECT_THAT(Calls(), testing::IsSupersetOf({"folder x", "folder x/y", "sync x", "sync x/y"}));

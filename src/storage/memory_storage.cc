@@ -93,6 +93,8 @@ class MemoryStorage final : public Storage {
     return {};
   }
 
+  Status ReplaceUnsynced(const std::string& name, std::string_view bytes) override { return Replace(name, bytes); }
+
   Status CompareAndSwap(const std::string& name, const std::optional<std::string>& expected,
                         std::string_view bytes) override {
     RETURN_IF_ERROR(CheckName(name));
@@ -117,10 +119,12 @@ class MemoryStorage final : public Storage {
     return {};
   }
 
+  Status SyncAll() override { return {}; }
+
   Status Delete(const std::string& name) override {
     RETURN_IF_ERROR(CheckName(name));
     MutexLock lock(mutex_);
-    if (files_.erase(name) == 0) return Missing(name);
+    files_.erase(name);
     return {};
   }
 

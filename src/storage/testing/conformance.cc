@@ -49,7 +49,7 @@ void SaysNotFound(Storage& s, const Quirks&) {
     EXPECT_THAT(s.Get(name), IsError(ErrorCode::kNotFound, HasSubstr(name)));
     EXPECT_THAT(s.GetRange(name, 0, 1), IsErrorCode(ErrorCode::kNotFound));
     EXPECT_THAT(s.Size(name), IsErrorCode(ErrorCode::kNotFound));
-    EXPECT_THAT(s.Delete(name), IsErrorCode(ErrorCode::kNotFound));
+    EXPECT_OK(s.Delete(name));
     EXPECT_THAT(s.Sync({name}), IsErrorCode(ErrorCode::kNotFound));
     EXPECT_FALSE(s.Exists(name).value_or(true));
   }
@@ -106,6 +106,9 @@ void ReplacesAndDeletes(Storage& s, const Quirks&) {
   ASSERT_OK(s.Replace("refs/head", "one"));
   ASSERT_OK(s.Replace("refs/head", "a longer text"));
   EXPECT_EQ(Content(s, "refs/head"), "a longer text");
+  ASSERT_OK(s.ReplaceUnsynced("refs/head", "short"));
+  EXPECT_EQ(Content(s, "refs/head"), "short");
+  ASSERT_OK(s.SyncAll());
   ASSERT_OK(s.Replace("refs/head", ""));
   EXPECT_EQ(Content(s, "refs/head"), "");
   ASSERT_OK(s.Delete("refs/head"));

@@ -121,6 +121,11 @@ int FaultyDisk::SyncData(int fd) {
   return verdict.error != 0 ? -verdict.error : Disk::SyncData(fd);
 }
 
+int FaultyDisk::SyncFileSystem(int fd) {
+  const Verdict verdict = JudgeFd("syncfs", fd);
+  return verdict.error != 0 ? -verdict.error : Disk::SyncFileSystem(fd);
+}
+
 int FaultyDisk::StartWriteback(int fd, uint64_t offset, uint64_t size) {
   const Verdict verdict = JudgeFd("writeback", fd);
   return verdict.error != 0 ? -verdict.error : Disk::StartWriteback(fd, offset, size);

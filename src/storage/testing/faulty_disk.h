@@ -39,6 +39,7 @@ class FaultyDisk final : public Disk {
   int64_t Write(int fd, const void* data, size_t size, uint64_t offset) override;
   int Sync(int fd) override;
   int SyncData(int fd) override;
+  int SyncFileSystem(int fd) override;
   int StartWriteback(int fd, uint64_t offset, uint64_t size) override;
   int Allocate(int fd, uint64_t size) override;
   int Truncate(int fd, uint64_t size) override;

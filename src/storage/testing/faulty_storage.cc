@@ -269,6 +269,12 @@ Status FaultyStorage::Replace(const std::string& name, std::string_view bytes) {
   return SyncFolderOf(name);
 }
 
+Status FaultyStorage::ReplaceUnsynced(const std::string& name, std::string_view bytes) {
+  RETURN_IF_ERROR(CheckName(name));
+  RETURN_IF_ERROR(Run(Step::kWrite, name, [] { return OkStatus(); }));
+  return Name(name, false, [&] { return inner_.Replace(name, bytes); });
+}
+
 Status FaultyStorage::CompareAndSwap(const std::string& name, const std::optional<std::string>& expected,
                                      std::string_view bytes) {
   RETURN_IF_ERROR(CheckName(name));
@@ -303,9 +309,19 @@ Status FaultyStorage::Sync(const std::vector<std::string>& names) {
   return SyncFolders(folders);
 }
 
+Status FaultyStorage::SyncAll() {
+  const Outcome outcome = Take(Step::kSyncFolder, "");
+  MutexLock lock(mutex_);
+  for (auto it = unsettled_.begin(); it != unsettled_.end();) {
+    if (!outcome.status.ok()) it->second.distrusted = true;
+    it = outcome.has_effect && !it->second.distrusted ? unsettled_.erase(it) : std::next(it);
+  }
+  return outcome.status;
+}
+
 Status FaultyStorage::Delete(const std::string& name) {
   ASSIGN_OR_RETURN(const bool exists, inner_.Exists(name));
-  if (!exists) return NotFound("no '{}'", name);
+  if (!exists) return {};
   RETURN_IF_ERROR(Run(Step::kDelete, name, [&]() -> Status {
     Begin(name, true);
     return inner_.Delete(name);

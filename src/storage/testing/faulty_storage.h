@@ -14,6 +14,7 @@ namespace sluice::storage {
 
 // A storage whose n-th step goes wrong, and whose power can be cut. Wraps any other. Each method is taken apart into the
 // steps that a disk would see (put = write, sync file, rename, sync folder), each of them one call to count and to spoil.
+// SyncAll is one step, a folder's sync of the empty name.
 //
 // Two things make a file last: its content was synced, and its name was (by its folder). Both are kept for every name that
 // was touched, so that Crash() leaves behind exactly what a disk owes, or as much more as the test asks for.
@@ -69,10 +70,12 @@ class FaultyStorage final : public Storage {
   Status PutIfAbsent(const std::string& name, std::string_view bytes) override;
   Status PutAllIfAbsent(const std::vector<std::pair<std::string, std::string>>& objects) override;
   Status Replace(const std::string& name, std::string_view bytes) override;
+  Status ReplaceUnsynced(const std::string& name, std::string_view bytes) override;
   Status CompareAndSwap(const std::string& name, const std::optional<std::string>& expected,
                         std::string_view bytes) override;
   Result<std::unique_ptr<StagedFile>> Stage(const std::string& folder) override;
   Status Sync(const std::vector<std::string>& names) override;
+  Status SyncAll() override;
   Status Delete(const std::string& name) override;
   Result<int> RemoveLeftovers(int age_seconds) override { return inner_.RemoveLeftovers(age_seconds); }
 
