@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <string>
 
 #include "base/result.h"
 #include "multiformats/multihash.h"
@@ -13,11 +14,13 @@ class DataType;
 
 namespace sluice::columnar {
 
-// The logical hash of a sequence of record batches (odf-metadata.md 8): values only, independent of layout. Columns are
-// hashed in the lanes of one Keccak, several at once; `Update` uses the calling thread. Thread-compatible.
+// The logical hash of a sequence of record batches (odf-metadata.md 8): values only, independent of layout.
+// Columns are hashed in the lanes of one Keccak, several at once; `Update` uses the calling thread.
+// Thread-compatible.
 class LogicalHasher {
  public:
-  // Errors: kUnsupported naming the column whose type has no logical hash (Map, Duration, Null, list of struct, ...).
+  // Errors: kUnsupported naming the column whose type has no logical hash (Map, Duration, Null, list of
+  // struct, ...).
   static Result<LogicalHasher> Make(const std::shared_ptr<arrow::Schema>& schema);
   LogicalHasher(LogicalHasher&&) noexcept;
   LogicalHasher& operator=(LogicalHasher&&) noexcept;

@@ -16,8 +16,7 @@ constexpr size_t kMaxLanes = 8;
 constexpr size_t kMinRunBlocks = 8;
 constexpr size_t kRunsPerUpdate = 16;
 
-// What an engine has for groups of streams: a kernel and the most streams that it takes, narrowest first. A
-// wider kernel is taken as soon as the narrower one does not hold all streams.
+// One of an engine's kernels and the number of streams that it takes; an engine lists them narrowest first.
 struct Width {
   size_t lanes;
   KeccakKernel absorb;
@@ -153,6 +152,7 @@ struct Sha3Lanes::Impl {
 
   void Take(Sha3Hasher* stream, std::string_view bytes);
   void Absorb();
+  const Width& ChooseWidth() const;
   void RunGroup(size_t quantum);
 
   Sha3Engine engine;
@@ -189,10 +189,23 @@ void Sha3Lanes::Impl::Absorb() {
   while (!work.empty()) RunGroup(quantum);
 }
 
-void Sha3Lanes::Impl::RunGroup(size_t quantum) {
+// A block costs more in wide registers than in narrow ones. When the longest stream is all of a narrow
+// kernel's share, that kernel ends no later than a wide one could: the others fit beside the longest.
+const Width& Sha3Lanes::Impl::ChooseWidth() const {
+  size_t longest = 0;
+  size_t total = 0;
+  for (const Work& item : work) {
+    longest = std::max(longest, item.blocks);
+    total += item.blocks;
+  }
   size_t w = 0;
-  while (w + 1 < widths.size() && widths[w].lanes < work.size()) ++w;
-  const size_t count = std::min(widths[w].lanes, work.size());
+  while (w + 1 < widths.size() && total > widths[w].lanes * longest) ++w;
+  return widths[w];
+}
+
+void Sha3Lanes::Impl::RunGroup(size_t quantum) {
+  const Width& width = ChooseWidth();
+  const size_t count = std::min(width.lanes, work.size());
   const auto inside_end = work.begin() + static_cast<ptrdiff_t>(count);
   if (inside_end != work.end()) {
     std::nth_element(work.begin(), inside_end, work.end(),
@@ -206,7 +219,7 @@ void Sha3Lanes::Impl::RunGroup(size_t quantum) {
   }
   // Down to the level of the longest stream that has to wait, or a quantum below it.
   if (inside_end != work.end()) blocks = std::min(blocks, std::max(quantum, blocks - inside_end->blocks));
-  widths[w].absorb(runs.data(), count, blocks);
+  width.absorb(runs.data(), count, blocks);
   for (size_t i = 0; i < count; ++i) {
     KeccakRun& run = work[i].run;
     run.body += (blocks - (run.head != nullptr ? 1 : 0)) * kBlockBytes;
