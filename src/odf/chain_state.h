@@ -3,12 +3,20 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/result.h"
 #include "odf/events.h"
 
 namespace sluice::odf {
+
+// How strictly a block is judged.
+enum class Judging : uint8_t {
+  kAppend,  // a block about to be written: every rule of docs/formats/chain-rules.md
+  kReplay,  // a block that some program wrote long ago: without the rules marked "append only" there, which the
+            // reference implementation does not keep
+};
 
 // Everything about a chain that the next block is judged by and that ingestion needs, derived block by block.
 // A value: copy it to try a block. Cost of Apply is set by the block, not by the chain's length.
@@ -20,12 +28,14 @@ struct ChainState {
     std::optional<uint64_t> state_sequence;      // block that carries `state`
     std::optional<SourceState> file_state;  // newest `sluice/file` state since then (decisions.md 13)
     std::optional<uint64_t> file_state_sequence;
+    bool operator==(const PushSource&) const = default;
   };
   struct PollingSource {
     SetPollingSource event;
-    uint64_t activated_at = 0;
+    uint64_t activated_at = 0;         // sequence of the SetPollingSource since which states count
     std::optional<SourceState> state;  // another fetch step starts without one (decisions.md 3)
     std::optional<uint64_t> state_sequence;
+    bool operator==(const PollingSource&) const = default;
   };
   // What the rules look at in the nearest previous data event.
   struct LastData {
@@ -36,6 +46,7 @@ struct ChainState {
     std::optional<SourceState> source_state;      // AddData only
     std::vector<ExecuteTransformInput> inputs;    // ExecuteTransform only
     bool is_transform = false;
+    bool operator==(const LastData&) const = default;
   };
 
   std::optional<Multihash> head;  // hash of the newest block; absent before the Seed
@@ -68,11 +79,13 @@ struct ChainState {
   // Judges `block` (validators V2-V13 of odf-metadata.md 6.3 as amended in decisions.md 1) and, when it holds, advances
   // this state to it; `hash` is the block's hash. On failure the state is unchanged.
   // Errors: kInvalidArgument whose message starts with the rule's name (`SystemTimeIsNotMonotonic: ...`).
-  Status Apply(const MetadataBlock& block, const Multihash& hash);
+  Status Apply(const MetadataBlock& block, const Multihash& hash, Judging judging = Judging::kAppend);
 
   // Checksummed bytes for the cache of derived files, and back. Errors: kCorruption.
   std::string Serialize() const;
   static Result<ChainState> Deserialize(std::string_view bytes);
+
+  bool operator==(const ChainState&) const = default;
 };
 
 // Differences between two schemas judged by odf-metadata.md 6.5; `allow_optionality` after a legacy schema.
@@ -82,5 +95,10 @@ Status CheckSchemaEvolution(const DataSchema& before, const DataSchema& after, b
 // Rules of an event that need no chain: options, separators, key lists, types without a logical hash
 // (decisions.md 6, 7; odf-metadata.md 6.6). Run when a source is added. Errors: kInvalidArgument, kUnsupported.
 Status CheckEvent(const MetadataEvent& event);
+
+// A Snapshot source beside another active source would retract the other's rows (push-protocol.md 2). No rule of the
+// chain: asked before a source is added, unless the user says that the sharing is meant.
+// Errors: kInvalidArgument naming the sources in the way.
+Status CheckSharedSnapshot(const ChainState& state, const AddPushSource& source);
 
 }  // namespace sluice::odf
