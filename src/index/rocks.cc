@@ -1,0 +1,81 @@
+#include "index/rocks.h"
+
+#include <rocksdb/cache.h>
+#include <rocksdb/env.h>
+#include <rocksdb/filter_policy.h>
+#include <rocksdb/table.h>
+
+namespace sluice::index {
+namespace {
+
+constexpr size_t kBlockCacheBytes = 64 << 20;
+constexpr size_t kWriteBufferBytes = 4 << 20;
+
+// RocksDB's information log would be a new file at every opening.
+class SilentLogger : public rocksdb::Logger {
+ public:
+  using rocksdb::Logger::Logv;
+  void Logv(const char*, va_list) override {}
+};
+
+bool SaysLocked(const std::string& message) {
+  return message.find("lock hold by current process") != std::string::npos ||
+         message.find("While lock file") != std::string::npos;
+}
+
+}  // namespace
+
+Error FromRocksStatus(const rocksdb::Status& status, std::string_view what) {
+  const std::string text = status.ToString();
+  if (status.IsIOError() && SaysLocked(text)) {
+    return MakeError(ErrorCode::kUnavailable, "the key index is held by another process: {}", text);
+  }
+  if (status.IsNoSpace() || status.IsMemoryLimit()) {
+    return MakeError(ErrorCode::kResourceExhausted, "{} the key index: {}", what, text);
+  }
+  if (status.IsCorruption()) {
+    return Corruption("{} the key index: {}; its folder can be deleted, it is built again from the datasets", what, text);
+  }
+  if (status.IsTimedOut()) return MakeError(ErrorCode::kTimeout, "{} the key index: {}", what, text);
+  if (status.IsIOError() || status.IsBusy() || status.IsTryAgain()) {
+    return MakeError(ErrorCode::kUnavailable, "{} the key index: {}", what, text);
+  }
+  return Internal("{} the key index: {}", what, text);
+}
+
+rocksdb::Options IndexOptions() {
+  rocksdb::BlockBasedTableOptions table;
+  table.block_cache = rocksdb::NewLRUCache(kBlockCacheBytes);
+  table.filter_policy.reset(rocksdb::NewBloomFilterPolicy(10, false));
+  table.whole_key_filtering = true;
+  // Filters and indexes in parts, so that a cold process reads only those that its keys need, and all within the cache's bound.
+  table.index_type = rocksdb::BlockBasedTableOptions::kTwoLevelIndexSearch;
+  table.partition_filters = true;
+  table.cache_index_and_filter_blocks = true;
+  table.pin_top_level_index_and_filter = true;
+  table.data_block_index_type = rocksdb::BlockBasedTableOptions::kDataBlockBinaryAndHash;
+  table.format_version = 5;
+  table.checksum = rocksdb::kXXH3;
+
+  rocksdb::Options options;
+  options.create_if_missing = true;
+  options.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
+  options.compression = rocksdb::kNoCompression;
+  options.write_buffer_size = kWriteBufferBytes;
+  options.max_write_buffer_number = 3;
+  options.max_total_wal_size = 4 * kWriteBufferBytes;
+  options.level_compaction_dynamic_level_bytes = true;
+  options.target_file_size_base = 32 << 20;
+  options.max_open_files = 256;
+  options.max_background_jobs = 2;
+  options.avoid_flush_during_recovery = true;
+  options.skip_stats_update_on_db_open = true;
+  options.skip_checking_sst_file_sizes_on_db_open = true;
+  options.stats_dump_period_sec = 0;
+  options.stats_persist_period_sec = 0;
+  options.keep_log_file_num = 1;
+  options.info_log = std::make_shared<SilentLogger>();
+  return options;
+}
+
+}  // namespace sluice::index
