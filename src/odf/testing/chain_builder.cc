@@ -2,7 +2,7 @@
 
 #include <utility>
 
-namespace sluice::odf::testing {
+namespace sluice::odf {
 
 Multihash TestHash(uint64_t number) {
   Multihash::Digest digest{};
@@ -25,9 +25,7 @@ MetadataBlock ChainBuilder::Next(MetadataEvent event) const {
           .event = std::move(event)};
 }
 
-Status ChainBuilder::Append(MetadataEvent event, Judging judging) {
-  return AppendBlock(Next(std::move(event)), judging);
-}
+Status ChainBuilder::Append(MetadataEvent event, Judging judging) { return AppendBlock(Next(std::move(event)), judging); }
 
 Status ChainBuilder::AppendBlock(const MetadataBlock& block, Judging judging) {
   RETURN_IF_ERROR(state_.Apply(block, TestHash(blocks_.size() + 1), judging));
@@ -35,9 +33,7 @@ Status ChainBuilder::AppendBlock(const MetadataBlock& block, Judging judging) {
   return OkStatus();
 }
 
-DataField Column(std::string name, TypeKind kind) {
-  return {.name = std::move(name), .type = DataType::Of(kind)};
-}
+DataField Column(std::string name, TypeKind kind) { return {.name = std::move(name), .type = DataType::Of(kind)}; }
 DataField OptionalColumn(std::string name, TypeKind kind) {
   return {.name = std::move(name), .type = DataType::Option(DataType::Of(kind))};
 }
@@ -83,4 +79,4 @@ TransformSql TestQuery(std::string query) {
   return {.engine = "datafusion", .queries = {{SqlQueryStep{.query = std::move(query)}}}};
 }
 
-}  // namespace sluice::odf::testing
+}  // namespace sluice::odf

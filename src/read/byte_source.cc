@@ -1,0 +1,99 @@
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+#include "read/reader.h"
+
+namespace sluice::read {
+namespace {
+
+Result<size_t> ReadFd(int fd, const std::string& name, char* buffer, size_t size) {
+  for (;;) {
+    const ssize_t n = ::read(fd, buffer, size);
+    if (n >= 0) return static_cast<size_t>(n);
+    if (errno != EINTR) return FromErrno(errno, fmt::format("read '{}'", name));
+  }
+}
+
+class FileSource final : public ByteSource {
+ public:
+  FileSource(int fd, std::string path, std::optional<uint64_t> size) : fd_(fd), path_(std::move(path)), size_(size) {}
+  ~FileSource() override { ::close(fd_); }
+
+  Result<size_t> Read(char* buffer, size_t size) override { return ReadFd(fd_, path_, buffer, size); }
+  const std::string& name() const override { return path_; }
+  std::optional<uint64_t> size() const override { return size_; }
+  std::optional<std::string> local_path() const override {
+    return size_ ? std::optional<std::string>(path_) : std::nullopt;
+  }
+
+ private:
+  int fd_;
+  std::string path_;
+  std::optional<uint64_t> size_;  // of a regular file
+};
+
+class FdSource final : public ByteSource {
+ public:
+  FdSource(int fd, std::string name) : fd_(fd), name_(std::move(name)) {}
+  Result<size_t> Read(char* buffer, size_t size) override { return ReadFd(fd_, name_, buffer, size); }
+  const std::string& name() const override { return name_; }
+
+ private:
+  int fd_;
+  std::string name_;
+};
+
+class MemorySource final : public ByteSource {
+ public:
+  MemorySource(std::string bytes, std::string name) : bytes_(std::move(bytes)), name_(std::move(name)) {}
+  Result<size_t> Read(char* buffer, size_t size) override {
+    const size_t n = std::min(size, bytes_.size() - position_);
+    std::memcpy(buffer, bytes_.data() + position_, n);
+    position_ += n;
+    return n;
+  }
+  const std::string& name() const override { return name_; }
+  std::optional<uint64_t> size() const override { return bytes_.size(); }
+
+ private:
+  std::string bytes_;
+  std::string name_;
+  size_t position_ = 0;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<ByteSource>> OpenFileSource(const std::string& path) {
+  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return FromErrno(errno, fmt::format("open '{}'", path));
+  struct stat info {};
+  if (::fstat(fd, &info) != 0) {
+    const int error = errno;
+    ::close(fd);
+    return FromErrno(error, fmt::format("stat '{}'", path));
+  }
+  if (S_ISDIR(info.st_mode)) {
+    ::close(fd);
+    return InvalidArgument("'{}' is a folder, not a file", path);
+  }
+  std::optional<uint64_t> size;
+  // Files of /proc are regular, claim no bytes and have some.
+  if (S_ISREG(info.st_mode) && info.st_size > 0) {
+    size = static_cast<uint64_t>(info.st_size);
+    ::posix_fadvise(fd, 0, 0, POSIX_FADV_SEQUENTIAL);
+  }
+  return std::make_unique<FileSource>(fd, path, size);
+}
+
+std::unique_ptr<ByteSource> MakeFdSource(int fd, std::string name) { return std::make_unique<FdSource>(fd, std::move(name)); }
+
+std::unique_ptr<ByteSource> MakeMemorySource(std::string bytes, std::string name) {
+  return std::make_unique<MemorySource>(std::move(bytes), std::move(name));
+}
+
+}  // namespace sluice::read
