@@ -100,7 +100,8 @@ std::string_view Text(const Sha3Digest& digest) { return Text(digest.data(), dig
 struct LogicalHasher::Impl {
   explicit Impl(size_t columns) : lanes(columns), scratch(columns), inputs(columns) {}
 
-  Status AddColumn(const arrow::Field& field, const arrow::ArrayData& data, std::vector<ColumnView>* views);
+  Status AddColumn(const std::string& name, const arrow::DataType& type, const arrow::ArrayData& data,
+                   std::vector<ColumnView>* views);
   Status CheckType(Leaf* leaf, const std::shared_ptr<arrow::DataType>& type);
   int64_t WindowRows(const std::vector<ColumnView>& views, int64_t begin, int64_t rows);
   void Absorb(const std::vector<ColumnView>& views, int64_t begin, int64_t rows);
@@ -125,24 +126,25 @@ Status LogicalHasher::Impl::CheckType(Leaf* leaf, const std::shared_ptr<arrow::D
   return OkStatus();
 }
 
-// Appends the views of the leaves under `field`; views->size() says which leaf is next.
-Status LogicalHasher::Impl::AddColumn(const arrow::Field& field, const arrow::ArrayData& data,
-                                      std::vector<ColumnView>* views) {
-  if (!IsStruct(*field.type())) {
+// Appends the views of the leaves under the field `name`; views->size() says which leaf is next.
+Status LogicalHasher::Impl::AddColumn(const std::string& name, const arrow::DataType& type,
+                                      const arrow::ArrayData& data, std::vector<ColumnView>* views) {
+  if (!IsStruct(type)) {
     RETURN_IF_ERROR(CheckType(&leaves[views->size()], data.type));
     views->push_back(ViewOf(data));
     return OkStatus();
   }
-  const auto& fields = StorageOf(*field.type()).fields();
+  const auto& fields = StorageOf(type).fields();
   if (!IsStruct(*data.type) || data.child_data.size() != fields.size()) {
-    return InvalidArgument("column '{}' has the type {} where the schema says {}", field.name(),
-                           data.type->ToString(), field.type()->ToString());
+    return InvalidArgument("column '{}' has the type {} where the schema says {}", name,
+                           data.type->ToString(), type.ToString());
   }
   if (data.GetNullCount() > 0) {
-    return Unsupported("column '{}': a struct with null rows has no logical hash", field.name());
+    return Unsupported("column '{}': a struct with null rows has no logical hash", name);
   }
   for (size_t i = 0; i < fields.size(); ++i) {
-    RETURN_IF_ERROR(AddColumn(*fields[i], *data.child_data[i]->Slice(data.offset, data.length), views));
+    RETURN_IF_ERROR(AddColumn(name + "." + fields[i]->name(), *fields[i]->type(),
+                              *data.child_data[i]->Slice(data.offset, data.length), views));
   }
   return OkStatus();
 }
@@ -202,7 +204,8 @@ Status LogicalHasher::Update(const arrow::RecordBatch& batch) {
   std::vector<ColumnView> views;
   views.reserve(impl_->leaves.size());
   for (int i = 0; i < schema.num_fields(); ++i) {
-    RETURN_IF_ERROR(impl_->AddColumn(*schema.field(i), *batch.column_data(i), &views));
+    RETURN_IF_ERROR(
+        impl_->AddColumn(schema.field(i)->name(), *schema.field(i)->type(), *batch.column_data(i), &views));
   }
   for (int64_t begin = 0; begin < batch.num_rows();) {
     const int64_t rows = impl_->WindowRows(views, begin, batch.num_rows() - begin);

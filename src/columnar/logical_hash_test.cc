@@ -263,6 +263,9 @@ TEST(LogicalHasherTest, RefusesStructsWithNullRows) {
   EXPECT_THAT(HashOf(batch),
               IsError(ErrorCode::kUnsupported, HasSubstr("column 's': a struct with null rows")));
   EXPECT_OK(HashOf(batch->schema(), {batch->Slice(0, 1), batch->Slice(2, 1)}));
+  const auto outer = arrow::struct_({field("inner", type)});
+  EXPECT_THAT(HashOf(Batch({field("s", outer)}, {Array(outer, R"([{"inner":null}])")})),
+              IsError(ErrorCode::kUnsupported, HasSubstr("column 's.inner'")));
 }
 
 TEST(LogicalHasherTest, RefusesBatchesOfOtherTypes) {

@@ -69,6 +69,8 @@ class SliceReader {
   // A file on disk (an input, not a slice).
   static Result<std::unique_ptr<SliceReader>> OpenFile(const std::string& path,
                                                        std::optional<std::vector<std::string>> columns = {});
+  // A slice that was closed and not yet committed; `file` must outlive the reader.
+  static Result<std::unique_ptr<SliceReader>> OpenStaged(storage::StagedFile& file);
   virtual ~SliceReader() = default;
   virtual std::shared_ptr<arrow::Schema> schema() const = 0;
   virtual int64_t rows() const = 0;

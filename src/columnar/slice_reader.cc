@@ -239,4 +239,13 @@ Result<std::unique_ptr<SliceReader>> SliceReader::OpenFile(const std::string& pa
   return MakeReader(path, OpenPath(path), columns);
 }
 
+Result<std::unique_ptr<SliceReader>> SliceReader::OpenStaged(storage::StagedFile& file) {
+  const std::string path = file.local_path();
+  ASSIGN_OR_RETURN(std::string bytes, file.ReadAt(0, path.empty() ? file.size() : 0));  // also writes out what is buffered
+  if (!path.empty()) return OpenFile(path);
+  const std::shared_ptr<arrow::io::RandomAccessFile> input =
+      std::make_shared<arrow::io::BufferReader>(arrow::Buffer::FromString(std::move(bytes)));
+  return MakeReader("staged slice", input, std::nullopt);
+}
+
 }  // namespace sluice::columnar

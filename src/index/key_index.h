@@ -29,7 +29,7 @@ namespace sluice::index {
 // One primary-key set of one dataset.
 struct KeySet {
   multiformats::DatasetId dataset;
-  std::vector<std::string> columns;  // sorted; the set's identity with `rows`
+  std::vector<std::string> columns;  // in key order; the set's identity together with `rows`
   bool rows = false;                 // keep latest rows, not only keys
 
   bool operator==(const KeySet&) const = default;

@@ -1,4 +1,5 @@
-// Random valid chains: the incremental state against a naive walk back over the blocks, and against its own cache.
+// Random valid chains: the incremental state against a naive walk back over the blocks, and against its own
+// cache.
 #include <algorithm>
 #include <chrono>
 #include <iostream>
@@ -9,6 +10,8 @@
 
 namespace sluice::odf {
 namespace {
+
+using namespace odf::testing;
 
 constexpr std::string_view kNames[] = {"a", "b", "default", "odf/polling"};
 constexpr std::string_view kUrls[] = {"http://x", "http://y"};
@@ -21,8 +24,9 @@ class RandomEvents {
   MetadataEvent Next(const ChainState& state) {
     switch (Below(12)) {
       case 0:
-        return TestPushSource(Name(), Below(2) ? MergeStrategy{}
-                                               : MergeStrategy{.kind = MergeKind::kLedger, .primary_key = {"k"}});
+        return TestPushSource(Name(), Below(2)
+                                          ? MergeStrategy{}
+                                          : MergeStrategy{.kind = MergeKind::kLedger, .primary_key = {"k"}});
       case 1:
         return DisablePushSource{Name()};
       case 2: {
@@ -100,8 +104,8 @@ std::optional<uint64_t> NewestState(const Blocks& blocks, const std::vector<std:
   return std::nullopt;
 }
 
-void ExpectState(const Blocks& blocks, std::optional<uint64_t> expected, const std::optional<SourceState>& state,
-                 std::optional<uint64_t> sequence) {
+void ExpectState(const Blocks& blocks, std::optional<uint64_t> expected,
+                 const std::optional<SourceState>& state, std::optional<uint64_t> sequence) {
   EXPECT_EQ(sequence, expected);
   ASSERT_EQ(state.has_value(), expected.has_value());
   if (!expected) return;
@@ -206,7 +210,8 @@ TEST(ChainPropertyTest, WhatWasAppendedReplays) {
   }
 }
 
-// The cost of a block does not grow with the chain. Times are reported; the bound only catches a quadratic walk.
+// The cost of a block does not grow with the chain. Times are reported; the bound only catches a quadratic
+// walk.
 TEST(ChainCostTest, ABlockCostsTheSameAfterManyBlocks) {
   constexpr uint64_t kBlocks = 100'000;
   ChainBuilder start;
@@ -238,7 +243,8 @@ TEST(ChainCostTest, ABlockCostsTheSameAfterManyBlocks) {
   const std::string bytes = state.Serialize();
   ASSERT_OK(ChainState::Deserialize(bytes));
   const std::chrono::duration<double> cache = std::chrono::steady_clock::now() - begin;
-  std::cout << fmt::format("cache: {} bytes, written and read in {:.2f} ms\n", bytes.size(), cache.count() * 1e3);
+  std::cout << fmt::format("cache: {} bytes, written and read in {:.2f} ms\n", bytes.size(),
+                           cache.count() * 1e3);
 }
 
 }  // namespace

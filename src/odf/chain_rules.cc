@@ -1,6 +1,6 @@
-// Rules about a block's place, time, watermark, offsets and data. They come in two passes: first what the block alone
-// tells, then what the chain before it tells, each in the order of odf-metadata.md 6.3, so that the first error is
-// the one that the reference reports.
+// Rules about a block's place, time, watermark, offsets and data. They come in two passes: first what the
+// block alone tells, then what the chain before it tells, each in the order of odf-metadata.md 6.3, so that
+// the first error is the one that the reference reports.
 #include <limits>
 
 #include "odf/chain_rules_internal.h"
@@ -18,7 +18,8 @@ Status CheckNotEmpty(const MetadataEvent& event, const DataEventView& view) {
   if (view.new_data || view.new_checkpoint || view.new_watermark) return OkStatus();
   if (const auto* add = std::get_if<AddData>(&event)) {
     if (add->new_source_state) return OkStatus();
-    return BrokenRule(rule::kNoOp, "AddData carries neither data nor checkpoint nor watermark nor source state");
+    return BrokenRule(rule::kNoOp,
+                      "AddData carries neither data nor checkpoint nor watermark nor source state");
   }
   return BrokenRule(rule::kNoOp, "ExecuteTransform carries neither data nor checkpoint nor watermark");
 }
@@ -31,7 +32,8 @@ Status CheckOffsetsAlone(const DataEventView& view) {
   }
   const uint64_t expected = view.prev_offset ? *view.prev_offset + 1 : 0;
   if (interval.start != expected) {
-    return BrokenRule(rule::kOffsets, "expected the data to start at offset {}, not at {}", expected, interval.start);
+    return BrokenRule(rule::kOffsets, "expected the data to start at offset {}, not at {}", expected,
+                      interval.start);
   }
   if (interval.end < interval.start || interval.end > kMaxOffset) {
     return BrokenRule(rule::kInvalid, "bad offset interval {}..{}", interval.start, interval.end);
@@ -59,14 +61,16 @@ Status CheckSchemaFormAlone(const SetDataSchema& event) {
 // Place and time against the previous block.
 Status CheckPlace(const ChainState& state, const MetadataBlock& block) {
   if (std::holds_alternative<Seed>(block.event)) {
-    return BrokenRule(rule::kSeedInChain, "a Seed can only start a chain, this one has {} blocks", state.sequence + 1);
+    return BrokenRule(rule::kSeedInChain, "a Seed can only start a chain, this one has {} blocks",
+                      state.sequence + 1);
   }
   if (*block.prev_block_hash != *state.head) {
     return BrokenRule(rule::kPrevMismatch, "the block names {} as its previous block, the newest block is {}",
                       block.prev_block_hash->ToString(), state.head->ToString());
   }
   if (block.sequence_number != state.sequence + 1) {
-    return BrokenRule(rule::kSequence, "block {} cannot follow block {}", block.sequence_number, state.sequence);
+    return BrokenRule(rule::kSequence, "block {} cannot follow block {}", block.sequence_number,
+                      state.sequence);
   }
   if (block.system_time < state.system_time) {
     return BrokenRule(rule::kSystemTime, "system time {} is before {} of the previous block",
@@ -100,7 +104,8 @@ Status CheckWatermark(const ChainState& state, const DataEventView& view) {
   const std::optional<Instant> before = state.watermark();
   if (!before) return OkStatus();
   if (!view.new_watermark) {
-    return BrokenRule(rule::kWatermark, "the watermark {} is dropped, it has to be carried", FormatInstant(*before));
+    return BrokenRule(rule::kWatermark, "the watermark {} is dropped, it has to be carried",
+                      FormatInstant(*before));
   }
   if (*view.new_watermark < *before) {
     return BrokenRule(rule::kWatermark, "watermark {} is before {} of the previous data",
@@ -115,8 +120,8 @@ Status CheckPrevOffset(const ChainState& state, const DataEventView& view, Judgi
     return BrokenRule(rule::kInvalid, "prevOffset is {}, but no data event comes before", *view.prev_offset);
   }
   if (view.prev_offset == state.last_offset()) return OkStatus();
-  return BrokenRule(rule::kInvalid, "prevOffset is {}, but the last offset in the chain is {}", Show(view.prev_offset),
-                    Show(state.last_offset()));
+  return BrokenRule(rule::kInvalid, "prevOffset is {}, but the last offset in the chain is {}",
+                    Show(view.prev_offset), Show(state.last_offset()));
 }
 
 // Whether the source has a newer state with this event than without it.
@@ -150,8 +155,9 @@ Status CheckAddData(const ChainState& state, const AddData& event, Judging judgi
     return BrokenRule(rule::kInvalid, "prevCheckpoint is {}, but the previous checkpoint is {}",
                       Show(event.prev_checkpoint), Show(before));
   }
-  const bool same_checkpoint =
-      event.new_checkpoint ? event.prev_checkpoint == event.new_checkpoint->physical_hash : !event.prev_checkpoint;
+  const bool same_checkpoint = event.new_checkpoint
+                                   ? event.prev_checkpoint == event.new_checkpoint->physical_hash
+                                   : !event.prev_checkpoint;
   if (!event.new_data && same_checkpoint && event.new_watermark == state.watermark() &&
       !StateAdvances(state, event, judging)) {
     return BrokenRule(rule::kNoOp, "neither data nor checkpoint nor watermark nor source state advances");
@@ -163,10 +169,12 @@ Status CheckAddData(const ChainState& state, const AddData& event, Judging judgi
 
 std::optional<DataEventView> ViewData(const MetadataEvent& event) {
   if (const auto* e = std::get_if<AddData>(&event)) {
-    return DataEventView{e->prev_checkpoint, e->prev_offset, e->new_data, e->new_checkpoint, e->new_watermark};
+    return DataEventView{e->prev_checkpoint, e->prev_offset, e->new_data, e->new_checkpoint,
+                         e->new_watermark};
   }
   if (const auto* e = std::get_if<ExecuteTransform>(&event)) {
-    return DataEventView{e->prev_checkpoint, e->prev_offset, e->new_data, e->new_checkpoint, e->new_watermark};
+    return DataEventView{e->prev_checkpoint, e->prev_offset, e->new_data, e->new_checkpoint,
+                         e->new_watermark};
   }
   return std::nullopt;
 }

@@ -6,8 +6,8 @@
 
 #include "odf/chain_state.h"
 
-// The rules behind ChainState::Apply, one function a subject (docs/formats/chain-rules.md). All are pure; they report
-// kInvalidArgument with a message that starts with the rule's name.
+// The rules behind ChainState::Apply, one function a subject (docs/formats/chain-rules.md). All are pure;
+// they report kInvalidArgument with a message that starts with the rule's name.
 namespace sluice::odf {
 
 namespace rule {
@@ -50,7 +50,8 @@ std::optional<DataEventView> ViewData(const MetadataEvent& event);
 enum class StateTrack : uint8_t { kNone, kPolling, kPush, kPushFile };
 StateTrack TrackOf(const ChainState& state, const SourceState& source_state);
 
-// Kind of the state that repeats of a command are recognised by; tracked apart from the client's (decisions.md 13).
+// Kind of the state that repeats of a command are recognised by; tracked apart from the client's
+// (decisions.md 13).
 inline constexpr std::string_view kFileStateKind = "sluice/file";
 // The name under which the reference writes polling state (decisions.md 3).
 inline constexpr std::string_view kReferencePollingName = "default";
@@ -78,8 +79,8 @@ ReadStep WithDefaults(ReadStep read);
 FetchStep WithDefaults(FetchStep fetch);
 AddPushSource WithDefaults(AddPushSource event);
 
-// Types and names of a schema that is to be stored: distinct names, legal nesting, types with a logical hash. `what`
-// names it in errors, `has_query` says that an SQL query reads it (decisions.md 6).
+// Types and names of a schema that is to be stored: distinct names, legal nesting, types with a logical hash.
+// `what` names it in errors, `has_query` says that an SQL query reads it (decisions.md 6).
 Status CheckDeclaredSchema(const DataSchema& schema, std::string_view what, bool has_query);
 
 }  // namespace sluice::odf

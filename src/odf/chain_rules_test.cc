@@ -7,6 +7,8 @@
 namespace sluice::odf {
 namespace {
 
+using namespace odf::testing;
+
 using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::StartsWith;
@@ -30,13 +32,16 @@ ChainBuilder WithRows() {
 
 TEST(ChainRulesTest, SeedStartsAChainAndNothingElseDoes) {
   ChainBuilder chain = ChainBuilder::Empty();
-  EXPECT_THAT(chain.Append(SetInfo{}), Breaks("FirstBlockMustBeSeed", "a chain begins with Seed, not with SetInfo"));
+  EXPECT_THAT(chain.Append(SetInfo{}),
+              Breaks("FirstBlockMustBeSeed", "a chain begins with Seed, not with SetInfo"));
   EXPECT_OK(chain.Append(Seed{}));
-  EXPECT_THAT(chain.Append(Seed{}), Breaks("AppendingSeedBlockToNonEmptyChain", "a Seed can only start a chain"));
+  EXPECT_THAT(chain.Append(Seed{}),
+              Breaks("AppendingSeedBlockToNonEmptyChain", "a Seed can only start a chain"));
   MetadataBlock second_seed = chain.Next(Seed{});
   second_seed.prev_block_hash.reset();
   second_seed.sequence_number = 0;
-  EXPECT_THAT(chain.AppendBlock(second_seed), Breaks("AppendingSeedBlockToNonEmptyChain", "this one has 1 blocks"));
+  EXPECT_THAT(chain.AppendBlock(second_seed),
+              Breaks("AppendingSeedBlockToNonEmptyChain", "this one has 1 blocks"));
   MetadataBlock loose = chain.Next(SetInfo{});
   loose.prev_block_hash.reset();
   EXPECT_THAT(chain.AppendBlock(loose), Breaks("FirstBlockMustBeSeed", "SetInfo"));
@@ -74,16 +79,19 @@ TEST(ChainRulesTest, SystemTimeMayStandStillButNotGoBack) {
   block = chain.Next(SetInfo{});
   block.system_time.seconds = chain.state().system_time.seconds - 1;
   block.system_time.nanoseconds = 999'999'999;
-  EXPECT_THAT(chain.AppendBlock(block),
-              Breaks("SystemTimeIsNotMonotonic",
-                     "system time 2020-09-13T12:26:39.999999999Z is before 2020-09-13T12:26:40Z of the previous block"));
+  EXPECT_THAT(
+      chain.AppendBlock(block),
+      Breaks(
+          "SystemTimeIsNotMonotonic",
+          "system time 2020-09-13T12:26:39.999999999Z is before 2020-09-13T12:26:40Z of the previous block"));
 }
 
 // --- kinds ---
 
 TEST(ChainRulesTest, EventsFitTheKindOfDataset) {
-  const SetTransform transform{.inputs = {{.dataset_ref = DatasetId::FromSeed("in").ToString(), .alias = "in"}},
-                               .transform = TestQuery()};
+  const SetTransform transform{
+      .inputs = {{.dataset_ref = DatasetId::FromSeed("in").ToString(), .alias = "in"}},
+      .transform = TestQuery()};
   ExecuteTransform query;
   query.new_watermark = At(1);
   AddData data;
@@ -92,13 +100,15 @@ TEST(ChainRulesTest, EventsFitTheKindOfDataset) {
     ChainBuilder root(DatasetKind::kRoot);
     EXPECT_THAT(root.Append(transform, judging),
                 Breaks("InvalidEvent", "SetTransform belongs in a derivative dataset, this one is root"));
-    EXPECT_THAT(root.Append(query, judging), Breaks("InvalidEvent", "ExecuteTransform belongs in a derivative"));
+    EXPECT_THAT(root.Append(query, judging),
+                Breaks("InvalidEvent", "ExecuteTransform belongs in a derivative"));
     ChainBuilder derivative(DatasetKind::kDerivative);
-    for (const MetadataEvent& event : std::vector<MetadataEvent>{
-             TestPushSource("a"), TestPollingSource("http://a"), DisablePushSource{"a"}, DisablePollingSource{}, data}) {
+    for (const MetadataEvent& event :
+         std::vector<MetadataEvent>{TestPushSource("a"), TestPollingSource("http://a"),
+                                    DisablePushSource{"a"}, DisablePollingSource{}, data}) {
       EXPECT_THAT(derivative.Append(event, judging),
-                  Breaks("InvalidEvent",
-                         fmt::format("{} belongs in a root dataset, this one is derivative", KindNameOf(event))));
+                  Breaks("InvalidEvent", fmt::format("{} belongs in a root dataset, this one is derivative",
+                                                     KindNameOf(event))));
     }
     EXPECT_OK(derivative.Append(transform, judging));
   }
@@ -129,7 +139,8 @@ TEST(ChainRulesTest, WatermarkIsCarriedAndNeverGoesBack) {
   EXPECT_OK(chain.Append(data));
   data = NextData(chain.state(), 1);
   data.new_watermark.reset();
-  EXPECT_THAT(chain.Append(data), Breaks("WatermarkIsNotMonotonic", "the watermark 1970-01-01T00:01:40Z is dropped"));
+  EXPECT_THAT(chain.Append(data),
+              Breaks("WatermarkIsNotMonotonic", "the watermark 1970-01-01T00:01:40Z is dropped"));
   data.new_watermark = At(99);
   EXPECT_THAT(chain.Append(data), Breaks("WatermarkIsNotMonotonic",
                                          "watermark 1970-01-01T00:01:39Z is before 1970-01-01T00:01:40Z"));
@@ -152,7 +163,8 @@ TEST(ChainRulesTest, DataEventsCarrySomething) {
   ChainBuilder derivative(DatasetKind::kDerivative);
   ExecuteTransform query;
   query.query_inputs = {{.dataset_id = DatasetId::FromSeed("in"), .new_block_hash = TestHash(1)}};
-  EXPECT_THAT(derivative.Append(query), Breaks("NoOpEvent", "ExecuteTransform carries neither data nor checkpoint"));
+  EXPECT_THAT(derivative.Append(query),
+              Breaks("NoOpEvent", "ExecuteTransform carries neither data nor checkpoint"));
 }
 
 TEST(ChainRulesTest, OffsetsFollowThePreviousOnes) {
@@ -177,13 +189,16 @@ TEST(ChainRulesTest, OffsetsFollowThePreviousOnes) {
   EXPECT_THAT(chain.Append(data), Breaks("InvalidEvent", "bad offset interval 5..18446744073709551615"));
   data.prev_offset = std::numeric_limits<uint64_t>::max();
   data.new_data->offset_interval = {.start = 0, .end = 4};
-  EXPECT_THAT(chain.Append(data), Breaks("InvalidEvent", "no offset follows prevOffset 18446744073709551615"));
+  EXPECT_THAT(chain.Append(data),
+              Breaks("InvalidEvent", "no offset follows prevOffset 18446744073709551615"));
   data.prev_offset = 5;
   data.new_data->offset_interval = {.start = 6, .end = 7};
-  EXPECT_THAT(chain.Append(data), Breaks("InvalidEvent", "prevOffset is 5, but the last offset in the chain is 4"));
+  EXPECT_THAT(chain.Append(data),
+              Breaks("InvalidEvent", "prevOffset is 5, but the last offset in the chain is 4"));
   data.prev_offset.reset();
   data.new_data->offset_interval = {.start = 0, .end = 4};
-  EXPECT_THAT(chain.Append(data), Breaks("InvalidEvent", "prevOffset is none, but the last offset in the chain is 4"));
+  EXPECT_THAT(chain.Append(data),
+              Breaks("InvalidEvent", "prevOffset is none, but the last offset in the chain is 4"));
 }
 
 TEST(ChainRulesTest, LastOffsetPassesThroughEventsWithoutASlice) {
@@ -210,7 +225,8 @@ TEST(ChainRulesTest, LastOffsetPassesThroughEventsWithoutASlice) {
 
 TEST(ChainRulesTest, DataNeedsASchema) {
   ChainBuilder chain;
-  EXPECT_THAT(chain.Append(NextData(chain.state(), 1)), Breaks("InvalidEvent", "no SetDataSchema comes before it"));
+  EXPECT_THAT(chain.Append(NextData(chain.state(), 1)),
+              Breaks("InvalidEvent", "no SetDataSchema comes before it"));
   AddData watermark;
   watermark.new_watermark = At(1);
   EXPECT_OK(chain.Append(watermark));
@@ -226,7 +242,8 @@ TEST(ChainRulesTest, CheckpointsFollowEachOther) {
   EXPECT_OK(chain.Append(data));
   data = NextData(chain.state(), 1);
   data.prev_checkpoint.reset();
-  EXPECT_THAT(chain.Append(data), Breaks("InvalidEvent", "prevCheckpoint is none, but the previous checkpoint is f1620"));
+  EXPECT_THAT(chain.Append(data),
+              Breaks("InvalidEvent", "prevCheckpoint is none, but the previous checkpoint is f1620"));
   data = NextData(chain.state(), 1);
   EXPECT_EQ(data.prev_checkpoint, TestHash(50));
   EXPECT_OK(chain.Append(data)) << "an event without a new checkpoint ends the sequence of checkpoints";
@@ -246,7 +263,8 @@ TEST(ChainRulesTest, AddDataAdvancesSomething) {
     again.new_checkpoint = Checkpoint{.physical_hash = TestHash(50), .size = 1};
     return again;
   };
-  EXPECT_THAT(chain.Append(repeated()), Breaks("NoOpEvent", "neither data nor checkpoint nor watermark nor source"));
+  EXPECT_THAT(chain.Append(repeated()),
+              Breaks("NoOpEvent", "neither data nor checkpoint nor watermark nor source"));
   AddData other = repeated();
   other.new_watermark = At(2);
   EXPECT_OK(ChainBuilder(chain).Append(other));
@@ -302,7 +320,8 @@ TEST(ChainRulesTest, ReplayTakesWhatTheReferenceWrites) {
   data.new_data->offset_interval = {.start = 10, .end = 14};
   EXPECT_THAT(chain.Append(data), Breaks("InvalidEvent", "no data event comes before"));
   EXPECT_OK(chain.Append(data, Judging::kReplay));
-  EXPECT_THAT(chain.Append(TestPushSource("odf/polling")), Breaks("InvalidEvent", "'odf/polling' names the state"));
+  EXPECT_THAT(chain.Append(TestPushSource("odf/polling")),
+              Breaks("InvalidEvent", "'odf/polling' names the state"));
   EXPECT_OK(chain.Append(TestPushSource("odf/polling"), Judging::kReplay));
 }
 

@@ -119,7 +119,8 @@ Status CheckPlaceAlone(const MetadataBlock& block) {
     return BrokenRule(rule::kFirstBlock, "a chain begins with Seed, not with {}", KindNameOf(block.event));
   }
   if (is_seed && block.sequence_number != 0) {
-    return BrokenRule(rule::kSequence, "the first block has sequence number 0, not {}", block.sequence_number);
+    return BrokenRule(rule::kSequence, "the first block has sequence number 0, not {}",
+                      block.sequence_number);
   }
   return OkStatus();
 }

@@ -2,9 +2,10 @@
 //
 //   "SLCHAIN" version  body  SHA3-256 of all before
 //
-// The body is a sequence of LEB128 integers and of byte strings with their length in front; an optional value is
-// preceded by 0 or 1; whatever is an event stands as the bytes of a block that holds it. The file is derived: there is
-// no upgrade between versions, a reader that does not know one rebuilds the state from the chain.
+// The body is a sequence of LEB128 integers and of byte strings with their length in front; an optional value
+// is preceded by 0 or 1; whatever is an event stands as the bytes of a block that holds it. The file is
+// derived: there is no upgrade between versions, a reader that does not know one rebuilds the state from the
+// chain.
 #include <utility>
 
 #include "multiformats/multibase.h"

@@ -4,6 +4,8 @@
 namespace sluice::odf {
 namespace {
 
+using namespace odf::testing;
+
 ChainBuilder FullRoot() {
   ChainBuilder chain;
   EXPECT_OK(chain.Append(SetVocab{.event_time_column = "when"}));
@@ -23,10 +25,12 @@ ChainBuilder FullRoot() {
 
 ChainBuilder FullDerivative() {
   ChainBuilder chain(DatasetKind::kDerivative);
-  EXPECT_OK(chain.Append(SetTransform{
-      .inputs = {{.dataset_ref = DatasetId::FromSeed("in").ToString(), .alias = "in"}}, .transform = TestQuery()}));
+  EXPECT_OK(chain.Append(
+      SetTransform{.inputs = {{.dataset_ref = DatasetId::FromSeed("in").ToString(), .alias = "in"}},
+                   .transform = TestQuery()}));
   ExecuteTransform query;
-  query.query_inputs = {{.dataset_id = DatasetId::FromSeed("in"), .new_block_hash = TestHash(5), .new_offset = 0}};
+  query.query_inputs = {
+      {.dataset_id = DatasetId::FromSeed("in"), .new_block_hash = TestHash(5), .new_offset = 0}};
   query.new_watermark = Instant{.seconds = 1};
   EXPECT_OK(chain.Append(query));
   return chain;
@@ -36,8 +40,8 @@ TEST(ChainStateCacheTest, GivesBackWhatWasWritten) {
   ChainBuilder polling;
   ASSERT_OK(polling.Append(TestPollingSource("http://a")));
   ASSERT_OK(polling.Append(WithState({}, "odf/polling", "odf/etag", "x")));
-  for (const ChainState& state :
-       {ChainState{}, ChainBuilder().state(), FullRoot().state(), FullDerivative().state(), polling.state()}) {
+  for (const ChainState& state : {ChainState{}, ChainBuilder().state(), FullRoot().state(),
+                                  FullDerivative().state(), polling.state()}) {
     ASSERT_OK_AND_ASSIGN(const ChainState read, ChainState::Deserialize(state.Serialize()));
     EXPECT_EQ(read, state);
     EXPECT_EQ(read.Serialize(), state.Serialize());

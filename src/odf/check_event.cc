@@ -1,5 +1,6 @@
-// What can be said against an event before there is data: asked when a source is added, so that a mistake does not
-// wait for the first ingest (decisions.md 7). Values of read options are judged by the reader that owns them.
+// What can be said against an event before there is data: asked when a source is added, so that a mistake
+// does not wait for the first ingest (decisions.md 7). Values of read options are judged by the reader that
+// owns them.
 #include <algorithm>
 #include <set>
 #include <vector>
@@ -151,12 +152,15 @@ Status CheckMergeAlone(const MergeStrategy& merge) {
   return OkStatus();
 }
 
-// Columns that a strategy names have to be declared when no query stands between. Columns of a DDL schema that are
-// named like system columns get an underscore in front (odf-ingest.md 2.2).
-Status CheckStrategyColumns(const Strings& names, std::string_view what, const DataSchema& declared, bool from_ddl) {
+// Columns that a strategy names have to be declared when no query stands between. Columns of a DDL schema
+// that are named like system columns get an underscore in front (odf-ingest.md 2.2).
+Status CheckStrategyColumns(const Strings& names, std::string_view what, const DataSchema& declared,
+                            bool from_ddl) {
   Strings known;
   for (const DataField& field : declared.fields) known.push_back(field.name);
-  const auto is_known = [&](const std::string& name) { return std::ranges::find(known, name) != known.end(); };
+  const auto is_known = [&](const std::string& name) {
+    return std::ranges::find(known, name) != known.end();
+  };
   for (const std::string& name : names) {
     if (is_known(name) || (from_ddl && name.starts_with('_') && is_known(name.substr(1)))) continue;
     return InvalidArgument("merge: {} names column '{}', which is not declared; columns are: {}", what, name,
@@ -165,14 +169,16 @@ Status CheckStrategyColumns(const Strings& names, std::string_view what, const D
   return OkStatus();
 }
 
-Status CheckSource(const ReadStep& read, const std::optional<TransformSql>& preprocess, const MergeStrategy& merge) {
+Status CheckSource(const ReadStep& read, const std::optional<TransformSql>& preprocess,
+                   const MergeStrategy& merge) {
   RETURN_IF_ERROR(CheckOptionsOfFormat(read));
   if (preprocess) RETURN_IF_ERROR(CheckQueries(*preprocess, "preprocess"));
   RETURN_IF_ERROR(CheckMergeAlone(merge));
   ASSIGN_OR_RETURN(const std::optional<DataSchema> declared, DeclaredSchema(read));
   if (!declared) return OkStatus();
   const bool from_ddl = read.ddl_schema.has_value();
-  RETURN_IF_ERROR(CheckDeclaredSchema(*declared, from_ddl ? "read: ddlSchema" : "read: schema", preprocess.has_value()));
+  RETURN_IF_ERROR(
+      CheckDeclaredSchema(*declared, from_ddl ? "read: ddlSchema" : "read: schema", preprocess.has_value()));
   if (preprocess) return OkStatus();
   RETURN_IF_ERROR(CheckStrategyColumns(merge.primary_key, "primaryKey", *declared, from_ddl));
   if (!merge.compare_columns) return OkStatus();
@@ -186,7 +192,8 @@ Status CheckVocabulary(const SetVocab& event) {
   std::set<std::string_view> seen;
   for (const std::string* name : {&names.offset, &names.op, &names.system_time, &names.event_time}) {
     if (name->empty()) return InvalidArgument("SetVocab: the name of a system column is empty");
-    if (!seen.insert(*name).second) return InvalidArgument("SetVocab: two system columns are called '{}'", *name);
+    if (!seen.insert(*name).second)
+      return InvalidArgument("SetVocab: two system columns are called '{}'", *name);
   }
   return OkStatus();
 }

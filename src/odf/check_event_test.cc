@@ -4,11 +4,17 @@
 namespace sluice::odf {
 namespace {
 
+using namespace odf::testing;
+
 using ::testing::AllOf;
 using ::testing::HasSubstr;
 
-auto Refused(std::string_view detail) { return IsError(ErrorCode::kInvalidArgument, HasSubstr(std::string(detail))); }
-auto NotSupported(std::string_view detail) { return IsError(ErrorCode::kUnsupported, HasSubstr(std::string(detail))); }
+auto Refused(std::string_view detail) {
+  return IsError(ErrorCode::kInvalidArgument, HasSubstr(std::string(detail)));
+}
+auto NotSupported(std::string_view detail) {
+  return IsError(ErrorCode::kUnsupported, HasSubstr(std::string(detail)));
+}
 
 MergeStrategy Keyed(MergeKind kind, Strings key) { return {.kind = kind, .primary_key = std::move(key)}; }
 
@@ -66,7 +72,8 @@ TEST(CheckEventTest, KeysAreGivenAndDistinct) {
     EXPECT_THAT(CheckEvent(TestPushSource("s", Keyed(kind, {""}))), Refused("a column without a name"));
     EXPECT_OK(CheckEvent(TestPushSource("s", Keyed(kind, {"a", "b"}))));
   }
-  EXPECT_THAT(CheckEvent(TestPushSource("s", Keyed(MergeKind::kAppend, {"a"}))), Refused("Append has no primaryKey"));
+  EXPECT_THAT(CheckEvent(TestPushSource("s", Keyed(MergeKind::kAppend, {"a"}))),
+              Refused("Append has no primaryKey"));
 }
 
 TEST(CheckEventTest, CompareColumnsAreGivenAndNotInTheKey) {
@@ -76,7 +83,8 @@ TEST(CheckEventTest, CompareColumnsAreGivenAndNotInTheKey) {
   merge.compare_columns = Strings{"v", "v"};
   EXPECT_THAT(CheckEvent(TestPushSource("s", merge)), Refused("compareColumns names column 'v' twice"));
   merge.compare_columns = Strings{"v", "id"};
-  EXPECT_THAT(CheckEvent(TestPushSource("s", merge)), Refused("compareColumns names 'id', which is part of the primaryKey"));
+  EXPECT_THAT(CheckEvent(TestPushSource("s", merge)),
+              Refused("compareColumns names 'id', which is part of the primaryKey"));
   merge.compare_columns = Strings{"v"};
   EXPECT_OK(CheckEvent(TestPushSource("s", merge)));
   EXPECT_THAT(CheckEvent(WithSchema({Column("id", TypeKind::kInt64)}, merge)),
@@ -88,7 +96,8 @@ TEST(CheckEventTest, CompareColumnsAreGivenAndNotInTheKey) {
 TEST(CheckEventTest, KeyColumnsAreDeclaredUnlessAQueryMakesThem) {
   const MergeStrategy merge = Keyed(MergeKind::kLedger, {"id"});
   AddPushSource source = WithSchema({Column("ID", TypeKind::kInt64), Column("v", TypeKind::kString)}, merge);
-  EXPECT_THAT(CheckEvent(source), Refused("primaryKey names column 'id', which is not declared; columns are: ID, v"));
+  EXPECT_THAT(CheckEvent(source),
+              Refused("primaryKey names column 'id', which is not declared; columns are: ID, v"));
   source.preprocess = TestQuery("select ID as id from input");
   EXPECT_OK(CheckEvent(source));
   EXPECT_THAT(CheckEvent(WithDdl({"v STRING"}, merge)), Refused("columns are: v"));
@@ -119,7 +128,8 @@ TEST(CheckEventTest, TypesAreWellFormed) {
   EXPECT_THAT(CheckEvent(WithType(DataType::Option(DataType::Option(DataType::Of(TypeKind::kBool))))),
               Refused("column 'c' is an Option of Option"));
   EXPECT_THAT(CheckEvent(WithType(StructOf({}))), Refused("column 'c' is a Struct without fields"));
-  EXPECT_THAT(CheckEvent(WithType(Decimal(0, 0))), Refused("column 'c' has precision 0, allowed are 1 to 76"));
+  EXPECT_THAT(CheckEvent(WithType(Decimal(0, 0))),
+              Refused("column 'c' has precision 0, allowed are 1 to 76"));
   EXPECT_THAT(CheckEvent(WithType(Decimal(77, 0))), Refused("precision 77"));
   EXPECT_THAT(CheckEvent(WithType(Decimal(5, 6))), Refused("scale 6 above its precision 5"));
   EXPECT_THAT(CheckEvent(WithType(Decimal(5, -1))), NotSupported("negative scale -1"));
@@ -131,7 +141,8 @@ TEST(CheckEventTest, TypesAreWellFormed) {
   EXPECT_THAT(CheckEvent(WithType(binary)), Refused("fixedLength 2147483648"));
   binary.fixed_length = 16;
   EXPECT_OK(CheckEvent(WithType(binary)));
-  EXPECT_OK(CheckEvent(WithType(DataType::Option(DataType::List(DataType::Option(DataType::Of(TypeKind::kString)))))));
+  EXPECT_OK(CheckEvent(
+      WithType(DataType::Option(DataType::List(DataType::Option(DataType::Of(TypeKind::kString)))))));
   EXPECT_OK(CheckEvent(WithType(StructOf({OptionalColumn("x", TypeKind::kInt32)}))));
 }
 
@@ -140,14 +151,21 @@ TEST(CheckEventTest, TypesHaveALogicalHash) {
   map.children = {DataType::Of(TypeKind::kString), DataType::Of(TypeKind::kString)};
   const DataType plain_struct = StructOf({Column("x", TypeKind::kInt32)});
   EXPECT_THAT(CheckEvent(WithType(map)), NotSupported("column 'c' is a Map, a type without a logical hash"));
-  EXPECT_THAT(CheckEvent(WithType(DataType::Of(TypeKind::kDuration))), NotSupported("column 'c' is a Duration"));
+  EXPECT_THAT(CheckEvent(WithType(DataType::Of(TypeKind::kDuration))),
+              NotSupported("column 'c' is a Duration"));
   EXPECT_THAT(CheckEvent(WithType(DataType::Of(TypeKind::kNull))), NotSupported("column 'c' is a Null"));
-  EXPECT_THAT(CheckEvent(WithType(DataType::List(plain_struct))), NotSupported("column 'c' is a List of Struct"));
-  EXPECT_THAT(CheckEvent(WithType(DataType::List(DataType::Option(plain_struct)))), NotSupported("List of Struct"));
-  EXPECT_THAT(CheckEvent(WithType(DataType::List(DataType::List(plain_struct)))), NotSupported("column 'c[]' is a List"));
-  EXPECT_THAT(CheckEvent(WithType(DataType::Option(plain_struct))), NotSupported("column 'c' is a nullable Struct"));
-  EXPECT_THAT(CheckEvent(WithType(StructOf({{.name = "m", .type = map}}))), NotSupported("column 'c.m' is a Map"));
-  EXPECT_THAT(CheckEvent(WithType(DataType::List(DataType::Option(map)))), NotSupported("column 'c[]' is a Map"));
+  EXPECT_THAT(CheckEvent(WithType(DataType::List(plain_struct))),
+              NotSupported("column 'c' is a List of Struct"));
+  EXPECT_THAT(CheckEvent(WithType(DataType::List(DataType::Option(plain_struct)))),
+              NotSupported("List of Struct"));
+  EXPECT_THAT(CheckEvent(WithType(DataType::List(DataType::List(plain_struct)))),
+              NotSupported("column 'c[]' is a List"));
+  EXPECT_THAT(CheckEvent(WithType(DataType::Option(plain_struct))),
+              NotSupported("column 'c' is a nullable Struct"));
+  EXPECT_THAT(CheckEvent(WithType(StructOf({{.name = "m", .type = map}}))),
+              NotSupported("column 'c.m' is a Map"));
+  EXPECT_THAT(CheckEvent(WithType(DataType::List(DataType::Option(map)))),
+              NotSupported("column 'c[]' is a Map"));
   AddPushSource with_query = WithType(map);
   with_query.preprocess = TestQuery();
   EXPECT_THAT(CheckEvent(with_query), NotSupported("column 'c' is a Map"));
@@ -196,7 +214,8 @@ TEST(CheckEventTest, QueriesAreNamedOnceAndNotEmpty) {
   source.preprocess->engine = "";
   EXPECT_THAT(CheckEvent(source), Refused("preprocess: engine is empty"));
   source.preprocess = TestQuery();
-  source.preprocess->queries = std::vector<SqlQueryStep>{{.alias = "x", .query = "q"}, {.alias = "x", .query = "q"}, {.query = "q"}};
+  source.preprocess->queries =
+      std::vector<SqlQueryStep>{{.alias = "x", .query = "q"}, {.alias = "x", .query = "q"}, {.query = "q"}};
   EXPECT_THAT(CheckEvent(source), Refused("preprocess: two queries have the alias 'x'"));
   source.preprocess->queries = std::vector<SqlQueryStep>{{.alias = "", .query = "q"}, {.query = "q"}};
   EXPECT_THAT(CheckEvent(source), Refused("preprocess: the alias of a query is empty"));
@@ -213,14 +232,17 @@ TEST(CheckEventTest, FetchStepsAreComplete) {
     return CheckEvent(source);
   };
   EXPECT_THAT(with(FetchUrl{}), Refused("fetch: url is empty"));
-  EXPECT_THAT(with(FetchUrl{.url = "http://a", .headers = {{{.name = "", .value = "x"}}}}), Refused("name of a header"));
+  EXPECT_THAT(with(FetchUrl{.url = "http://a", .headers = {{{.name = "", .value = "x"}}}}),
+              Refused("name of a header"));
   EXPECT_THAT(with(FetchFilesGlob{}), Refused("fetch: path is empty"));
-  EXPECT_THAT(with(FetchFilesGlob{.path = "*", .event_time = EventTimeSource{.kind = EventTimeSource::Kind::kFromPath}}),
+  EXPECT_THAT(with(FetchFilesGlob{.path = "*",
+                                  .event_time = EventTimeSource{.kind = EventTimeSource::Kind::kFromPath}}),
               Refused("eventTime: pattern is empty"));
   EXPECT_THAT(with(FetchContainer{}), Refused("fetch: image is empty"));
   EXPECT_THAT(with(FetchContainer{.image = "i", .env = {{{.name = ""}}}}), Refused("environment variable"));
   EXPECT_THAT(with(FetchMqtt{.port = 1, .topics = {{.path = "t"}}}), Refused("fetch: host is empty"));
-  EXPECT_THAT(with(FetchMqtt{.host = "h", .port = 0, .topics = {{.path = "t"}}}), Refused("port 0 is not between"));
+  EXPECT_THAT(with(FetchMqtt{.host = "h", .port = 0, .topics = {{.path = "t"}}}),
+              Refused("port 0 is not between"));
   EXPECT_THAT(with(FetchMqtt{.host = "h", .port = 65536, .topics = {{.path = "t"}}}), Refused("port 65536"));
   EXPECT_THAT(with(FetchMqtt{.host = "h", .port = 1}), Refused("topics is empty"));
   EXPECT_THAT(with(FetchMqtt{.host = "h", .port = 1, .topics = {{.path = ""}}}), Refused("path of a topic"));
@@ -237,7 +259,8 @@ TEST(CheckEventTest, PipesHaveACommand) {
 }
 
 TEST(CheckEventTest, SystemColumnsHaveDistinctNames) {
-  EXPECT_THAT(CheckEvent(SetVocab{.event_time_column = "system_time"}), Refused("two system columns are called 'system_time'"));
+  EXPECT_THAT(CheckEvent(SetVocab{.event_time_column = "system_time"}),
+              Refused("two system columns are called 'system_time'"));
   EXPECT_THAT(CheckEvent(SetVocab{.offset_column = ""}), Refused("the name of a system column is empty"));
   EXPECT_OK(CheckEvent(SetVocab{.offset_column = "op", .operation_type_column = "offset"}));
 }

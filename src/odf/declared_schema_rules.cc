@@ -1,5 +1,5 @@
-// Types that a source or a SetDataSchema may declare: those that can be stored and hashed (odf-metadata.md 8.2,
-// decisions.md 6), found when they are declared instead of when the first data arrives.
+// Types that a source or a SetDataSchema may declare: those that can be stored and hashed
+// (odf-metadata.md 8.2, decisions.md 6), found when they are declared instead of when the first data arrives.
 #include <limits>
 #include <set>
 
@@ -21,7 +21,8 @@ class TypeCheck {
     for (const DataField& field : fields) {
       const std::string path = parent + field.name;
       if (field.name.empty()) return InvalidArgument("{}: a column of '{}' has no name", what_, parent);
-      if (!seen.insert(field.name).second) return InvalidArgument("{}: column '{}' is declared twice", what_, path);
+      if (!seen.insert(field.name).second)
+        return InvalidArgument("{}: column '{}' is declared twice", what_, path);
       RETURN_IF_ERROR(Type(path, field.type));
     }
     return OkStatus();
@@ -35,13 +36,15 @@ class TypeCheck {
       case TypeKind::kNull:
         return NoHash(path, NameOf(type.kind));
       case TypeKind::kOption:
-        if (type.inner().is_option()) return InvalidArgument("{}: column '{}' is an Option of Option", what_, path);
+        if (type.inner().is_option())
+          return InvalidArgument("{}: column '{}' is an Option of Option", what_, path);
         if (type.inner().kind == TypeKind::kStruct) return NoHash(path, "nullable Struct");
         return Type(path, type.inner());
       case TypeKind::kList:
         return List(path, type);
       case TypeKind::kStruct:
-        if (type.fields.empty()) return InvalidArgument("{}: column '{}' is a Struct without fields", what_, path);
+        if (type.fields.empty())
+          return InvalidArgument("{}: column '{}' is a Struct without fields", what_, path);
         return Fields(path + ".", type.fields);
       case TypeKind::kBinary:
         return FixedLength(path, type);
@@ -63,15 +66,16 @@ class TypeCheck {
   }
 
   Status FixedLength(const std::string& path, const DataType& type) const {
-    if (!type.fixed_length || (*type.fixed_length > 0 && *type.fixed_length <= kMaxFixedLength)) return OkStatus();
-    return InvalidArgument("{}: column '{}' has fixedLength {}, allowed are 1 to {}", what_, path, *type.fixed_length,
-                           kMaxFixedLength);
+    if (!type.fixed_length || (*type.fixed_length > 0 && *type.fixed_length <= kMaxFixedLength))
+      return OkStatus();
+    return InvalidArgument("{}: column '{}' has fixedLength {}, allowed are 1 to {}", what_, path,
+                           *type.fixed_length, kMaxFixedLength);
   }
 
   Status Decimal(const std::string& path, const DataType& type) const {
     if (type.precision < 1 || type.precision > kMaxPrecision) {
-      return InvalidArgument("{}: column '{}' has precision {}, allowed are 1 to {}", what_, path, type.precision,
-                             kMaxPrecision);
+      return InvalidArgument("{}: column '{}' has precision {}, allowed are 1 to {}", what_, path,
+                             type.precision, kMaxPrecision);
     }
     if (type.scale < 0) {
       return Unsupported("{}: column '{}' has the negative scale {}, which Parquet cannot store", what_, path,
@@ -89,7 +93,8 @@ class TypeCheck {
     return Unsupported("{}: column '{}' is a {}, a type without a logical hash", what_, path, type);
   }
   Error NotInQuery(const std::string& path, const DataType& type) const {
-    return Unsupported("{}: column '{}' is {}, which a preprocess query cannot read", what_, path, ToString(type));
+    return Unsupported("{}: column '{}' is {}, which a preprocess query cannot read", what_, path,
+                       ToString(type));
   }
 
   std::string_view what_;

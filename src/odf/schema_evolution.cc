@@ -1,5 +1,6 @@
-// How a dataset's schema may change (odf-metadata.md 6.5): columns may be added when optional, reordered and described
-// anew; nothing else. The types of common columns are compared at every level whatever else differs there.
+// How a dataset's schema may change (odf-metadata.md 6.5): columns may be added when optional, reordered and
+// described anew; nothing else. The types of common columns are compared at every level whatever else differs
+// there.
 #include <set>
 #include <vector>
 
@@ -20,7 +21,8 @@ class Comparison {
  public:
   explicit Comparison(Tolerance tolerance) : tolerance_(tolerance) {}
 
-  void Fields(const std::string& parent, const std::vector<DataField>& before, const std::vector<DataField>& after) {
+  void Fields(const std::string& parent, const std::vector<DataField>& before,
+              const std::vector<DataField>& after) {
     const bool same_names = SameNames(before, after);
     for (const DataField& field : before) {
       const std::string path = parent + field.name;
@@ -57,7 +59,8 @@ class Comparison {
   }
 
   void Type(const std::string& path, const DataType& before, const DataType& after) {
-    if (before.is_option() != after.is_option() && !tolerance_.optionality) return RefuseChange(path, before, after);
+    if (before.is_option() != after.is_option() && !tolerance_.optionality)
+      return RefuseChange(path, before, after);
     const DataType& a = before.inner();
     const DataType& b = after.inner();
     if (a.kind != b.kind) return RefuseChange(path, before, after);
@@ -92,7 +95,8 @@ Status Compare(const DataSchema& before, const DataSchema& after, Tolerance tole
   Comparison comparison(tolerance);
   comparison.Fields("", before.fields, after.fields);
   if (comparison.refusals().empty()) return OkStatus();
-  return BrokenRule(rule::kInvalid, "the schema cannot evolve like this: {}", JoinNames(comparison.refusals(), "; "));
+  return BrokenRule(rule::kInvalid, "the schema cannot evolve like this: {}",
+                    JoinNames(comparison.refusals(), "; "));
 }
 
 bool IsInteger(TypeKind kind) { return kind >= TypeKind::kInt8 && kind <= TypeKind::kUInt64; }

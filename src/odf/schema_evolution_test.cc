@@ -4,6 +4,8 @@
 namespace sluice::odf {
 namespace {
 
+using namespace odf::testing;
+
 using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::Not;
@@ -16,14 +18,17 @@ DataType StructOf(Fields fields) {
   type.fields = std::move(fields);
   return type;
 }
-DataField Typed(std::string name, DataType type) { return {.name = std::move(name), .type = std::move(type)}; }
+DataField Typed(std::string name, DataType type) {
+  return {.name = std::move(name), .type = std::move(type)};
+}
 
 Status Evolve(Fields before, Fields after, bool allow_optionality = false) {
   return CheckSchemaEvolution({.fields = std::move(before)}, {.fields = std::move(after)}, allow_optionality);
 }
 auto Refused(std::string_view detail) {
-  return IsError(ErrorCode::kInvalidArgument, AllOf(StartsWith("InvalidEvent: the schema cannot evolve like this: "),
-                                                    HasSubstr(std::string(detail))));
+  return IsError(ErrorCode::kInvalidArgument,
+                 AllOf(StartsWith("InvalidEvent: the schema cannot evolve like this: "),
+                       HasSubstr(std::string(detail))));
 }
 auto Identical() { return IsError(ErrorCode::kInvalidArgument, StartsWith("NoOpEvent: ")); }
 
@@ -39,7 +44,8 @@ TEST(SchemaEvolutionTest, IdenticalIsNoEvent) {
   explicit_default.type.unit = TimeUnit::kMillisecond;
   explicit_default.type.timezone = "UTC";
   EXPECT_THAT(Evolve({implicit}, {explicit_default}), Identical());
-  EXPECT_THAT(Evolve({Typed("l", DataType::List(implicit.type))}, {Typed("l", DataType::List(explicit_default.type))}),
+  EXPECT_THAT(Evolve({Typed("l", DataType::List(implicit.type))},
+                     {Typed("l", DataType::List(explicit_default.type))}),
               Identical());
 }
 
@@ -56,7 +62,8 @@ TEST(SchemaEvolutionTest, OrderMayChange) { EXPECT_OK(Evolve({kA, kB}, {kB, kA})
 
 TEST(SchemaEvolutionTest, OnlyOptionalColumnsAreAdded) {
   EXPECT_OK(Evolve({kB}, {kOptionA, kB}));
-  EXPECT_THAT(Evolve({kB}, {kB, kA}), Refused("column 'a' was added as Int64, an added column has to be an Option"));
+  EXPECT_THAT(Evolve({kB}, {kB, kA}),
+              Refused("column 'a' was added as Int64, an added column has to be an Option"));
 }
 
 TEST(SchemaEvolutionTest, NothingIsRemovedOrRenamed) {
@@ -86,10 +93,12 @@ TEST(SchemaEvolutionTest, OptionalityStaysExceptAfterALegacySchema) {
 }
 
 TEST(SchemaEvolutionTest, TypesAreComparedWhateverElseDiffers) {
-  EXPECT_THAT(Evolve({kA, kB}, {kB, kWideA}), Refused("column 'a' changed from Int64 to Int32")) << "reordered";
+  EXPECT_THAT(Evolve({kA, kB}, {kB, kWideA}), Refused("column 'a' changed from Int64 to Int32"))
+      << "reordered";
   EXPECT_THAT(Evolve({kA}, {kWideA, OptionalColumn("c", TypeKind::kString)}), Refused("column 'a' changed"))
       << "with an added column";
-  EXPECT_THAT(Evolve({kA, kB}, {kWideA}), AllOf(Refused("column 'a' changed"), Refused("column 'b' was removed")));
+  EXPECT_THAT(Evolve({kA, kB}, {kWideA}),
+              AllOf(Refused("column 'a' changed"), Refused("column 'b' was removed")));
 }
 
 TEST(SchemaEvolutionTest, StructsAndListsFollowTheSameRules) {
@@ -98,13 +107,16 @@ TEST(SchemaEvolutionTest, StructsAndListsFollowTheSameRules) {
   EXPECT_OK(Evolve(in_struct({kA, kB}), in_struct({kB, kA})));
   EXPECT_THAT(Evolve(in_struct({kB}), in_struct({kB, kA})), Refused("column 's.a' was added as Int64"));
   EXPECT_THAT(Evolve(in_struct({kA, kB}), in_struct({kB})), Refused("column 's.a' was removed"));
-  EXPECT_THAT(Evolve(in_struct({kA, kB}), in_struct({kB, kWideA})), Refused("column 's.a' changed from Int64 to Int32"));
+  EXPECT_THAT(Evolve(in_struct({kA, kB}), in_struct({kB, kWideA})),
+              Refused("column 's.a' changed from Int64 to Int32"));
 
   const auto in_list = [](DataType item) { return Fields{Typed("l", DataType::List(std::move(item)))}; };
-  EXPECT_THAT(Evolve(in_list(kA.type), in_list(kWideA.type)), Refused("column 'l[]' changed from Int64 to Int32"));
+  EXPECT_THAT(Evolve(in_list(kA.type), in_list(kWideA.type)),
+              Refused("column 'l[]' changed from Int64 to Int32"));
   EXPECT_THAT(Evolve(in_list(kA.type), in_list(kOptionA.type)), Refused("column 'l[]' changed"));
   EXPECT_OK(Evolve(in_list(StructOf({kA})), in_list(StructOf({kA, OptionalColumn("c", TypeKind::kString)}))));
-  EXPECT_THAT(Evolve(in_list(StructOf({kA, kB})), in_list(StructOf({kB}))), Refused("column 'l[].a' was removed"));
+  EXPECT_THAT(Evolve(in_list(StructOf({kA, kB})), in_list(StructOf({kB}))),
+              Refused("column 'l[].a' was removed"));
   Fields fixed = in_list(kA.type);
   fixed[0].type.fixed_length = 3;
   EXPECT_THAT(Evolve(in_list(kA.type), fixed), Refused("column 'l' changed"));
@@ -125,12 +137,15 @@ TEST(SchemaEvolutionTest, MapsStayAsTheyAre) {
 
 TEST(SetDataSchemaTest, HoldsExactlyOneForm) {
   ChainBuilder chain;
-  EXPECT_THAT(chain.Append(SetDataSchema{}), IsError(ErrorCode::kInvalidArgument, StartsWith("InvalidEvent: SetDataSchema has neither")));
+  EXPECT_THAT(chain.Append(SetDataSchema{}),
+              IsError(ErrorCode::kInvalidArgument, StartsWith("InvalidEvent: SetDataSchema has neither")));
   SetDataSchema both = TestSchema();
   both.raw_arrow_schema = "x";
-  EXPECT_THAT(chain.Append(both), IsError(ErrorCode::kInvalidArgument, StartsWith("InvalidEvent: SetDataSchema has both")));
-  EXPECT_THAT(chain.Append(SetDataSchema{.raw_arrow_schema = "x"}),
-              IsError(ErrorCode::kInvalidArgument, StartsWith("InvalidEvent: rawArrowSchema cannot be read: ")));
+  EXPECT_THAT(chain.Append(both),
+              IsError(ErrorCode::kInvalidArgument, StartsWith("InvalidEvent: SetDataSchema has both")));
+  EXPECT_THAT(
+      chain.Append(SetDataSchema{.raw_arrow_schema = "x"}),
+      IsError(ErrorCode::kInvalidArgument, StartsWith("InvalidEvent: rawArrowSchema cannot be read: ")));
 }
 
 TEST(SetDataSchemaTest, EvolvesAndRefuses) {
@@ -139,7 +154,8 @@ TEST(SetDataSchemaTest, EvolvesAndRefuses) {
   EXPECT_FALSE(chain.state().schema_is_legacy);
   EXPECT_THAT(chain.Append(TestSchema({kA})), Identical());
   EXPECT_THAT(chain.Append(TestSchema({kWideA})), Refused("column 'a' changed from Int64 to Int32"));
-  EXPECT_THAT(chain.Append(TestSchema({kOptionA})), Refused("column 'a' changed from Int64 to Option<Int64>"));
+  EXPECT_THAT(chain.Append(TestSchema({kOptionA})),
+              Refused("column 'a' changed from Int64 to Option<Int64>"));
   EXPECT_OK(chain.Append(TestSchema({kA, OptionalColumn("c", TypeKind::kString)})));
   EXPECT_EQ(chain.state().schema->fields.size(), 6u);
 }
@@ -165,16 +181,24 @@ TEST(SetDataSchemaTest, SystemColumnsHaveTheirTypes) {
   };
   DataType seconds = DataType::Of(TypeKind::kTimestamp);
   seconds.unit = TimeUnit::kSecond;
-  EXPECT_THAT(ChainBuilder().Append(with(0, DataType::Of(TypeKind::kUInt64))), wrong("'offset' has to be Int64, not UInt64"));
-  EXPECT_THAT(ChainBuilder().Append(with(1, DataType::Of(TypeKind::kString))), wrong("'op' has to be Int32, not String"));
-  EXPECT_THAT(ChainBuilder().Append(with(2, DataType::Of(TypeKind::kDate))), wrong("'system_time' has to be Timestamp"));
-  EXPECT_THAT(ChainBuilder().Append(with(2, seconds)), wrong("'system_time' has to be Timestamp(Millisecond, UTC)"));
-  EXPECT_THAT(ChainBuilder().Append(with(3, DataType::Of(TypeKind::kInt64))), wrong("'event_time' has to be Timestamp(Millisecond, UTC) or Date"));
+  EXPECT_THAT(ChainBuilder().Append(with(0, DataType::Of(TypeKind::kUInt64))),
+              wrong("'offset' has to be Int64, not UInt64"));
+  EXPECT_THAT(ChainBuilder().Append(with(1, DataType::Of(TypeKind::kString))),
+              wrong("'op' has to be Int32, not String"));
+  EXPECT_THAT(ChainBuilder().Append(with(2, DataType::Of(TypeKind::kDate))),
+              wrong("'system_time' has to be Timestamp"));
+  EXPECT_THAT(ChainBuilder().Append(with(2, seconds)),
+              wrong("'system_time' has to be Timestamp(Millisecond, UTC)"));
+  EXPECT_THAT(ChainBuilder().Append(with(3, DataType::Of(TypeKind::kInt64))),
+              wrong("'event_time' has to be Timestamp(Millisecond, UTC) or Date"));
   EXPECT_OK(ChainBuilder().Append(with(0, DataType::Of(TypeKind::kUInt64)), Judging::kReplay));
-  EXPECT_OK(ChainBuilder().Append(with(0, DataType::Option(DataType::Of(TypeKind::kInt64))))) << "as in older slices";
-  EXPECT_OK(ChainBuilder().Append(with(1, DataType::Of(TypeKind::kUInt8)))) << "as a changelog may declare it";
+  EXPECT_OK(ChainBuilder().Append(with(0, DataType::Option(DataType::Of(TypeKind::kInt64)))))
+      << "as in older slices";
+  EXPECT_OK(ChainBuilder().Append(with(1, DataType::Of(TypeKind::kUInt8))))
+      << "as a changelog may declare it";
   EXPECT_OK(ChainBuilder().Append(with(3, DataType::Of(TypeKind::kDate))));
-  EXPECT_OK(ChainBuilder().Append(SetDataSchema{.schema = DataSchema{.fields = {kA}}})) << "missing ones are added later";
+  EXPECT_OK(ChainBuilder().Append(SetDataSchema{.schema = DataSchema{.fields = {kA}}}))
+      << "missing ones are added later";
 }
 
 TEST(SetDataSchemaTest, SystemColumnsAreThoseOfTheVocabulary) {

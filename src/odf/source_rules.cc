@@ -13,7 +13,8 @@ std::string QuotedNames(const std::map<std::string, ChainState::PushSource>& sou
   return JoinNames(names);
 }
 
-Status CheckReadAndPreprocess(const ReadStep& read, const std::optional<TransformSql>& preprocess, Judging judging) {
+Status CheckReadAndPreprocess(const ReadStep& read, const std::optional<TransformSql>& preprocess,
+                              Judging judging) {
   if (preprocess && judging == Judging::kAppend) RETURN_IF_ERROR(CheckNormalized(*preprocess, "preprocess"));
   if (read.schema && read.ddl_schema) {
     return BrokenRule(rule::kInvalid, "the read step has both schema and ddlSchema, give only one of them");
@@ -26,11 +27,13 @@ Status CheckSourceName(const std::string& name) {
   if (name.find_first_not_of(kBlank) == std::string::npos) {
     return BrokenRule(rule::kInvalid, "a push source needs a name, not '{}'", name);
   }
-  if (kBlank.find(name.front()) != std::string_view::npos || kBlank.find(name.back()) != std::string_view::npos) {
+  if (kBlank.find(name.front()) != std::string_view::npos ||
+      kBlank.find(name.back()) != std::string_view::npos) {
     return BrokenRule(rule::kInvalid, "the source name '{}' begins or ends with white space", name);
   }
   if (name == kPollingSourceName) {
-    return BrokenRule(rule::kInvalid, "'{}' names the state of the polling source and cannot be a push source", name);
+    return BrokenRule(rule::kInvalid,
+                      "'{}' names the state of the polling source and cannot be a push source", name);
   }
   return OkStatus();
 }
@@ -57,16 +60,20 @@ Status CheckAddPushSource(const ChainState& state, const AddPushSource& event) {
     return BrokenRule(rule::kNoOp, "push source '{}' is active with the same content", event.source_name);
   }
   if (state.polling_source) {
-    return BrokenRule(rule::kInvalid, "push source '{}' cannot be added: the polling source is still active, "
-                      "disable it first", event.source_name);
+    return BrokenRule(rule::kInvalid,
+                      "push source '{}' cannot be added: the polling source is still active, "
+                      "disable it first",
+                      event.source_name);
   }
   return OkStatus();
 }
 
 Status CheckSetPollingSource(const ChainState& state) {
   if (state.push_sources.empty()) return OkStatus();
-  return BrokenRule(rule::kInvalid, "the polling source cannot be set: push sources are still active, disable them "
-                    "first: {}", QuotedNames(state.push_sources));
+  return BrokenRule(rule::kInvalid,
+                    "the polling source cannot be set: push sources are still active, disable them "
+                    "first: {}",
+                    QuotedNames(state.push_sources));
 }
 
 Status CheckDisablePushSource(const ChainState& state, const DisablePushSource& event) {
@@ -85,15 +92,20 @@ Status CheckSharedSnapshot(const ChainState& state, const AddPushSource& source)
   std::vector<std::string> in_the_way;
   for (const auto& [name, other] : state.push_sources) {
     if (name == source.source_name) continue;
-    if (is_snapshot || other.event.merge.kind == MergeKind::kSnapshot) in_the_way.push_back(fmt::format("'{}'", name));
+    if (is_snapshot || other.event.merge.kind == MergeKind::kSnapshot)
+      in_the_way.push_back(fmt::format("'{}'", name));
   }
   if (in_the_way.empty()) return OkStatus();
   if (is_snapshot) {
-    return InvalidArgument("source '{}' has the Snapshot strategy and would retract the rows of other active sources: "
-                           "{}; allow it with --shared-snapshot", source.source_name, JoinNames(in_the_way));
+    return InvalidArgument(
+        "source '{}' has the Snapshot strategy and would retract the rows of other active sources: "
+        "{}; allow it with --shared-snapshot",
+        source.source_name, JoinNames(in_the_way));
   }
-  return InvalidArgument("the rows of source '{}' would be retracted by active sources with the Snapshot strategy: "
-                         "{}; allow it with --shared-snapshot", source.source_name, JoinNames(in_the_way));
+  return InvalidArgument(
+      "the rows of source '{}' would be retracted by active sources with the Snapshot strategy: "
+      "{}; allow it with --shared-snapshot",
+      source.source_name, JoinNames(in_the_way));
 }
 
 }  // namespace sluice::odf

@@ -5,6 +5,8 @@
 namespace sluice::odf {
 namespace {
 
+using namespace odf::testing;
+
 using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::StartsWith;
@@ -31,7 +33,8 @@ TEST(SourceRulesTest, PushSourceNamesAreUsable) {
   EXPECT_THAT(chain.Append(TestPushSource("a\n")), Breaks("InvalidEvent", "begins or ends with white space"));
   EXPECT_THAT(chain.Append(TestPushSource("odf/polling")),
               Breaks("InvalidEvent", "'odf/polling' names the state of the polling source"));
-  for (const char* name : {"default", "a b", "odf/other", "\xc3\xa4"}) EXPECT_OK(chain.Append(TestPushSource(name)));
+  for (const char* name : {"default", "a b", "odf/other", "\xc3\xa4"})
+    EXPECT_OK(chain.Append(TestPushSource(name)));
 }
 
 template <class Source>
@@ -55,7 +58,8 @@ void ExpectReadAndPreprocessRules(Source source) {
   source.preprocess->queries.reset();
   EXPECT_THAT(append(source), Breaks("InvalidEvent", "preprocess: there are no queries"));
   source.preprocess->queries = Steps{{.alias = "x", .query = "select 1"}};
-  EXPECT_THAT(append(source), Breaks("InvalidEvent", "the last query is the result and has no alias, not 'x'"));
+  EXPECT_THAT(append(source),
+              Breaks("InvalidEvent", "the last query is the result and has no alias, not 'x'"));
   source.preprocess->queries = Steps{{.query = "select 1"}, {.query = "select 2"}};
   EXPECT_THAT(append(source), Breaks("InvalidEvent", "query 1 of 2 needs an alias"));
   source.preprocess->queries = Steps{{.alias = "x", .query = "select 1"}, {.query = "select * from x"}};
@@ -84,7 +88,8 @@ TEST(SourceRulesTest, SameContentIsNoEventOtherContentReplaces) {
   EXPECT_OK(chain.Append(TestPushSource("a")));
   EXPECT_OK(chain.Append(TestPushSource("b")));
   EXPECT_OK(chain.Append(WithState({}, "a", "k", "1")));
-  EXPECT_THAT(chain.Append(TestPushSource("a")), Breaks("NoOpEvent", "push source 'a' is active with the same content"));
+  EXPECT_THAT(chain.Append(TestPushSource("a")),
+              Breaks("NoOpEvent", "push source 'a' is active with the same content"));
   AddPushSource other = TestPushSource("a", {.kind = MergeKind::kLedger, .primary_key = {"id"}});
   EXPECT_OK(chain.Append(other));
   EXPECT_EQ(chain.state().push_sources.at("a").event, other);
@@ -276,15 +281,18 @@ TEST(SharedSnapshotTest, ASnapshotSourceStandsAlone) {
   EXPECT_OK(chain.Append(TestPushSource("a")));
   EXPECT_OK(chain.Append(TestPushSource("b")));
   EXPECT_OK(CheckSharedSnapshot(chain.state(), TestPushSource("c")));
-  EXPECT_THAT(CheckSharedSnapshot(chain.state(), TestPushSource("s", snapshot)),
-              IsError(ErrorCode::kInvalidArgument, AllOf(HasSubstr("'s' has the Snapshot strategy"),
-                                                         HasSubstr("'a', 'b'"), HasSubstr("--shared-snapshot"))));
+  EXPECT_THAT(
+      CheckSharedSnapshot(chain.state(), TestPushSource("s", snapshot)),
+      IsError(ErrorCode::kInvalidArgument, AllOf(HasSubstr("'s' has the Snapshot strategy"),
+                                                 HasSubstr("'a', 'b'"), HasSubstr("--shared-snapshot"))));
   EXPECT_OK(chain.Append(DisablePushSource{"b"}));
-  EXPECT_OK(CheckSharedSnapshot(chain.state(), TestPushSource("a", snapshot))) << "it replaces the only other one";
+  EXPECT_OK(CheckSharedSnapshot(chain.state(), TestPushSource("a", snapshot)))
+      << "it replaces the only other one";
   EXPECT_OK(chain.Append(TestPushSource("a", snapshot)));
-  EXPECT_THAT(CheckSharedSnapshot(chain.state(), TestPushSource("c")),
-              IsError(ErrorCode::kInvalidArgument, HasSubstr("the rows of source 'c' would be retracted by active "
-                                                             "sources with the Snapshot strategy: 'a'")));
+  EXPECT_THAT(
+      CheckSharedSnapshot(chain.state(), TestPushSource("c")),
+      IsError(ErrorCode::kInvalidArgument, HasSubstr("the rows of source 'c' would be retracted by active "
+                                                     "sources with the Snapshot strategy: 'a'")));
 }
 
 }  // namespace

@@ -1,4 +1,5 @@
-// Rules of transforms: their normal form, the inputs that SetTransform declares, and how ExecuteTransform walks them.
+// Rules of transforms: their normal form, the inputs that SetTransform declares, and how ExecuteTransform
+// walks them.
 #include <set>
 #include <vector>
 
@@ -10,15 +11,16 @@ namespace {
 std::string Show(const std::optional<uint64_t>& value) { return value ? fmt::format("{}", *value) : "none"; }
 std::string Show(const std::optional<Multihash>& value) { return value ? value->ToString() : "none"; }
 
-// The inputs that a query must have, in order: those of the newest SetTransform when no query has run since, else
-// those of the previous query.
+// The inputs that a query must have, in order: those of the newest SetTransform when no query has run since,
+// else those of the previous query.
 std::vector<std::string> ExpectedInputs(const ChainState& state) {
   std::vector<std::string> ids;
   if (state.transform && (!state.last_data || state.transform_sequence > state.last_data->sequence)) {
     for (const TransformInput& input : state.transform->inputs) ids.push_back(input.dataset_ref);
     return ids;
   }
-  for (const ExecuteTransformInput& input : state.last_data->inputs) ids.push_back(input.dataset_id.ToString());
+  for (const ExecuteTransformInput& input : state.last_data->inputs)
+    ids.push_back(input.dataset_id.ToString());
   return ids;
 }
 
@@ -32,8 +34,8 @@ Status CheckInputOrder(const ChainState& state, const ExecuteTransform& event) {
     const DatasetId& actual = event.query_inputs[i].dataset_id;
     const auto declared = DatasetId::Parse(expected[i]);
     if (declared.ok() && *declared == actual) continue;
-    return BrokenRule(rule::kInvalid, "inputs must keep their declared order: input {} is {}, declared is {}", i + 1,
-                      actual.ToString(), expected[i]);
+    return BrokenRule(rule::kInvalid, "inputs must keep their declared order: input {} is {}, declared is {}",
+                      i + 1, actual.ToString(), expected[i]);
   }
   return OkStatus();
 }
@@ -44,21 +46,23 @@ Status CheckInterval(const ExecuteTransformInput& input, size_t number) {
                       Show(input.prev_block_hash), Show(input.new_block_hash));
   }
   if (input.new_offset && input.new_offset == input.prev_offset) {
-    return BrokenRule(rule::kInvalid, "input {} has the empty offset interval {}..{}", number, Show(input.prev_offset),
-                      Show(input.new_offset));
+    return BrokenRule(rule::kInvalid, "input {} has the empty offset interval {}..{}", number,
+                      Show(input.prev_offset), Show(input.new_offset));
   }
   return OkStatus();
 }
 
-Status CheckContinues(const ExecuteTransformInput& before, const ExecuteTransformInput& input, size_t number) {
+Status CheckContinues(const ExecuteTransformInput& before, const ExecuteTransformInput& input,
+                      size_t number) {
   const auto& last_block = before.new_block_hash ? before.new_block_hash : before.prev_block_hash;
   if (input.prev_block_hash != last_block) {
-    return BrokenRule(rule::kInvalid, "input {} continues after block {}, but the previous query ended at {}", number,
-                      Show(input.prev_block_hash), Show(last_block));
+    return BrokenRule(rule::kInvalid, "input {} continues after block {}, but the previous query ended at {}",
+                      number, Show(input.prev_block_hash), Show(last_block));
   }
   const auto& last_offset = before.new_offset ? before.new_offset : before.prev_offset;
   if (input.prev_offset != last_offset) {
-    return BrokenRule(rule::kInvalid, "input {} continues after offset {}, but the previous query ended at {}", number,
+    return BrokenRule(rule::kInvalid,
+                      "input {} continues after offset {}, but the previous query ended at {}", number,
                       Show(input.prev_offset), Show(last_offset));
   }
   return OkStatus();
@@ -70,7 +74,8 @@ Status CheckInputIntervals(const std::optional<ChainState::LastData>& last, cons
     RETURN_IF_ERROR(CheckInterval(input, i + 1));
     if (last && i < last->inputs.size()) RETURN_IF_ERROR(CheckContinues(last->inputs[i], input, i + 1));
     if (input.new_offset && !input.new_block_hash) {
-      return BrokenRule(rule::kInvalid, "input {} has newOffset {} without newBlockHash", i + 1, *input.new_offset);
+      return BrokenRule(rule::kInvalid, "input {} has newOffset {} without newBlockHash", i + 1,
+                        *input.new_offset);
     }
   }
   return OkStatus();
@@ -78,8 +83,9 @@ Status CheckInputIntervals(const std::optional<ChainState::LastData>& last, cons
 
 bool Advances(const ChainState& state, const ExecuteTransform& event) {
   if (event.new_data || event.new_watermark != state.watermark()) return true;
-  const bool same_checkpoint =
-      event.new_checkpoint ? event.prev_checkpoint == event.new_checkpoint->physical_hash : !event.prev_checkpoint;
+  const bool same_checkpoint = event.new_checkpoint
+                                   ? event.prev_checkpoint == event.new_checkpoint->physical_hash
+                                   : !event.prev_checkpoint;
   if (!same_checkpoint) return true;
   for (const ExecuteTransformInput& input : event.query_inputs) {
     if (input.new_block_hash) return true;
@@ -112,9 +118,11 @@ Status CheckTransformAlone(const SetTransform& event, Judging judging) {
   for (const TransformInput& input : event.inputs) {
     const auto id = DatasetId::Parse(input.dataset_ref);
     if (!id.ok()) {
-      return BrokenRule(rule::kInvalid, "transform input '{}' is not resolved to a dataset id", input.dataset_ref);
+      return BrokenRule(rule::kInvalid, "transform input '{}' is not resolved to a dataset id",
+                        input.dataset_ref);
     }
-    if (!input.alias) return BrokenRule(rule::kInvalid, "transform input '{}' has no alias", input.dataset_ref);
+    if (!input.alias)
+      return BrokenRule(rule::kInvalid, "transform input '{}' has no alias", input.dataset_ref);
     if (!seen.insert(*id).second) {
       return BrokenRule(rule::kInvalid, "transform input '{}' is given twice", input.dataset_ref);
     }

@@ -4,6 +4,8 @@
 namespace sluice::odf {
 namespace {
 
+using namespace odf::testing;
+
 using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::StartsWith;
@@ -17,7 +19,8 @@ DatasetId Id(std::string_view name) { return DatasetId::FromSeed(name); }
 
 SetTransform TransformOf(const std::vector<std::string>& inputs) {
   SetTransform event{.transform = TestQuery()};
-  for (const std::string& name : inputs) event.inputs.push_back({.dataset_ref = Id(name).ToString(), .alias = name});
+  for (const std::string& name : inputs)
+    event.inputs.push_back({.dataset_ref = Id(name).ToString(), .alias = name});
   return event;
 }
 
@@ -71,7 +74,8 @@ TEST(SetTransformTest, QueriesAreNormalized) {
   ChainBuilder chain(DatasetKind::kDerivative);
   SetTransform transform = TransformOf({"a"});
   transform.transform.query = "select 1";
-  EXPECT_THAT(chain.Append(transform), Breaks("InvalidEvent", "transform: 'query' has to be given as 'queries'"));
+  EXPECT_THAT(chain.Append(transform),
+              Breaks("InvalidEvent", "transform: 'query' has to be given as 'queries'"));
   transform = TransformOf({"a"});
   transform.transform.queries->clear();
   EXPECT_THAT(chain.Append(transform), Breaks("InvalidEvent", "transform: there are no queries"));
@@ -91,14 +95,17 @@ TEST(ExecuteTransformTest, NeedsATransformAndForDataASchema) {
 
 TEST(ExecuteTransformTest, InputsKeepTheirDeclaredOrder) {
   ChainBuilder chain = WithQuery();
-  EXPECT_THAT(chain.Append(NextQuery(chain.state(), {"b", "a"}, 1)),
-              Breaks("InvalidEvent", "inputs must keep their declared order: input 1 is " + Id("b").ToString()));
-  EXPECT_THAT(chain.Append(NextQuery(chain.state(), {"a"}, 1)), Breaks("InvalidEvent", "the query has 1 inputs, the transform 2"));
+  EXPECT_THAT(
+      chain.Append(NextQuery(chain.state(), {"b", "a"}, 1)),
+      Breaks("InvalidEvent", "inputs must keep their declared order: input 1 is " + Id("b").ToString()));
+  EXPECT_THAT(chain.Append(NextQuery(chain.state(), {"a"}, 1)),
+              Breaks("InvalidEvent", "the query has 1 inputs, the transform 2"));
   EXPECT_THAT(chain.Append(NextQuery(chain.state(), {"a", "b", "c"}, 1)), Breaks("InvalidEvent", "3 inputs"));
   EXPECT_OK(chain.Append(NextQuery(chain.state(), kInputs, 1)));
   // A transform that is newer than the last query counts instead of that query.
   EXPECT_OK(chain.Append(TransformOf({"a", "c"})));
-  EXPECT_THAT(chain.Append(NextQuery(chain.state(), kInputs, 1)), Breaks("InvalidEvent", "declared order: input 2"));
+  EXPECT_THAT(chain.Append(NextQuery(chain.state(), kInputs, 1)),
+              Breaks("InvalidEvent", "declared order: input 2"));
   EXPECT_OK(chain.Append(NextQuery(chain.state(), {"a", "c"}, 1)));
   EXPECT_OK(chain.Append(NextQuery(chain.state(), {"a", "c"}, 1)));
 }
@@ -124,7 +131,10 @@ TEST(ExecuteTransformTest, InputIntervalsFollowEachOther) {
   EXPECT_THAT(with([](Input& i) { i.new_block_hash.reset(); }),
               Breaks("InvalidEvent", "input 2 has newOffset 19 without newBlockHash"));
   EXPECT_OK(with([](Input& i) { i.new_offset.reset(); })) << "new blocks may hold no records";
-  EXPECT_OK(with([](Input& i) { i.new_offset.reset(); i.new_block_hash.reset(); })) << "an input may stand still";
+  EXPECT_OK(with([](Input& i) {
+    i.new_offset.reset();
+    i.new_block_hash.reset();
+  })) << "an input may stand still";
   EXPECT_OK(with([](Input&) {}));
 }
 
@@ -169,7 +179,8 @@ TEST(ExecuteTransformTest, OffsetsAreThoseOfAddData) {
   query = NextQuery(chain.state(), kInputs, 0);
   query.new_watermark = Instant{.seconds = 5};
   query.prev_offset = 3;
-  EXPECT_THAT(chain.Append(query), Breaks("InvalidEvent", "prevOffset is 3, but the last offset in the chain is 4"));
+  EXPECT_THAT(chain.Append(query),
+              Breaks("InvalidEvent", "prevOffset is 3, but the last offset in the chain is 4"));
 }
 
 }  // namespace

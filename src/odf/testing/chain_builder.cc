@@ -2,7 +2,7 @@
 
 #include <utility>
 
-namespace sluice::odf {
+namespace sluice::odf::testing {
 
 Multihash TestHash(uint64_t number) {
   Multihash::Digest digest{};
@@ -25,7 +25,9 @@ MetadataBlock ChainBuilder::Next(MetadataEvent event) const {
           .event = std::move(event)};
 }
 
-Status ChainBuilder::Append(MetadataEvent event, Judging judging) { return AppendBlock(Next(std::move(event)), judging); }
+Status ChainBuilder::Append(MetadataEvent event, Judging judging) {
+  return AppendBlock(Next(std::move(event)), judging);
+}
 
 Status ChainBuilder::AppendBlock(const MetadataBlock& block, Judging judging) {
   RETURN_IF_ERROR(state_.Apply(block, TestHash(blocks_.size() + 1), judging));
@@ -33,7 +35,9 @@ Status ChainBuilder::AppendBlock(const MetadataBlock& block, Judging judging) {
   return OkStatus();
 }
 
-DataField Column(std::string name, TypeKind kind) { return {.name = std::move(name), .type = DataType::Of(kind)}; }
+DataField Column(std::string name, TypeKind kind) {
+  return {.name = std::move(name), .type = DataType::Of(kind)};
+}
 DataField OptionalColumn(std::string name, TypeKind kind) {
   return {.name = std::move(name), .type = DataType::Option(DataType::Of(kind))};
 }
@@ -79,4 +83,4 @@ TransformSql TestQuery(std::string query) {
   return {.engine = "datafusion", .queries = {{SqlQueryStep{.query = std::move(query)}}}};
 }
 
-}  // namespace sluice::odf
+}  // namespace sluice::odf::testing

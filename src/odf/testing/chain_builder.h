@@ -6,9 +6,9 @@
 
 #include "odf/chain_state.h"
 
-// Chains for tests, event by event: sequence numbers, previous hashes and times are filled in. Hashes are made from the
-// sequence number, so that no block needs encoding.
-namespace sluice::odf {
+// Chains for tests, event by event: sequence numbers, previous hashes and times are filled in. Hashes are
+// made from the sequence number, so that no block needs encoding.
+namespace sluice::odf::testing {
 
 Multihash TestHash(uint64_t number);
 
@@ -49,4 +49,4 @@ AddPushSource TestPushSource(std::string name, MergeStrategy merge = {});
 SetPollingSource TestPollingSource(std::string url);
 TransformSql TestQuery(std::string query = "select * from input");
 
-}  // namespace sluice::odf
+}  // namespace sluice::odf::testing

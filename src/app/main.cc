@@ -1,0 +1,44 @@
+#include <signal.h>
+
+#include <cstdio>
+#include <exception>
+#include <stop_token>
+#include <thread>
+
+#include "cli/commands.h"
+
+namespace {
+
+// Ctrl-C and SIGTERM ask once, politely; a second one ends the program. The dataset is as it was either way.
+std::jthread WatchSignals(std::stop_source stop) {
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGINT);
+  sigaddset(&signals, SIGTERM);
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  signal(SIGPIPE, SIG_IGN);
+  return std::jthread([signals, stop](std::stop_token ended) mutable {
+    const timespec pause{0, 100000000};
+    while (!ended.stop_requested()) {
+      const int signal_number = sigtimedwait(&signals, nullptr, &pause);
+      if (signal_number <= 0) continue;
+      if (stop.stop_requested()) _exit(128 + signal_number);
+      stop.request_stop();
+    }
+  });
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  std::stop_source stop;
+  auto watcher = WatchSignals(stop);
+  int code = 1;
+  try {
+    code = sluice::cli::Run(argc, argv, stop.get_token());
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "Error: internal: %s\n", error.what());
+  }
+  std::fflush(nullptr);
+  _exit(code);  // libraries' threads and static objects are not waited for
+}

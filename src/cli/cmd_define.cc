@@ -1,0 +1,485 @@
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <iostream>
+#include <iterator>
+
+#include "cli/commands.h"
+#include "cli/usage.h"
+#include "ingest/frame.h"
+#include "ingest/index_sync.h"
+#include "ingest/source_rules.h"
+#include "odf/yaml.h"
+
+namespace sluice::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+Result<std::string> ReadFile(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  if (!file) return UsageError("cannot read manifest '{}'", path);
+  return std::string(std::istreambuf_iterator<char>(file), {});
+}
+
+constexpr char kRootTemplate[] = R"(kind: DatasetSnapshot
+version: 1
+content:
+  name: {}
+  kind: Root
+  metadata:
+    - kind: AddPushSource
+      sourceName: default
+      read:
+        # Csv, Json, NdJson, GeoJson, NdGeoJson or Parquet
+        kind: Csv
+        header: true
+        schema:
+          fields:
+            - name: event_time
+              type: Timestamp
+            - name: name
+              type: String
+            - name: value
+              type:
+                kind: Option
+                inner: Float64
+      # Optional: reshape with SQL
+      # preprocess:
+      #   kind: Sql
+      #   engine: datafusion
+      #   query: select event_time, name, value from input where value > 0
+      merge:
+        # Append keeps everything; Ledger takes each key once; Snapshot records the differences between states;
+        # ChangelogStream and UpsertStream take changes
+        kind: Ledger
+        primaryKey:
+          - event_time
+          - name
+    - kind: SetInfo
+      description: What these records are
+      keywords: []
+)";
+
+constexpr char kDerivativeTemplate[] = R"(kind: DatasetSnapshot
+version: 1
+content:
+  name: {}
+  kind: Derivative
+  metadata:
+    - kind: SetTransform
+      inputs:
+        - datasetRef: name.of.input
+          alias: input
+      transform:
+        kind: Sql
+        engine: datafusion
+        query: select * from input
+)";
+
+struct NewOptions {
+  std::string name;
+  bool root = false;
+  bool derivative = false;
+};
+
+Status New(Session& session, const NewOptions& options) {
+  if (options.root && options.derivative) return UsageError("give --root or --derivative, not both");
+  RETURN_IF_ERROR(workspace::CheckAlias(options.name));
+  const std::string base = options.name.substr(options.name.find('/') + 1);
+  const std::string path = base + ".yaml";
+  if (fs::exists(path)) return MakeError(ErrorCode::kAlreadyExists, "file '{}' already exists", path);
+  std::ofstream file(path);
+  file << fmt::format(fmt::runtime(options.derivative ? kDerivativeTemplate : kRootTemplate), options.name);
+  file.close();
+  if (!file) return MakeError(ErrorCode::kUnavailable, "cannot write '{}'", path);
+  session.Say("Written: {}\nEdit it, then run: sluice add {}", path, path);
+  return {};
+}
+
+struct AddOptions {
+  std::vector<std::string> manifests;
+  std::string name;
+  bool recursive = false, replace = false, use_stdin = false, dry_run = false, shared_snapshot = false;
+};
+
+// A manifest shows itself in one of its first four lines that are neither blank nor comment.
+bool LooksLikeSnapshot(const fs::path& path) {
+  std::ifstream file(path);
+  std::string line;
+  for (int seen = 0; seen < 4 && std::getline(file, line);) {
+    const auto first = line.find_first_not_of(" \t\r");
+    if (first == std::string::npos || line[first] == '#') continue;
+    if (line.find("DatasetSnapshot") != std::string::npos) return true;
+    ++seen;
+  }
+  return false;
+}
+
+Status CollectManifests(const AddOptions& options, std::vector<std::string>* paths) {
+  for (const auto& path : options.manifests) {
+    std::error_code error;
+    if (!fs::is_directory(path, error)) {
+      paths->push_back(path);
+      continue;
+    }
+    if (!options.recursive) return UsageError("'{}' is a folder; --recursive takes the manifests in it", path);
+    std::vector<std::string> found;
+    for (fs::recursive_directory_iterator it(path, error), end; !error && it != end; it.increment(error)) {
+      const auto extension = it->path().extension();
+      if ((extension == ".yaml" || extension == ".yml") && LooksLikeSnapshot(it->path())) found.push_back(it->path().string());
+    }
+    std::sort(found.begin(), found.end());
+    paths->insert(paths->end(), found.begin(), found.end());
+  }
+  return {};
+}
+
+struct NamedSnapshot {
+  odf::DatasetSnapshot snapshot;
+  std::string origin;
+};
+
+Result<std::vector<NamedSnapshot>> ReadSnapshots(const AddOptions& options) {
+  std::vector<std::string> paths;
+  RETURN_IF_ERROR(CollectManifests(options, &paths));
+  std::vector<std::pair<std::string, std::string>> texts;
+  for (const auto& path : paths) {
+    ASSIGN_OR_RETURN(auto text, ReadFile(path));
+    texts.emplace_back(path, std::move(text));
+  }
+  if (options.use_stdin) texts.emplace_back("standard input", std::string(std::istreambuf_iterator<char>(std::cin), {}));
+  std::vector<NamedSnapshot> snapshots;
+  for (const auto& [origin, text] : texts) {
+    ASSIGN_OR_RETURN(auto manifests, odf::ParseManifests(text, origin));
+    for (auto& manifest : manifests) {
+      auto* snapshot = std::get_if<odf::DatasetSnapshot>(&manifest);
+      if (!snapshot) {
+        return InvalidArgument("this manifest is not a DatasetSnapshot; 'sluice commit DATASET FILE' takes metadata events").With(origin);
+      }
+      snapshots.push_back({std::move(*snapshot), origin});
+    }
+  }
+  if (!options.name.empty()) {
+    if (snapshots.size() != 1) return UsageError("--name goes with one manifest, there are {}", snapshots.size());
+    snapshots[0].snapshot.name = options.name;
+  }
+  return snapshots;
+}
+
+// Inputs before what is derived from them. Errors: a cycle, naming its members.
+Status OrderByDependency(std::vector<NamedSnapshot>* snapshots) {
+  std::vector<NamedSnapshot> ordered;
+  while (!snapshots->empty()) {
+    auto ready = std::find_if(snapshots->begin(), snapshots->end(), [&](const NamedSnapshot& candidate) {
+      for (const auto& event : candidate.snapshot.metadata) {
+        const auto* transform = std::get_if<odf::SetTransform>(&event);
+        if (!transform) continue;
+        for (const auto& input : transform->inputs) {
+          for (const auto& other : *snapshots) {
+            if (&other != &candidate && other.snapshot.name == input.dataset_ref) return false;
+            if (&other == &candidate && other.snapshot.name == input.dataset_ref) return false;
+          }
+        }
+      }
+      return true;
+    });
+    if (ready == snapshots->end()) {
+      return InvalidArgument("datasets depend on each other in a circle, '{}' among them", snapshots->front().snapshot.name);
+    }
+    ordered.push_back(std::move(*ready));
+    snapshots->erase(ready);
+  }
+  *snapshots = std::move(ordered);
+  return {};
+}
+
+Status ResolveInputs(const workspace::Workspace& workspace, odf::DatasetSnapshot* snapshot) {
+  for (auto& event : snapshot->metadata) {
+    auto* transform = std::get_if<odf::SetTransform>(&event);
+    if (!transform) continue;
+    for (auto& input : transform->inputs) {
+      ASSIGN_OR_RETURN(auto entry, workspace.Resolve(input.dataset_ref));
+      if (!input.alias) input.alias = input.dataset_ref;
+      input.dataset_ref = entry.id.ToString();
+    }
+  }
+  return {};
+}
+
+Status CheckSnapshot(const odf::DatasetSnapshot& snapshot, bool shared_snapshot) {
+  for (const auto& event : snapshot.metadata) {
+    if (std::holds_alternative<odf::Seed>(event) || std::holds_alternative<odf::AddData>(event) ||
+        std::holds_alternative<odf::ExecuteTransform>(event) || std::holds_alternative<odf::DisablePushSource>(event) ||
+        std::holds_alternative<odf::DisablePollingSource>(event)) {
+      return InvalidArgument("event {} is not allowed in a DatasetSnapshot", odf::KindNameOf(event));
+    }
+    const bool source = std::holds_alternative<odf::AddPushSource>(event) || std::holds_alternative<odf::SetPollingSource>(event);
+    if (source && snapshot.kind != odf::DatasetKind::kRoot) {
+      return InvalidArgument("event {} belongs to a Root dataset, this one is Derivative", odf::KindNameOf(event));
+    }
+    if (std::holds_alternative<odf::SetTransform>(event) && snapshot.kind != odf::DatasetKind::kDerivative) {
+      return InvalidArgument("event SetTransform belongs to a Derivative dataset, this one is Root");
+    }
+  }
+  ingest::SourceRuleOptions options;
+  options.shared_snapshot = shared_snapshot;
+  RETURN_IF_ERROR(ingest::CheckNewEvents(odf::ChainState(), snapshot.metadata, options));
+  // The chain's own rules, over the chain that this would become.
+  odf::ChainState chain;
+  auto apply = [&](odf::MetadataEvent event) -> Status {
+    odf::MetadataBlock block{Instant{}, chain.head, chain.head ? chain.sequence + 1 : 0, std::move(event)};
+    return chain.Apply(block, odf::HashBlock(odf::EncodeBlock(block)));
+  };
+  RETURN_IF_ERROR(apply(odf::Seed{odf::DatasetId::FromSeed("check"), snapshot.kind}));
+  for (const auto& event : snapshot.metadata) RETURN_IF_ERROR(apply(event));
+  return {};
+}
+
+Status Add(Session& session, const AddOptions& options) {
+  if (options.manifests.empty() && !options.use_stdin) return UsageError("give manifests or --stdin");
+  ASSIGN_OR_RETURN(auto* workspace, session.OpenWorkspace());
+  ASSIGN_OR_RETURN(auto snapshots, ReadSnapshots(options));
+  RETURN_IF_ERROR(OrderByDependency(&snapshots));
+  // Everything is checked before anything is made: one failure adds none.
+  for (auto& [snapshot, origin] : snapshots) {
+    auto check = [&]() -> Status {
+      RETURN_IF_ERROR(workspace::CheckAlias(snapshot.name));
+      RETURN_IF_ERROR(ingest::NormalizeEvents(&snapshot.metadata));
+      return snapshot.kind == odf::DatasetKind::kRoot ? CheckSnapshot(snapshot, options.shared_snapshot) : OkStatus();
+    };
+    if (auto status = check(); !status.ok()) {
+      return std::move(status).error().With(fmt::format("Failed to add dataset {}", snapshot.name)).With(origin);
+    }
+  }
+  std::vector<workspace::Entry> added;
+  for (auto& [snapshot, origin] : snapshots) {
+    auto existing = workspace->Resolve(snapshot.name);
+    if (existing.ok() && !options.replace) {
+      session.Say("Skipped: {}: Already exists", snapshot.name);
+      continue;
+    }
+    if (options.dry_run) {
+      session.Say("Would add: {}", snapshot.name);
+      continue;
+    }
+    auto make = [&]() -> Status {
+      RETURN_IF_ERROR(ResolveInputs(*workspace, &snapshot));
+      if (snapshot.kind == odf::DatasetKind::kDerivative) RETURN_IF_ERROR(CheckSnapshot(snapshot, options.shared_snapshot));
+      if (existing.ok()) {
+        ASSIGN_OR_RETURN(bool sure, session.Confirm(fmt::format("Replace dataset '{}' and lose its history?", existing->alias)));
+        if (!sure) return Error(ErrorCode::kCancelled, "nothing was replaced");
+        RETURN_IF_ERROR(workspace->Delete(*existing));
+      }
+      ASSIGN_OR_RETURN(auto entry, workspace->Create(snapshot, session.clock()));
+      added.push_back(entry);
+      return {};
+    };
+    if (auto status = make(); !status.ok()) {
+      for (const auto& entry : added) (void)workspace->Delete(entry).ok();
+      return std::move(status).error().With(fmt::format("Failed to add dataset {}", snapshot.name)).With(origin);
+    }
+  }
+  for (const auto& entry : added) session.Say("Added: {}", entry.alias);
+  session.Say("Added {} dataset(s)", added.size());
+  return {};
+}
+
+// --- commit and source: events into an existing chain ---
+
+Status CommitEvents(Session& session, const std::string& ref, std::vector<odf::MetadataEvent> events, bool shared_snapshot) {
+  ASSIGN_OR_RETURN(auto* workspace, session.OpenWorkspace());
+  ASSIGN_OR_RETURN(auto entry, workspace->Resolve(ref));
+  auto commit = [&]() -> Result<dataset::CommitResult> {
+    for (auto& event : events) {
+      if (std::holds_alternative<odf::Seed>(event) || std::holds_alternative<odf::AddData>(event) ||
+          std::holds_alternative<odf::ExecuteTransform>(event)) {
+        return InvalidArgument("event {} cannot be given by hand", odf::KindNameOf(event));
+      }
+    }
+    RETURN_IF_ERROR(ingest::NormalizeEvents(&events));
+    ASSIGN_OR_RETURN(auto guard, workspace->BeginCommit(entry.id));
+    ASSIGN_OR_RETURN(auto dataset, workspace->Open(entry));
+    ingest::SourceRuleOptions options;
+    options.shared_snapshot = shared_snapshot;
+    RETURN_IF_ERROR(ingest::CheckNewEvents(dataset->state(), events, options));
+    dataset::CommitRequest request;
+    request.events = events;
+    request.system_time = session.clock().Now();
+    ASSIGN_OR_RETURN(auto result, dataset->Commit(std::move(request)));
+    // A new key set is built when its source is added (decisions.md 10).
+    for (const auto& set : ingest::NeededKeySets(dataset->state())) {
+      ASSIGN_OR_RETURN(auto* index, guard->Index());
+      RETURN_IF_ERROR(ingest::SyncIndex(*index, set, *dataset, nullptr));
+    }
+    return result;
+  };
+  auto result = commit();
+  if (!result.ok()) return std::move(result).error().With(fmt::format("dataset '{}'", entry.alias));
+  for (const auto& event : events) {
+    if (std::holds_alternative<odf::DisablePushSource>(event) || std::holds_alternative<odf::DisablePollingSource>(event)) {
+      session.Warn("Note: kamu versions up to 0.265 cannot extend a chain that holds a disable event");
+      break;
+    }
+  }
+  session.Say("Committed {} block(s), head is {}", result->blocks.size(), result->new_head.ToString());
+  return {};
+}
+
+struct CommitArgs {
+  std::string dataset, file;
+  bool shared_snapshot = false;
+};
+
+Status Commit(Session& session, const CommitArgs& args) {
+  std::string text;
+  if (args.file == "-") {
+    text = std::string(std::istreambuf_iterator<char>(std::cin), {});
+  } else {
+    ASSIGN_OR_RETURN(text, ReadFile(args.file));
+  }
+  ASSIGN_OR_RETURN(auto manifests, odf::ParseManifests(text, args.file));
+  std::vector<odf::MetadataEvent> events;
+  for (auto& manifest : manifests) {
+    auto* event = std::get_if<odf::MetadataEvent>(&manifest);
+    if (!event) return InvalidArgument("this manifest is not a MetadataEvent; 'sluice add' takes DatasetSnapshots").With(args.file);
+    events.push_back(std::move(*event));
+  }
+  return CommitEvents(session, args.dataset, std::move(events), args.shared_snapshot);
+}
+
+struct SourceArgs {
+  std::string dataset, name, file;
+  bool polling = false, shared_snapshot = false;
+};
+
+Status ListSources(Session& session, const SourceArgs& args) {
+  ASSIGN_OR_RETURN(auto* workspace, session.OpenWorkspace());
+  ASSIGN_OR_RETURN(auto entry, workspace->Resolve(args.dataset));
+  ASSIGN_OR_RETURN(auto dataset, workspace->Open(entry));
+  const auto& state = dataset->state();
+  for (const auto& [name, source] : state.push_sources) {
+    RETURN_IF_ERROR(session.Out(fmt::format("{}\tpush\t{}\t{}\t{}\n", name, odf::NameOf(source.event.read.format),
+                                            odf::NameOf(source.event.merge.kind),
+                                            source.state ? source.state->kind + "=" + source.state->value : "-")));
+  }
+  if (state.polling_source) {
+    const auto& source = *state.polling_source;
+    RETURN_IF_ERROR(session.Out(fmt::format("{}\tpolling\t{}\t{}\t{}\n", odf::kPollingSourceName,
+                                            odf::NameOf(source.event.read.format), odf::NameOf(source.event.merge.kind),
+                                            source.state ? source.state->kind + "=" + source.state->value : "-")));
+  }
+  if (state.push_sources.empty() && !state.polling_source) session.Say("Dataset has no active source");
+  return {};
+}
+
+Status ShowSource(Session& session, const SourceArgs& args) {
+  ASSIGN_OR_RETURN(auto* workspace, session.OpenWorkspace());
+  ASSIGN_OR_RETURN(auto entry, workspace->Resolve(args.dataset));
+  ASSIGN_OR_RETURN(auto dataset, workspace->Open(entry));
+  const auto& state = dataset->state();
+  if (args.name == odf::kPollingSourceName && state.polling_source) {
+    RETURN_IF_ERROR(session.Out(odf::ToYaml(odf::MetadataEvent(state.polling_source->event))));
+    return {};
+  }
+  ASSIGN_OR_RETURN(auto source, ingest::SelectPushSource(state, args.name));
+  const auto& active = state.push_sources.at(source.name);
+  RETURN_IF_ERROR(session.Out(odf::ToYaml(odf::MetadataEvent(active.event))));
+  if (active.state) {
+    session.Say("State: {} = {} (block #{})", active.state->kind, active.state->value, active.state_sequence.value_or(0));
+  }
+  if (active.file_state) session.Say("Files: {} (block #{})", active.file_state->value, active.file_state_sequence.value_or(0));
+  return {};
+}
+
+Status AddSourceFromFile(Session& session, const SourceArgs& args) {
+  ASSIGN_OR_RETURN(auto text, ReadFile(args.file));
+  std::vector<odf::MetadataEvent> events;
+  auto manifests = odf::ParseManifests(text, args.file);
+  if (manifests.ok()) {
+    for (auto& manifest : *manifests) {
+      if (auto* event = std::get_if<odf::MetadataEvent>(&manifest)) events.push_back(std::move(*event));
+    }
+  } else {
+    ASSIGN_OR_RETURN(auto event, odf::ParseEvent(text, args.file));
+    events.push_back(std::move(event));
+  }
+  for (const auto& event : events) {
+    if (!std::holds_alternative<odf::AddPushSource>(event) && !std::holds_alternative<odf::SetPollingSource>(event)) {
+      return InvalidArgument("'{}' is not a source: expected AddPushSource or SetPollingSource", odf::KindNameOf(event)).With(args.file);
+    }
+  }
+  return CommitEvents(session, args.dataset, std::move(events), args.shared_snapshot);
+}
+
+}  // namespace
+
+void AddNew(Commands& commands) {
+  auto options = std::make_shared<NewOptions>();
+  auto* command = commands.Add("new", "Write a manifest to start from", "sluice new river.gauges",
+                               [options](Session& session) { return New(session, *options); });
+  command->add_option("name", options->name, "Name of the dataset")->required();
+  command->add_flag("--root", options->root, "For data that is ingested (default)");
+  command->add_flag("--derivative", options->derivative, "For data computed from other datasets");
+}
+
+void AddAdd(Commands& commands) {
+  auto options = std::make_shared<AddOptions>();
+  auto* command = commands.Add("add", "Make datasets from manifests", "sluice add river.gauges.yaml",
+                               [options](Session& session) { return Add(session, *options); });
+  command->add_option("manifest", options->manifests, "Manifest files (several documents in one are fine)");
+  command->add_flag("-r,--recursive", options->recursive, "Look for manifests in folders");
+  command->add_flag("--replace", options->replace, "Replace datasets that exist, history included");
+  command->add_flag("--stdin", options->use_stdin, "Read manifests from standard input");
+  command->add_option("--name", options->name, "Another name than the manifest's");
+  command->add_flag("--shared-snapshot", options->shared_snapshot, "Allow a Snapshot source beside others");
+  command->add_flag("--dry-run", options->dry_run, "Check everything, add nothing");
+}
+
+void AddCommit(Commands& commands) {
+  auto args = std::make_shared<CommitArgs>();
+  auto* command = commands.Add("commit", "Append metadata events to a dataset", "sluice commit river.gauges license.yaml",
+                               [args](Session& session) { return Commit(session, *args); });
+  command->add_option("dataset", args->dataset, "The dataset")->required();
+  command->add_option("file", args->file, "MetadataEvent manifests, - for standard input")->required();
+  command->add_flag("--shared-snapshot", args->shared_snapshot, "Allow a Snapshot source beside others");
+}
+
+void AddSource(Commands& commands) {
+  auto* parent = commands.Add("source", "List, show, add and disable sources", "sluice source list river.gauges", nullptr);
+  parent->require_subcommand(1);
+  auto args = std::make_shared<SourceArgs>();
+
+  auto* list = commands.Add("list", "The active sources: name, kind, format, merge, state", "sluice source list river.gauges",
+                            [args](Session& session) { return ListSources(session, *args); }, parent);
+  list->add_option("dataset", args->dataset, "The dataset")->required();
+
+  auto* show = commands.Add("show", "One source with its state", "sluice source show river.gauges default",
+                            [args](Session& session) { return ShowSource(session, *args); }, parent);
+  show->add_option("dataset", args->dataset, "The dataset")->required();
+  show->add_option("name", args->name, "The source")->required();
+
+  auto* add = commands.Add("add", "Add or replace a source", "sluice source add river.gauges station-7.yaml",
+                           [args](Session& session) { return AddSourceFromFile(session, *args); }, parent);
+  add->add_option("dataset", args->dataset, "The dataset")->required();
+  add->add_option("file", args->file, "An AddPushSource or SetPollingSource event")->required();
+  add->add_flag("--shared-snapshot", args->shared_snapshot, "Allow a Snapshot source beside others");
+
+  auto* disable = commands.Add("disable", "End a source", "sluice source disable river.gauges station-7",
+                               [args](Session& session) -> Status {
+                                 if (args->polling != args->name.empty()) return UsageError("name the push source, or give --polling");
+                                 std::vector<odf::MetadataEvent> events;
+                                 if (args->polling) {
+                                   events.push_back(odf::DisablePollingSource{});
+                                 } else {
+                                   events.push_back(odf::DisablePushSource{args->name});
+                                 }
+                                 return CommitEvents(session, args->dataset, std::move(events), false);
+                               },
+                               parent);
+  disable->add_option("dataset", args->dataset, "The dataset")->required();
+  disable->add_option("name", args->name, "The push source");
+  disable->add_flag("--polling", args->polling, "The polling source");
+}
+
+}  // namespace sluice::cli

@@ -1,0 +1,13 @@
+#pragma once
+
+#include "base/result.h"
+
+namespace sluice::cli {
+
+// A wrong combination of arguments, found after parsing: exit code 2.
+template <class... Args>
+Error UsageError(fmt::format_string<Args...> format, Args&&... args) {
+  return InvalidArgument(format, std::forward<Args>(args)...).With("usage");
+}
+
+}  // namespace sluice::cli

@@ -1,0 +1,124 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/result.h"
+#include "odf/chain_state.h"
+#include "odf/codec.h"
+#include "odf/events.h"
+#include "storage/storage.h"
+
+namespace sluice::dataset {
+
+using odf::ChainState;
+using odf::Multihash;
+
+// Where the parts of a dataset lie. `files` has exactly the standard layout (odf-metadata.md 1.1); `derived` is ours, outside
+// that folder, and may be lost at any time.
+struct DatasetStores {
+  std::shared_ptr<storage::Storage> files;
+  std::shared_ptr<storage::Storage> derived;
+};
+
+struct StoredBlock {
+  Multihash hash;
+  std::string bytes;  // as hashed and stored
+  odf::MetadataBlock block;
+};
+
+// A slice that is written and not yet in the chain.
+struct StagedSlice {
+  std::unique_ptr<storage::StagedFile> file;
+  Multihash physical_hash;
+};
+
+// Everything that one head move brings.
+struct CommitRequest {
+  std::vector<odf::MetadataEvent> events;  // one block each, in this order
+  std::vector<StagedSlice> slices;         // those that the events refer to and that are not stored yet
+  Instant system_time;                     // of every block; raised to the previous block's where that is later
+};
+
+struct CommitResult {
+  std::optional<Multihash> old_head;
+  Multihash new_head;
+  std::vector<Multihash> blocks;
+  uint64_t sequence = 0;  // of the new head
+};
+
+// One dataset: its chain's derived state, its blocks, and the way to add to it. Confined to one thread at a time. Several objects and
+// processes may hold the same dataset: writers serialise by the lock that the caller holds (decisions.md 11), and a commit still
+// compares and swaps the head.
+class Dataset {
+ public:
+  // Reads head and derived state. A folder without `refs/head` is kNotFound: an aborted creation. Errors: kCorruption naming the block.
+  static Result<std::unique_ptr<Dataset>> Open(DatasetStores stores);
+  // Makes the chain of a new dataset: Seed and `events` with one system time, head last. Errors: kAlreadyExists; the chain rules' errors.
+  static Result<std::unique_ptr<Dataset>> Create(DatasetStores stores, const odf::Seed& seed,
+                                                 std::vector<odf::MetadataEvent> events, Instant system_time);
+
+  const ChainState& state() const { return state_; }
+  const Multihash& head() const { return *state_.head; }
+  storage::Storage& files() { return *stores_.files; }
+  const storage::Storage& files() const { return *stores_.files; }
+  storage::Storage& derived() { return *stores_.derived; }
+
+  // Re-reads the head and catches up. Returns true when it had moved.
+  Result<bool> Refresh();
+  // Makes the present head durable when this process does not know it to be (push-protocol.md 5). Call before building on it or
+  // acknowledging from it. Errors: after a failed sync nothing may be answered from this head.
+  Status EnsureDurable();
+
+  // Errors: kCorruption when the bytes do not hash to `hash` or do not decode; kNotFound.
+  Result<StoredBlock> ReadBlock(const Multihash& hash) const;
+  // Blocks from `from` (or the head) back to the Seed, newest first, until `visit` returns false.
+  Status WalkBack(const std::function<Result<bool>(const StoredBlock&)>& visit,
+                  std::optional<Multihash> from = std::nullopt) const;
+  // Data slices after block `after` (none = from the Seed), oldest first, with the block that holds each. Nothing when `after` is not
+  // in the chain.
+  struct SliceRef {
+    Multihash block;
+    uint64_t sequence;
+    odf::DataSlice slice;
+  };
+  Result<std::optional<std::vector<SliceRef>>> SlicesAfter(const std::optional<Multihash>& after) const;
+  // True when `hash` is the head or one of its ancestors.
+  Result<bool> IsAncestor(const Multihash& hash) const;
+
+  // The system time that a commit made now would carry.
+  Instant NextSystemTime(const Clock& clock) const;
+  // Checks every event against the chain, makes slices and blocks durable, then moves the head. On failure before the head's
+  // move nothing of it is visible. Errors: kInvalidArgument from the chain rules; kConflict when another writer moved the head;
+  // kCommitUnknown when the move's outcome is not known.
+  Result<CommitResult> Commit(CommitRequest request);
+  // The chain after `events`, without writing: for dry runs.
+  Result<ChainState> Preview(const std::vector<odf::MetadataEvent>& events, Instant system_time) const;
+  // Points the head at an ancestor. Errors: kNotFound when `hash` is not in the chain.
+  Status Reset(const Multihash& hash);
+  // Replaces the whole chain after the same Seed by `blocks` (compaction). All of it is durable before the head moves.
+  Result<Multihash> ReplaceChain(std::vector<odf::MetadataBlock> blocks, std::vector<StagedSlice> slices);
+
+ private:
+  explicit Dataset(DatasetStores stores) : stores_(std::move(stores)) {}
+  Status LoadState(const Multihash& head);
+  void SaveState() const;
+  void NoteDurable(const Multihash& head);
+  Result<CommitResult> Publish(ChainState next, std::vector<std::string> bytes, std::vector<Multihash> hashes,
+                               std::vector<StagedSlice> slices);
+
+  DatasetStores stores_;
+  ChainState state_;
+  std::optional<Multihash> durable_head_;
+};
+
+// `blocks/<hash>`, `data/<hash>`.
+std::string BlockName(const Multihash& hash);
+std::string DataName(const Multihash& hash);
+inline constexpr char kHeadName[] = "refs/head";
+
+}  // namespace sluice::dataset

@@ -1,0 +1,31 @@
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "base/result.h"
+#include "dataset/dataset.h"
+#include "index/key_index.h"
+#include "ingest/progress.h"
+#include "merge/merger.h"
+
+namespace sluice::ingest {
+
+// The key sets that the dataset's active sources need, one for each distinct list of key columns (decisions.md 10).
+std::vector<index::KeySet> NeededKeySets(const odf::ChainState& state);
+// The set that serves `strategy`; nothing when it needs no history.
+std::optional<index::KeySet> KeySetFor(const odf::ChainState& state, const odf::MergeStrategy& strategy);
+
+// Brings one set up to the dataset's head: reads only the slices since the head it is tagged with; builds it anew when there is no
+// such head, or one that is not in the chain. Call under the commit locks.
+Status SyncIndex(index::KeyIndex& index, const index::KeySet& set, const dataset::Dataset& dataset, Progress* progress);
+
+// Columns that the index keeps of a row: the dataset's, without offset, op and system time.
+Result<std::shared_ptr<arrow::Schema>> IndexRowSchema(const odf::ChainState& state);
+
+// History as the merge asks for it, over a set that was synced. The arguments must outlive it.
+Result<std::unique_ptr<merge::KeyHistory>> MakeHistory(index::KeyIndex& index, const index::KeySet& set,
+                                                       const odf::ChainState& state);
+
+}  // namespace sluice::ingest

@@ -1,0 +1,398 @@
+#include "ingest/ingest.h"
+
+#include <arrow/record_batch.h>
+#include <arrow/type.h>
+
+#include <algorithm>
+
+#include "ingest/index_sync.h"
+#include "ingest/linked_objects.h"
+#include "ingest/slice_builder.h"
+#include "ingest/spool.h"
+#include "odf/arrow_schema.h"
+
+namespace sluice::ingest {
+namespace {
+
+constexpr int kTries = 3;  // of preparing again, when the source changed underneath
+
+// An input that is read and shaped. Rows are in the spool, or still to come from the frame when the merge needs no history.
+struct PreparedBatch {
+  std::unique_ptr<Frame> frame;
+  std::unique_ptr<Spool> spool;
+
+  // Null = no frame (odf-ingest.md 4.6).
+  const std::shared_ptr<arrow::Schema>& schema() const { return frame->schema(); }
+  Status ForEach(const std::function<Status(const std::shared_ptr<arrow::RecordBatch>&)>& visit) {
+    if (spool) return spool->Replay(visit);
+    while (true) {
+      ASSIGN_OR_RETURN(auto rows, frame->Next());
+      if (!rows) return {};
+      RETURN_IF_ERROR(visit(rows));
+    }
+  }
+};
+
+// What one batch of the group comes to.
+struct MergedBatch {
+  std::optional<BuiltSlice> slice;
+  std::shared_ptr<arrow::Schema> schema;  // of the slice, also when there are no rows; null without a frame
+  merge::MergeCounts counts;
+  std::optional<std::string> extra;
+};
+
+class Ingestion {
+ public:
+  Ingestion(const IngestContext& context, std::vector<IngestInput> inputs, RejectLog& rejects,
+            const IngestOptions& options)
+      : context_(context), inputs_(std::move(inputs)), rejects_(rejects), options_(options), dataset_(*context.dataset) {}
+
+  Result<std::vector<IngestOutcome>> Run();
+
+ private:
+  enum class StateCheck { kTake, kDuplicate };
+  Result<StateCheck> CheckState(const IngestInput& input) const;
+  Status Prepare();
+  bool NeedsHistory() const { return merge::NeedOf(source_.merge.kind) != merge::HistoryNeed::kNone; }
+  bool PreparedFor(const odf::ChainState& state) const;
+  Result<std::vector<IngestOutcome>> RunOnce(bool* again);
+  Status MergeAll(index::GuardedIndex* session, std::vector<MergedBatch>* merged);
+  Result<MergedBatch> MergeOne(merge::Merger* merger, PreparedBatch& batch, const IngestInput& input, Instant system_time,
+                               uint64_t start_offset, const std::optional<odf::DataSchema>& schema);
+  Status Restamp(std::vector<MergedBatch>* merged);
+  Result<std::vector<IngestOutcome>> Commit(std::vector<MergedBatch> merged, index::GuardedIndex& session);
+  Status AddEvents(const IngestInput& input, MergedBatch& merged, odf::ChainState* chain,
+                   std::vector<odf::MetadataEvent>* events) const;
+  Result<std::optional<odf::SourceState>> NextState(const IngestInput& input, bool has_rows) const;
+  IngestOutcome Unchanged(IngestStatus status) const;
+  void UpdateIndexes(index::GuardedIndex& session);
+
+  const IngestContext& context_;
+  std::vector<IngestInput> inputs_;
+  RejectLog& rejects_;
+  const IngestOptions& options_;
+  dataset::Dataset& dataset_;
+
+  SourceDefinition source_;
+  odf::ChainState prepared_for_;  // the state that frames and merges were made against
+  Instant system_time_;
+  std::vector<PreparedBatch> batches_;
+};
+
+Result<Ingestion::StateCheck> Ingestion::CheckState(const IngestInput& input) const {
+  if (!input.next_state) {
+    if (input.if_state) return InvalidArgument("an expected state without a next state: give both");
+    return StateCheck::kTake;
+  }
+  if (input.if_state == input.next_state) {
+    return InvalidArgument("the next state '{}' is the same as the expected one", *input.next_state);
+  }
+  const auto it = dataset_.state().push_sources.find(source_.name);
+  const std::optional<odf::SourceState> now = it == dataset_.state().push_sources.end() ? std::nullopt : it->second.state;
+  const std::string kind = input.state_kind.value_or(kDefaultStateKind);
+  if (now && now->kind == kind && now->value == *input.next_state) return StateCheck::kDuplicate;
+  if (input.if_state) {
+    const bool holds = *input.if_state == "*" ? !now : now && now->kind == kind && now->value == *input.if_state;
+    if (!holds) {
+      return MakeError(ErrorCode::kPrecondition, "source '{}' is at state {}, not '{}'", source_.name,
+                       now ? "'" + now->value + "'" : "none", *input.if_state);
+    }
+  }
+  return StateCheck::kTake;
+}
+
+Status Ingestion::Prepare() {
+  batches_.clear();
+  prepared_for_ = dataset_.state();
+  if (prepared_for_.kind != odf::DatasetKind::kRoot) {
+    return InvalidArgument("cannot ingest into a derivative dataset: its data comes from its transformation");
+  }
+  ASSIGN_OR_RETURN(source_, SelectPushSource(prepared_for_, options_.source_name));
+  for (const auto& input : inputs_) {
+    ASSIGN_OR_RETURN(auto source, input.open());
+    PreparedBatch batch;
+    ASSIGN_OR_RETURN(batch.frame, Frame::Open(source_, prepared_for_, std::move(source), input.format, &rejects_, options_.frame));
+    // With history, or several batches, everything is read before the locks are taken.
+    if (batch.frame->schema() && (NeedsHistory() || inputs_.size() > 1)) {
+      batch.spool = std::make_unique<Spool>(batch.frame->schema(), context_.temp_folder, options_.spool_memory_bytes);
+      while (true) {
+        ASSIGN_OR_RETURN(auto rows, batch.frame->Next());
+        if (!rows) break;
+        RETURN_IF_ERROR(batch.spool->Add(std::move(rows)));
+      }
+    }
+    batches_.push_back(std::move(batch));
+  }
+  return {};
+}
+
+bool Ingestion::PreparedFor(const odf::ChainState& state) const {
+  if (state.head == prepared_for_.head) return true;
+  if (state.vocabulary != prepared_for_.vocabulary || state.schema != prepared_for_.schema) return false;
+  auto source = SelectPushSource(state, options_.source_name);
+  return source.ok() && *source == source_;
+}
+
+Result<MergedBatch> Ingestion::MergeOne(merge::Merger* merger, PreparedBatch& batch, const IngestInput& input,
+                                        Instant system_time, uint64_t start_offset,
+                                        const std::optional<odf::DataSchema>& schema) {
+  MergedBatch merged;
+  if (!batch.schema()) return merged;
+  SliceSpec spec;
+  spec.vocabulary = prepared_for_.vocabulary;
+  spec.merged = merger->output_schema();
+  spec.dataset_schema = schema;
+  spec.start_offset = start_offset;
+  spec.system_time = system_time;
+  spec.order = merger->order();
+  spec.spill_folder = context_.temp_folder;
+  ASSIGN_OR_RETURN(auto builder, SliceBuilder::Make(dataset_.files(), std::move(spec)));
+  merged.schema = builder->schema();
+  ASSIGN_OR_RETURN(auto links, LinkedObjects::Make(schema, dataset_.files()));
+  const Instant fallback = input.event_time.value_or(system_time);
+  auto take = [&](const std::shared_ptr<arrow::RecordBatch>& rows) -> Status {
+    if (!rows || rows->num_rows() == 0) return {};
+    RETURN_IF_ERROR(links.Check(*rows));
+    return builder->Add(rows, fallback);
+  };
+  RETURN_IF_ERROR(batch.ForEach([&](const std::shared_ptr<arrow::RecordBatch>& rows) -> Status {
+    auto out = merger->Push(rows);
+    if (!out.ok()) return std::move(out).error().With(batch.frame->input_name());
+    return take(*out);
+  }));
+  auto rest = merger->EndBatch();
+  if (!rest.ok()) return std::move(rest).error().With(batch.frame->input_name());
+  for (const auto& rows : *rest) RETURN_IF_ERROR(take(rows));
+  merged.counts = merger->counts();
+  ASSIGN_OR_RETURN(merged.slice, builder->Finish());
+  merged.extra = links.Extra();
+  return merged;
+}
+
+Status Ingestion::MergeAll(index::GuardedIndex* session, std::vector<MergedBatch>* merged) {
+  merged->clear();
+  prepared_for_ = dataset_.state();
+  system_time_ = dataset_.NextSystemTime(*context_.clock);
+  std::unique_ptr<merge::KeyHistory> history;
+  if (NeedsHistory()) {
+    ASSIGN_OR_RETURN(auto* index, session->Index());
+    const auto set = KeySetFor(prepared_for_, source_.merge);
+    if (!set) return Internal("no key set for source '{}'", source_.name);
+    if (options_.frame.progress) options_.frame.progress->OnStage("merging");
+    RETURN_IF_ERROR(SyncIndex(*index, *set, dataset_, options_.frame.progress));
+    ASSIGN_OR_RETURN(history, MakeHistory(*index, *set, prepared_for_));
+  }
+  std::unique_ptr<merge::Merger> merger;
+  std::shared_ptr<arrow::Schema> merger_input;
+  std::optional<odf::DataSchema> schema = prepared_for_.schema;
+  uint64_t next_offset = prepared_for_.last_offset() ? *prepared_for_.last_offset() + 1 : 0;
+  for (size_t i = 0; i < batches_.size(); ++i) {
+    auto& batch = batches_[i];
+    if (batch.schema() && merger && !merger_input->Equals(*batch.schema())) {
+      return MakeError(ErrorCode::kConflict, "IncompatibleSchema: inputs of one group have different columns: {} and {}",
+                       merger_input->ToString(), batch.schema()->ToString())
+          .With(batch.frame->input_name());
+    }
+    if (batch.schema() && !merger) {
+      merge::MergeSpec spec;
+      spec.strategy = source_.merge;
+      spec.vocabulary = prepared_for_.vocabulary;
+      spec.input = merger_input = batch.schema();
+      spec.refuse_duplicates = options_.refuse_duplicates;
+      ASSIGN_OR_RETURN(merger, merge::Merger::Make(spec, history.get()));
+    }
+    ASSIGN_OR_RETURN(auto one, MergeOne(merger.get(), batch, inputs_[i], system_time_, next_offset, schema));
+    if (one.slice) next_offset = one.slice->slice.offset_interval.end + 1;
+    if (one.schema && !schema) {
+      ASSIGN_OR_RETURN(schema, odf::FromArrow(*one.schema));
+    }
+    merged->push_back(std::move(one));
+  }
+  return {};
+}
+
+// The head moved while an Append streamed: its rows stay, offsets and system time are given anew.
+Status Ingestion::Restamp(std::vector<MergedBatch>* merged) {
+  prepared_for_ = dataset_.state();
+  system_time_ = dataset_.NextSystemTime(*context_.clock);
+  auto& one = merged->front();
+  if (!one.slice) return {};
+  arrow::FieldVector fields;
+  for (const auto& field : one.schema->fields()) {
+    if (field->name() != prepared_for_.vocabulary.offset && field->name() != prepared_for_.vocabulary.system_time) {
+      fields.push_back(field);
+    }
+  }
+  SliceSpec spec;
+  spec.vocabulary = prepared_for_.vocabulary;
+  spec.merged = arrow::schema(fields);
+  spec.dataset_schema = prepared_for_.schema;
+  spec.start_offset = prepared_for_.last_offset() ? *prepared_for_.last_offset() + 1 : 0;
+  spec.system_time = system_time_;
+  ASSIGN_OR_RETURN(auto builder, SliceBuilder::Make(dataset_.files(), std::move(spec)));
+  ASSIGN_OR_RETURN(auto reader, columnar::SliceReader::OpenStaged(*one.slice->file));
+  while (true) {
+    ASSIGN_OR_RETURN(auto rows, reader->Next());
+    if (!rows) break;
+    arrow::ArrayVector arrays;
+    for (const auto& field : fields) arrays.push_back(rows->GetColumnByName(field->name()));
+    RETURN_IF_ERROR(builder->Add(arrow::RecordBatch::Make(arrow::schema(fields), rows->num_rows(), arrays), system_time_));
+  }
+  ASSIGN_OR_RETURN(one.slice, builder->Finish());
+  return {};
+}
+
+Result<std::optional<odf::SourceState>> Ingestion::NextState(const IngestInput& input, bool has_rows) const {
+  if (input.next_state) {
+    return std::optional(odf::SourceState{source_.name, input.state_kind.value_or(kDefaultStateKind), *input.next_state});
+  }
+  if (input.file_state && has_rows) {
+    ASSIGN_OR_RETURN(auto value, input.file_state());
+    return std::optional(odf::SourceState{source_.name, kFileStateKind, std::move(value)});
+  }
+  return std::optional<odf::SourceState>();
+}
+
+// The table of odf-ingest.md 4.6.
+Status Ingestion::AddEvents(const IngestInput& input, MergedBatch& merged, odf::ChainState* chain,
+                            std::vector<odf::MetadataEvent>* events) const {
+  auto add = [&](odf::MetadataEvent event) -> Status {
+    odf::MetadataBlock block{system_time_, chain->head, chain->sequence + 1, std::move(event)};
+    RETURN_IF_ERROR(chain->Apply(block, odf::HashBlock(odf::EncodeBlock(block))));
+    events->push_back(std::move(block.event));
+    return {};
+  };
+  if (merged.schema && !chain->schema) {
+    ASSIGN_OR_RETURN(auto schema, odf::FromArrow(*merged.schema));
+    RETURN_IF_ERROR(add(odf::SetDataSchema{std::nullopt, std::move(schema)}));
+  }
+  ASSIGN_OR_RETURN(auto state, NextState(input, merged.slice.has_value()));
+  if (!merged.slice && !state) return {};
+  odf::AddData data;
+  data.prev_offset = chain->last_offset();
+  if (chain->last_data) data.prev_checkpoint = chain->last_data->checkpoint;
+  data.new_watermark = chain->watermark();
+  if (merged.slice) {
+    data.new_data = merged.slice->slice;
+    data.extra = merged.extra;
+    data.new_watermark = std::max(data.new_watermark.value_or(merged.slice->max_event_time), merged.slice->max_event_time);
+  }
+  data.new_source_state = std::move(state);
+  return add(std::move(data));
+}
+
+IngestOutcome Ingestion::Unchanged(IngestStatus status) const {
+  IngestOutcome outcome;
+  outcome.status = status;
+  outcome.old_head = outcome.new_head = dataset_.head();
+  outcome.sequence = dataset_.state().sequence;
+  outcome.watermark = dataset_.state().watermark();
+  return outcome;
+}
+
+Result<std::vector<IngestOutcome>> Ingestion::Commit(std::vector<MergedBatch> merged, index::GuardedIndex& session) {
+  if (options_.frame.progress) options_.frame.progress->OnStage("committing");
+  odf::ChainState chain = dataset_.state();
+  dataset::CommitRequest request;
+  request.system_time = system_time_;
+  std::vector<IngestOutcome> outcomes;
+  for (size_t i = 0; i < merged.size(); ++i) {
+    std::vector<odf::MetadataEvent> events;
+    IngestOutcome outcome = Unchanged(IngestStatus::kUpToDate);
+    outcome.old_head = *chain.head;
+    RETURN_IF_ERROR(AddEvents(inputs_[i], merged[i], &chain, &events));
+    outcome.new_head = *chain.head;
+    outcome.sequence = chain.sequence;
+    outcome.watermark = chain.watermark();
+    outcome.records_read = batches_[i].frame->rows_read();
+    outcome.counts = merged[i].counts;
+    if (!events.empty()) outcome.status = IngestStatus::kCommitted;
+    if (merged[i].slice) {
+      outcome.offsets = merged[i].slice->slice.offset_interval;
+      outcome.records_added = static_cast<int64_t>(outcome.offsets->end - outcome.offsets->start + 1);
+      request.slices.push_back({std::move(merged[i].slice->file), merged[i].slice->slice.physical_hash});
+    }
+    outcome.events = events;
+    for (auto& event : events) request.events.push_back(std::move(event));
+    outcomes.push_back(std::move(outcome));
+  }
+  if (options_.dry_run || request.events.empty()) {
+    if (request.events.empty() && !options_.dry_run) {
+      RETURN_IF_ERROR(rejects_.Sync());
+      RETURN_IF_ERROR(dataset_.EnsureDurable());  // "up to date" is an acknowledgement too
+    }
+    return outcomes;
+  }
+  RETURN_IF_ERROR(rejects_.Sync());
+  ASSIGN_OR_RETURN(auto result, dataset_.Commit(std::move(request)));
+  (void)result;
+  UpdateIndexes(session);
+  return outcomes;
+}
+
+void Ingestion::UpdateIndexes(index::GuardedIndex& session) {
+  // The commit stands whatever happens here: an index left behind catches up before its next use.
+  for (const auto& set : NeededKeySets(dataset_.state())) {
+    auto index = session.Index();
+    if (!index.ok()) return;
+    (void)SyncIndex(**index, set, dataset_, options_.frame.progress).ok();
+  }
+}
+
+Result<std::vector<IngestOutcome>> Ingestion::RunOnce(bool* again) {
+  RETURN_IF_ERROR(Prepare());
+  for (const auto& input : inputs_) {
+    ASSIGN_OR_RETURN(auto check, CheckState(input));
+    if (check == StateCheck::kDuplicate) {
+      RETURN_IF_ERROR(dataset_.EnsureDurable());
+      return std::vector<IngestOutcome>(inputs_.size(), Unchanged(IngestStatus::kDuplicate));
+    }
+  }
+  std::vector<MergedBatch> merged;
+  const bool early = !NeedsHistory();
+  if (early) RETURN_IF_ERROR(MergeAll(nullptr, &merged));
+
+  ASSIGN_OR_RETURN(auto session, context_.begin_commit());
+  ASSIGN_OR_RETURN(bool moved, dataset_.Refresh());
+  if (moved && !PreparedFor(dataset_.state())) {
+    *again = true;
+    return std::vector<IngestOutcome>();
+  }
+  for (const auto& input : inputs_) {
+    ASSIGN_OR_RETURN(auto check, CheckState(input));
+    if (check == StateCheck::kDuplicate) {
+      RETURN_IF_ERROR(dataset_.EnsureDurable());
+      return std::vector<IngestOutcome>(inputs_.size(), Unchanged(IngestStatus::kDuplicate));
+    }
+  }
+  if (early && moved) {
+    if (batches_.size() == 1) {
+      RETURN_IF_ERROR(Restamp(&merged));
+    } else {
+      RETURN_IF_ERROR(MergeAll(session.get(), &merged));
+    }
+  }
+  if (!early) RETURN_IF_ERROR(MergeAll(session.get(), &merged));
+  return Commit(std::move(merged), *session);
+}
+
+Result<std::vector<IngestOutcome>> Ingestion::Run() {
+  const bool replayable = std::all_of(inputs_.begin(), inputs_.end(), [](const auto& i) { return i.replayable; });
+  for (int attempt = 0; attempt < kTries; ++attempt) {
+    bool again = false;
+    auto outcomes = RunOnce(&again);
+    if (!outcomes.ok() || !again) return outcomes;
+    if (!replayable) break;
+  }
+  return MakeError(ErrorCode::kUnavailable,
+                   "the source or the schema of the dataset changed while its input was being read; try again");
+}
+
+}  // namespace
+
+Result<std::vector<IngestOutcome>> Ingest(const IngestContext& context, std::vector<IngestInput> inputs,
+                                          RejectLog& rejects, const IngestOptions& options) {
+  return Ingestion(context, std::move(inputs), rejects, options).Run();
+}
+
+}  // namespace sluice::ingest

@@ -1,0 +1,75 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/result.h"
+#include "dataset/dataset.h"
+#include "index/guarded_index.h"
+#include "ingest/frame.h"
+#include "ingest/progress.h"
+#include "ingest/rejects.h"
+#include "merge/merger.h"
+
+// One ingestion: from input to commit (odf-ingest.md 0, 4.6; decisions.md 11-13).
+namespace sluice::ingest {
+
+struct IngestContext {
+  dataset::Dataset* dataset = nullptr;
+  // Waits for the locks. Errors: kUnavailable after the lock time-out.
+  std::function<Result<std::unique_ptr<index::GuardedIndex>>()> begin_commit;
+  const Clock* clock = nullptr;
+  std::string temp_folder;  // spools, spilled sorts
+};
+
+// One batch: what a file, standard input or a request brings.
+struct IngestInput {
+  std::function<Result<std::unique_ptr<read::ByteSource>>()> open;
+  bool replayable = false;  // `open` may be called again
+  std::optional<odf::ReadFormat> format;  // other than the source's own
+  std::optional<Instant> event_time;      // fallback; default: the system time of the commit
+  // State of the source after this batch, and the one it must have before; `*` = none yet.
+  std::optional<std::string> state_kind;
+  std::optional<std::string> next_state;
+  std::optional<std::string> if_state;
+  // Computes the `sluice/file` value once the input was read to its end (decisions.md 13).
+  std::function<Result<std::string>()> file_state;
+};
+
+struct IngestOptions {
+  std::optional<std::string> source_name;
+  bool refuse_duplicates = false;  // Snapshot: a key twice in one input is an error
+  bool dry_run = false;
+  FrameOptions frame;
+  int64_t spool_memory_bytes = 256 << 20;
+};
+
+enum class IngestStatus { kCommitted, kUpToDate, kDuplicate };
+
+struct IngestOutcome {
+  IngestStatus status = IngestStatus::kUpToDate;
+  odf::Multihash old_head;
+  odf::Multihash new_head;   // = old_head unless committed
+  uint64_t sequence = 0;     // of new_head
+  std::optional<odf::OffsetInterval> offsets;
+  int64_t records_read = 0;
+  int64_t records_added = 0;  // rows written
+  merge::MergeCounts counts;
+  std::optional<Instant> watermark;
+  std::vector<odf::MetadataEvent> events;  // what was (or, on a dry run, would be) committed
+};
+
+inline constexpr char kDefaultStateKind[] = "sluice/token";
+inline constexpr char kFileStateKind[] = "sluice/file";
+
+// Takes `inputs` in order as batches of one push source, committed with one head move: all or none. Nothing is visible, and nothing is
+// left behind, when it fails. `rejects` collects bad records. Errors: kNotFound, kConflict (several sources; schema),
+// kPrecondition (state), kInvalidRecords, kUnavailable (locks), kCommitUnknown, kCancelled, and I/O.
+Result<std::vector<IngestOutcome>> Ingest(const IngestContext& context, std::vector<IngestInput> inputs,
+                                          RejectLog& rejects, const IngestOptions& options);
+
+}  // namespace sluice::ingest

@@ -1,0 +1,39 @@
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "odf/schema.h"
+#include "storage/storage.h"
+
+namespace arrow {
+class RecordBatch;
+}  // namespace arrow
+
+namespace sluice::ingest {
+
+// Checks the columns that refer to objects in the dataset's data folder (odf-ingest.md 4.8, odf-metadata.md 7.5) and counts what they
+// refer to, duplicates included. Confined to one thread.
+class LinkedObjects {
+ public:
+  // Errors: kUnsupported for link columns that are not plain strings.
+  static Result<LinkedObjects> Make(const std::optional<odf::DataSchema>& schema, const storage::Storage& storage);
+
+  // Errors: kInvalidRecords naming row, column and value for what is no multihash, or is not stored.
+  Status Check(const arrow::RecordBatch& batch);
+  // AddData.extra, when there are link columns.
+  std::optional<std::string> Extra() const;
+
+ private:
+  explicit LinkedObjects(const storage::Storage* storage) : storage_(storage) {}
+
+  const storage::Storage* storage_;
+  std::vector<std::string> columns_;
+  uint64_t objects_ = 0;
+  uint64_t bytes_ = 0;
+  int64_t rows_ = 0;
+};
+
+}  // namespace sluice::ingest

@@ -1,0 +1,47 @@
+#pragma once
+
+#include <cstdio>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "columnar/reject.h"
+
+namespace sluice::ingest {
+
+enum class OnError { kFail, kSkip };
+
+// What becomes of bad records: they are counted, the first ones kept for the message, and with kSkip written to a file, one
+// JSON object a line {input, record, line, column, value, reason, raw}. Confined to one thread.
+class RejectLog {
+ public:
+  // `path` may be empty: count only. Errors: what opening the file brings.
+  static Result<std::unique_ptr<RejectLog>> Open(OnError policy, const std::string& path);
+  ~RejectLog();
+
+  Status Add(const std::string& input, const std::vector<columnar::Reject>& rejects);
+  // Makes the file durable. Called before the commit, so that no bad record is lost when the good ones are in.
+  Status Sync();
+
+  OnError policy() const { return policy_; }
+  int64_t count() const { return count_; }
+  const std::vector<columnar::Reject>& first() const { return first_; }
+  // kInvalidRecords that names the first bad records and the count.
+  Error ToError(const std::string& input) const;
+
+ private:
+  RejectLog(OnError policy, std::string path, std::FILE* file)
+      : policy_(policy), path_(std::move(path)), file_(file) {}
+
+  OnError policy_;
+  std::string path_;
+  std::FILE* file_;
+  int64_t count_ = 0;
+  std::vector<columnar::Reject> first_;
+};
+
+// `line 3, record 2, column 'population': 'abc' is not an integer`.
+std::string Describe(const columnar::Reject& reject);
+
+}  // namespace sluice::ingest

@@ -1,0 +1,305 @@
+#include "ingest/shape.h"
+
+#include <arrow/array.h>
+#include <arrow/array/util.h>
+#include <arrow/compute/cast.h>
+#include <arrow/record_batch.h>
+#include <arrow/type.h>
+
+#include <algorithm>
+
+#include "base/names.h"
+#include "columnar/arrow_status.h"
+#include "columnar/cast.h"
+#include "odf/arrow_schema.h"
+
+namespace sluice::ingest {
+namespace {
+
+std::shared_ptr<arrow::DataType> MillisUtc() { return arrow::timestamp(arrow::TimeUnit::MILLI, "UTC"); }
+
+bool IsTimestamp(const arrow::DataType& type) { return type.id() == arrow::Type::TIMESTAMP; }
+
+bool IsEventTimeType(const arrow::DataType& type) {
+  return IsTimestamp(type) || type.id() == arrow::Type::DATE32 || type.id() == arrow::Type::DATE64;
+}
+
+bool IsEpochType(const arrow::DataType& type) {
+  switch (type.id()) {
+    case arrow::Type::INT16:
+    case arrow::Type::INT32:
+    case arrow::Type::INT64:
+    case arrow::Type::UINT16:
+    case arrow::Type::UINT32:
+    case arrow::Type::UINT64:
+      return true;
+    default:
+      return false;
+  }
+}
+
+bool IsText(const arrow::DataType& type) {
+  return type.id() == arrow::Type::STRING || type.id() == arrow::Type::LARGE_STRING;
+}
+
+// Large and View variants are stored as the plain type.
+std::shared_ptr<arrow::DataType> PlainType(const std::shared_ptr<arrow::DataType>& type) {
+  switch (type->id()) {
+    case arrow::Type::LARGE_STRING:
+    case arrow::Type::STRING_VIEW:
+      return arrow::utf8();
+    case arrow::Type::LARGE_BINARY:
+    case arrow::Type::BINARY_VIEW:
+      return arrow::binary();
+    default:
+      return type;
+  }
+}
+
+Status CheckSystemColumns(const ShapeSpec& spec, const arrow::Schema& frame) {
+  std::vector<std::string> forbidden = {spec.vocabulary.offset, spec.vocabulary.system_time};
+  if (spec.merge != odf::MergeKind::kChangelogStream && spec.merge != odf::MergeKind::kUpsertStream) {
+    forbidden.push_back(spec.vocabulary.op);
+  }
+  for (const auto& name : forbidden) {
+    if (frame.GetFieldIndex(name) >= 0) {
+      return InvalidArgument(
+          "BadInputSchema: column '{}' has the name of a system column; rename it in the preprocess query, or choose other system "
+          "column names with SetVocab",
+          name);
+    }
+  }
+  for (int i = 0; i < frame.num_fields(); ++i) {
+    for (int j = 0; j < i; ++j) {
+      if (frame.field(i)->name() == frame.field(j)->name()) {
+        return InvalidArgument("BadInputSchema: column '{}' occurs twice", frame.field(i)->name());
+      }
+    }
+  }
+  return {};
+}
+
+std::string Describe(const arrow::Field& field) {
+  auto type = odf::FromArrow(*field.type());
+  std::string text = type.ok() ? odf::ToString(*type) : field.type()->ToString();
+  return field.nullable() ? "Option<" + text + ">" : text;
+}
+
+Error SchemaConflict(std::vector<std::string> differences) {
+  return MakeError(ErrorCode::kConflict, "IncompatibleSchema: the data does not fit the dataset's schema: {}",
+                   JoinNames(differences, "; "));
+}
+
+Result<std::shared_ptr<arrow::Array>> CastTo(const std::shared_ptr<arrow::Array>& array,
+                                             const std::shared_ptr<arrow::DataType>& type) {
+  arrow::compute::CastOptions options;
+  options.to_type = type;
+  options.allow_time_truncate = true;
+  ASSIGN_OR_RETURN_ARROW(auto datum, arrow::compute::Cast(arrow::Datum(array), options));
+  return datum.make_array();
+}
+
+Result<std::shared_ptr<arrow::Array>> FromEpochSeconds(const std::shared_ptr<arrow::Array>& array) {
+  ASSIGN_OR_RETURN(auto seconds, CastTo(array, arrow::int64()));
+  auto data = seconds->data()->Copy();
+  data->type = arrow::timestamp(arrow::TimeUnit::SECOND, "UTC");
+  return ToMillisUtc(arrow::MakeArray(data));
+}
+
+Result<std::shared_ptr<arrow::Array>> FromText(const std::shared_ptr<arrow::Array>& array, const std::string& column,
+                                               int64_t first_row) {
+  ASSIGN_OR_RETURN(auto plain, CastTo(array, arrow::utf8()));
+  const auto& texts = static_cast<const arrow::StringArray&>(*plain);
+  std::vector<std::string_view> cells(static_cast<size_t>(texts.length()));
+  for (int64_t i = 0; i < texts.length(); ++i) {
+    if (texts.IsValid(i)) cells[static_cast<size_t>(i)] = texts.GetView(i);
+  }
+  ASSIGN_OR_RETURN(auto caster, columnar::TextCaster::Make(MillisUtc(), true));
+  std::vector<columnar::BadCell> bad;
+  RETURN_IF_ERROR(caster->Append(cells.data(), 1, cells.size(), &bad));
+  if (!bad.empty()) {
+    return MakeError(ErrorCode::kInvalidRecords, "record {}: column '{}': '{}': {}",
+                     first_row + static_cast<int64_t>(bad.front().row), column, cells[bad.front().row].substr(0, 200),
+                     bad.front().reason);
+  }
+  return caster->Finish();
+}
+
+}  // namespace
+
+Result<std::shared_ptr<arrow::Array>> ToMillisUtc(const std::shared_ptr<arrow::Array>& array) {
+  if (array->type()->Equals(*MillisUtc())) return array;
+  const auto& type = static_cast<const arrow::TimestampType&>(*array->type());
+  auto millis = array;
+  if (type.unit() != arrow::TimeUnit::MILLI) {
+    ASSIGN_OR_RETURN(millis, CastTo(array, arrow::timestamp(arrow::TimeUnit::MILLI, type.timezone())));
+  }
+  auto data = millis->data()->Copy();
+  data->type = MillisUtc();  // the value is the instant already; only the label changes
+  return arrow::MakeArray(data);
+}
+
+Result<Shaper> Shaper::Make(const ShapeSpec& spec, const std::shared_ptr<arrow::Schema>& frame) {
+  Shaper shaper;
+  RETURN_IF_ERROR(shaper.Plan(spec, *frame));
+  if (spec.dataset_schema) RETURN_IF_ERROR(shaper.AlignTo(*spec.dataset_schema, spec));
+  return shaper;
+}
+
+Status Shaper::Plan(const ShapeSpec& spec, const arrow::Schema& frame) {
+  const bool op_is_input =
+      spec.merge == odf::MergeKind::kChangelogStream || spec.merge == odf::MergeKind::kUpsertStream;
+  arrow::FieldVector fields;
+  for (const auto& field : frame.fields()) {
+    std::string name = field->name();
+    if (spec.default_preprocess && (name == spec.vocabulary.offset || name == spec.vocabulary.system_time ||
+                                    (!op_is_input && name == spec.vocabulary.op))) {
+      name = "_" + name;
+    }
+    fields.push_back(arrow::field(name, field->type(), field->nullable()));
+  }
+  auto renamed = arrow::schema(fields);
+  RETURN_IF_ERROR(CheckSystemColumns(spec, *renamed));
+
+  arrow::FieldVector shaped;
+  for (int i = 0; i < renamed->num_fields(); ++i) {
+    const auto& field = renamed->field(i);
+    Column column{i, Convert::kKeep};
+    auto type = PlainType(field->type());
+    if (!type->Equals(*field->type())) column.convert = Convert::kPlain;
+    if (field->name() == spec.vocabulary.event_time && !IsEventTimeType(*type)) {
+      if (spec.default_preprocess && IsEpochType(*type)) {
+        column.convert = Convert::kEpochSeconds;
+        type = MillisUtc();
+      } else if (spec.default_preprocess && IsText(*type)) {
+        column.convert = Convert::kText;
+        type = MillisUtc();
+      } else {
+        return InvalidArgument("BadInputSchema: event time column '{}' should be either Date or Timestamp, not {}",
+                               field->name(), Describe(*arrow::field(field->name(), type, false)));
+      }
+    } else if (IsTimestamp(*type) && !type->Equals(*MillisUtc())) {
+      column.convert = Convert::kMillisUtc;
+      type = MillisUtc();
+    }
+    columns_.push_back(column);
+    shaped.push_back(arrow::field(field->name(), type, field->nullable()));
+  }
+  if (renamed->GetFieldIndex(spec.vocabulary.event_time) < 0) {
+    auto type = MillisUtc();
+    if (spec.dataset_schema) {
+      for (const auto& field : spec.dataset_schema->fields) {
+        if (field.name == spec.vocabulary.event_time) {
+          ASSIGN_OR_RETURN(type, odf::ToArrow(field.type.inner()));
+        }
+      }
+    }
+    columns_.push_back({-1, Convert::kNull});
+    shaped.push_back(arrow::field(spec.vocabulary.event_time, type, true));
+  }
+  schema_ = arrow::schema(shaped);
+  return {};
+}
+
+Status Shaper::AlignTo(const odf::DataSchema& dataset, const ShapeSpec& spec) {
+  std::vector<std::string> differences;
+  std::vector<Column> columns;
+  arrow::FieldVector fields;
+  std::vector<bool> used(columns_.size(), false);
+  for (const auto& wanted : dataset.fields) {
+    if (wanted.name == spec.vocabulary.offset || wanted.name == spec.vocabulary.system_time) continue;
+    const int index = schema_->GetFieldIndex(wanted.name);
+    if (wanted.name == spec.vocabulary.op) {
+      if (index < 0) continue;  // given by the merge
+    }
+    ASSIGN_OR_RETURN(auto target, odf::ToArrow(odf::StripEncodings(odf::DataSchema{{wanted}, {}}).fields[0]));
+    if (index < 0) {
+      if (!target->nullable()) {
+        differences.push_back(fmt::format("required column '{}' {} is missing", wanted.name, odf::ToString(wanted.type)));
+        continue;
+      }
+      columns.push_back({-1, Convert::kNull});
+      fields.push_back(target);
+      continue;
+    }
+    used[index] = true;
+    const auto& have = schema_->field(index);
+    // The event time and the op are filled or checked later; their columns may hold nulls here.
+    const bool may_be_null = wanted.name == spec.vocabulary.event_time || wanted.name == spec.vocabulary.op;
+    if (!have->type()->Equals(*target->type())) {
+      differences.push_back(fmt::format("column '{}' is {} in the data and {} in the dataset", wanted.name,
+                                        Describe(*have), odf::ToString(wanted.type)));
+      continue;
+    }
+    columns.push_back(columns_[index]);
+    fields.push_back(may_be_null ? have->WithNullable(true) : target);
+  }
+  for (size_t i = 0; i < used.size(); ++i) {
+    if (!used[i] && columns_[i].from >= 0) {
+      differences.push_back(fmt::format("column '{}' {} is not in the dataset", schema_->field(static_cast<int>(i))->name(),
+                                        Describe(*schema_->field(static_cast<int>(i)))));
+    }
+  }
+  if (!differences.empty()) {
+    return SchemaConflict(std::move(differences))
+        .With(fmt::format("dataset schema [{}], data schema [{}]",
+                          [&] {
+                            std::vector<std::string> names;
+                            for (const auto& f : dataset.fields) names.push_back(f.name + " " + odf::ToString(f.type));
+                            return JoinNames(names);
+                          }(),
+                          [&] {
+                            std::vector<std::string> names;
+                            for (const auto& f : schema_->fields()) names.push_back(f->name() + " " + Describe(*f));
+                            return JoinNames(names);
+                          }()));
+  }
+  columns_ = std::move(columns);
+  schema_ = arrow::schema(fields);
+  return {};
+}
+
+Result<std::shared_ptr<arrow::RecordBatch>> Shaper::Apply(const arrow::RecordBatch& batch, int64_t first_row) const {
+  arrow::ArrayVector arrays;
+  for (size_t i = 0; i < columns_.size(); ++i) {
+    const auto& field = schema_->field(static_cast<int>(i));
+    std::shared_ptr<arrow::Array> array;
+    if (columns_[i].from >= 0) array = batch.column(columns_[i].from);
+    switch (columns_[i].convert) {
+      case Convert::kKeep:
+        break;
+      case Convert::kNull: {
+        ASSIGN_OR_RETURN_ARROW(array, arrow::MakeArrayOfNull(field->type(), batch.num_rows()));
+        break;
+      }
+      case Convert::kMillisUtc: {
+        ASSIGN_OR_RETURN(array, ToMillisUtc(array));
+        break;
+      }
+      case Convert::kPlain: {
+        ASSIGN_OR_RETURN(array, CastTo(array, field->type()));
+        break;
+      }
+      case Convert::kEpochSeconds: {
+        ASSIGN_OR_RETURN(array, FromEpochSeconds(array));
+        break;
+      }
+      case Convert::kText: {
+        ASSIGN_OR_RETURN(array, FromText(array, field->name(), first_row));
+        break;
+      }
+    }
+    if (!field->nullable() && array->null_count() > 0) {
+      int64_t row = 0;
+      while (row < array->length() && array->IsValid(row)) ++row;
+      return MakeError(ErrorCode::kInvalidRecords,
+                       "record {}: column '{}' contains {} null values while none were expected: it is declared "
+                       "non-nullable",
+                       first_row + row, field->name(), array->null_count());
+    }
+    arrays.push_back(std::move(array));
+  }
+  return arrow::RecordBatch::Make(schema_, batch.num_rows(), std::move(arrays));
+}
+
+}  // namespace sluice::ingest

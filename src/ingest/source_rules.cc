@@ -1,0 +1,125 @@
+#include "ingest/source_rules.h"
+
+#include <arrow/type.h>
+
+#include <algorithm>
+
+#include "base/names.h"
+#include "columnar/logical_hash.h"
+#include "ingest/frame.h"
+#include "odf/arrow_schema.h"
+#include "odf/codec.h"
+#include "odf/yaml.h"
+
+namespace sluice::ingest {
+namespace {
+
+Status CheckColumns(const odf::MergeStrategy& merge, const arrow::Schema& schema, const odf::Vocabulary& vocabulary) {
+  std::vector<std::string> names;
+  for (const auto& field : schema.fields()) names.push_back(field->name());
+  auto check = [&](const std::string& column, std::string_view what) -> Status {
+    if (schema.GetFieldIndex(column) >= 0) return {};
+    const auto near = NearNames(column, names);
+    return InvalidArgument("{} column '{}' is not among the source's columns: {}{}", what, column, JoinNames(names),
+                           near.empty() ? "" : " (did you mean '" + near.front() + "'?)");
+  };
+  for (const auto& column : merge.primary_key) RETURN_IF_ERROR(check(column, "primary key"));
+  if (merge.compare_columns) {
+    for (const auto& column : *merge.compare_columns) RETURN_IF_ERROR(check(column, "compare"));
+  }
+  if (merge.kind == odf::MergeKind::kChangelogStream) RETURN_IF_ERROR(check(vocabulary.op, "operation type"));
+  return {};
+}
+
+std::string Show(const arrow::Schema& schema) {
+  std::vector<std::string> columns;
+  for (const auto& field : schema.fields()) {
+    auto type = odf::FromArrow(*field->type());
+    columns.push_back(field->name() + " " + (type.ok() ? odf::ToString(*type) : field->type()->ToString()) +
+                      (field->nullable() ? "?" : ""));
+  }
+  return JoinNames(columns);
+}
+
+// Same columns by name and type; order and optionality may differ (push-protocol.md 2).
+Status CheckSameColumns(const arrow::Schema& a, const arrow::Schema& b, const std::string& other,
+                        const odf::Vocabulary& vocabulary) {
+  auto missing = [&](const arrow::Schema& from, const arrow::Schema& in) {
+    std::vector<std::string> names;
+    for (const auto& field : from.fields()) {
+      if (field->name() == vocabulary.op || field->name() == vocabulary.event_time) continue;
+      const auto same = in.GetFieldByName(field->name());
+      if (!same ? !field->nullable() : !same->type()->Equals(*field->type())) names.push_back(field->name());
+      if (!same && field->nullable() && &from == &a) names.push_back(field->name());
+    }
+    return names;
+  };
+  auto differing = missing(a, b);
+  for (auto& name : missing(b, a)) {
+    if (std::find(differing.begin(), differing.end(), name) == differing.end()) differing.push_back(std::move(name));
+  }
+  if (differing.empty()) return {};
+  return MakeError(ErrorCode::kConflict, "all sources of a dataset must give the same columns; {} has [{}], this one [{}]: differing {}",
+                   other, Show(b), Show(a), JoinNames(differing));
+}
+
+Status CheckSource(const SourceDefinition& source, const odf::ChainState& state) {
+  RETURN_IF_ERROR(read::CheckReadStep(source.read));
+  if (source.preprocess) RETURN_IF_ERROR(sql::CheckTransform(ToSpec(*source.preprocess)));
+  // Aligning with the dataset's schema, when there is one, is part of shaping.
+  ASSIGN_OR_RETURN(auto schema, StaticFrameSchema(source, state));
+  if (!schema) return {};
+  RETURN_IF_ERROR(CheckColumns(source.merge, *schema, state.vocabulary));
+  for (const auto& field : schema->fields()) RETURN_IF_ERROR(columnar::CheckHashable(field->name(), *field->type()));
+  if (state.schema) return {};
+  for (const auto& [name, other] : state.push_sources) {
+    if (name == source.name) continue;
+    auto others = StaticFrameSchema({name, other.event.read, other.event.preprocess, other.event.merge}, state);
+    if (others.ok() && *others) {
+      RETURN_IF_ERROR(CheckSameColumns(*schema, **others, "source '" + name + "'", state.vocabulary));
+    }
+  }
+  return {};
+}
+
+}  // namespace
+
+Status CheckNewEvents(odf::ChainState state, const std::vector<odf::MetadataEvent>& events,
+                      const SourceRuleOptions& options) {
+  // Vocabulary and schema of the whole manifest count, wherever they stand in it.
+  odf::ChainState last = state;
+  for (const auto& event : events) {
+    if (const auto* vocab = std::get_if<odf::SetVocab>(&event)) last.vocabulary = odf::Vocabulary::From(*vocab);
+    if (const auto* schema = std::get_if<odf::SetDataSchema>(&event); schema && schema->schema) last.schema = schema->schema;
+  }
+  for (const auto& event : events) {
+    RETURN_IF_ERROR(odf::CheckEvent(event));
+    if (const auto* push = std::get_if<odf::AddPushSource>(&event)) {
+      if (!options.shared_snapshot) RETURN_IF_ERROR(odf::CheckSharedSnapshot(last, *push));
+      auto status = CheckSource({push->source_name, push->read, push->preprocess, push->merge}, last);
+      if (!status.ok()) return std::move(status).error().With(fmt::format("source '{}'", push->source_name));
+      last.push_sources[push->source_name].event = *push;
+    } else if (const auto* polling = std::get_if<odf::SetPollingSource>(&event)) {
+      auto status = CheckSource({std::string(odf::kPollingSourceName), polling->read, polling->preprocess, polling->merge}, last);
+      if (!status.ok()) return std::move(status).error().With("polling source");
+    } else if (const auto* disable = std::get_if<odf::DisablePushSource>(&event)) {
+      last.push_sources.erase(disable->source_name);
+    }
+  }
+  return {};
+}
+
+Status NormalizeEvents(std::vector<odf::MetadataEvent>* events) {
+  for (auto& event : *events) {
+    if (auto* push = std::get_if<odf::AddPushSource>(&event); push && push->preprocess) {
+      RETURN_IF_ERROR(odf::NormalizeTransform(&*push->preprocess));
+    } else if (auto* polling = std::get_if<odf::SetPollingSource>(&event); polling && polling->preprocess) {
+      RETURN_IF_ERROR(odf::NormalizeTransform(&*polling->preprocess));
+    } else if (auto* transform = std::get_if<odf::SetTransform>(&event)) {
+      RETURN_IF_ERROR(odf::NormalizeTransform(&transform->transform));
+    }
+  }
+  return {};
+}
+
+}  // namespace sluice::ingest

@@ -1,0 +1,192 @@
+#include "merge/merger.h"
+
+#include <arrow/compute/api.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+
+#include "columnar/arrow_status.h"
+#include "columnar/conform.h"
+#include "merge/merge_internal.h"
+
+namespace sluice::merge {
+namespace {
+
+Error NoColumn(std::string_view role, const std::string& column, const arrow::Schema& input) {
+  return InvalidArgument("no column '{}' for the {}; the input's columns are '{}'", column, role,
+                         fmt::join(input.field_names(), "', '"));
+}
+
+Status CheckSpec(const MergeSpec& spec) {
+  const odf::MergeStrategy& strategy = spec.strategy;
+  if (spec.input == nullptr) return Internal("a merge without an input schema");
+  if (strategy.kind != odf::MergeKind::kAppend && strategy.primary_key.empty()) {
+    return InvalidArgument("the merge strategy needs a primary key of at least one column");
+  }
+  for (const std::string& column : strategy.primary_key) {
+    if (spec.input->GetFieldIndex(column) < 0) return NoColumn("primary key", column, *spec.input);
+  }
+  if (strategy.compare_columns) {
+    if (strategy.compare_columns->empty()) return InvalidArgument("'compareColumns' names no column");
+    for (const std::string& column : *strategy.compare_columns) {
+      if (spec.input->GetFieldIndex(column) < 0) return NoColumn("comparison", column, *spec.input);
+    }
+  }
+  if (spec.input->GetFieldIndex(spec.vocabulary.event_time) < 0) {
+    return NoColumn("event time", spec.vocabulary.event_time, *spec.input);
+  }
+  const bool takes_op =
+      strategy.kind == odf::MergeKind::kChangelogStream || strategy.kind == odf::MergeKind::kUpsertStream;
+  if (!takes_op && spec.input->GetFieldIndex(spec.vocabulary.op) >= 0) {
+    return InvalidArgument("column '{}' is the operation column, which this merge strategy gives itself",
+                           spec.vocabulary.op);
+  }
+  return OkStatus();
+}
+
+}  // namespace
+
+HistoryNeed NeedOf(odf::MergeKind kind) {
+  switch (kind) {
+    case odf::MergeKind::kLedger:
+      return HistoryNeed::kKeys;
+    case odf::MergeKind::kSnapshot:
+    case odf::MergeKind::kUpsertStream:
+      return HistoryNeed::kRows;
+    case odf::MergeKind::kAppend:
+    case odf::MergeKind::kChangelogStream:
+      break;
+  }
+  return HistoryNeed::kNone;
+}
+
+std::vector<std::string> KeyColumnsOf(const odf::MergeStrategy& strategy) {
+  std::vector<std::string> columns = strategy.primary_key;
+  std::sort(columns.begin(), columns.end());
+  columns.erase(std::unique(columns.begin(), columns.end()), columns.end());
+  return columns;
+}
+
+Result<std::unique_ptr<Merger>> Merger::Make(const MergeSpec& spec, KeyHistory* history) {
+  RETURN_IF_ERROR(CheckSpec(spec));
+  if (history == nullptr && NeedOf(spec.strategy.kind) != HistoryNeed::kNone) {
+    return Internal("a merge strategy that looks back was given no history");
+  }
+  switch (spec.strategy.kind) {
+    case odf::MergeKind::kAppend:
+      return MakeAppend(spec);
+    case odf::MergeKind::kLedger:
+      return MakeLedger(spec, history);
+    case odf::MergeKind::kChangelogStream:
+      return MakeChangelog(spec);
+    case odf::MergeKind::kSnapshot:
+    case odf::MergeKind::kUpsertStream:
+      return MakeState(spec, history);
+  }
+  return Internal("unknown merge strategy");
+}
+
+Result<KeyReader> KeyReader::Make(const arrow::Schema& schema, std::vector<std::string> columns) {
+  ASSIGN_OR_RETURN(columnar::KeyEncoder encoder, columnar::KeyEncoder::Make(schema, columns));
+  return KeyReader(std::move(encoder), std::move(columns));
+}
+
+Status KeyReader::Read(const arrow::RecordBatch& rows, int64_t row_base, columnar::PackedBytes* keys) const {
+  bool nulls = false;
+  for (const std::string& column : columns_) nulls |= rows.GetColumnByName(column)->null_count() != 0;
+  if (nulls) {
+    for (int64_t row = 0; row < rows.num_rows(); ++row) {
+      for (const std::string& column : columns_) {
+        if (!rows.GetColumnByName(column)->IsNull(row)) continue;
+        return MakeError(ErrorCode::kInvalidRecords, "row {}: column '{}' of the primary key is null",
+                         row_base + row + 1, column);
+      }
+    }
+  }
+  return encoder_.Encode(rows, keys, nullptr);
+}
+
+std::string KeyReader::Describe(const arrow::RecordBatch& rows, int64_t row) const {
+  std::vector<std::string> values;
+  for (const std::string& column : columns_) {
+    auto scalar = rows.GetColumnByName(column)->GetScalar(row);
+    values.push_back(scalar.ok() ? (*scalar)->ToString() : "?");
+  }
+  return fmt::format("{}", fmt::join(values, ", "));
+}
+
+Status CheckOpColumn(const arrow::Schema& schema, const std::string& column) {
+  const auto field = schema.GetFieldByName(column);
+  if (field == nullptr) return NoColumn("operation", column, schema);
+  if (!arrow::is_integer(field->type()->id())) {
+    return InvalidArgument("operation column '{}' has type {}, not an integer", column, field->type()->ToString());
+  }
+  return OkStatus();
+}
+
+Result<std::vector<uint8_t>> ReadOps(const arrow::RecordBatch& rows, const std::string& column, int64_t row_base) {
+  const auto values = rows.GetColumnByName(column);
+  arrow::compute::CastOptions options = arrow::compute::CastOptions::Unsafe(arrow::int64());
+  ASSIGN_OR_RETURN_ARROW(const auto cast, arrow::compute::Cast(*values, arrow::int64(), options));
+  const auto& ops = static_cast<const arrow::Int64Array&>(*cast);
+  std::vector<uint8_t> result(static_cast<size_t>(ops.length()));
+  for (int64_t row = 0; row < ops.length(); ++row) {
+    if (ops.IsNull(row)) {
+      return MakeError(ErrorCode::kInvalidRecords, "row {}: operation column '{}' is null", row_base + row + 1, column);
+    }
+    const int64_t op = ops.Value(row);
+    if (op < 0 || op > 3) {
+      return MakeError(ErrorCode::kInvalidRecords,
+                       "row {}: operation column '{}' is '{}'; the operations are 0 (append), 1 (retract), "
+                       "2 (correct from), 3 (correct to)",
+                       row_base + row + 1, column, op);
+    }
+    result[static_cast<size_t>(row)] = static_cast<uint8_t>(op);
+  }
+  return result;
+}
+
+SchemaPtr WithoutColumn(const arrow::Schema& schema, const std::string& column) {
+  arrow::FieldVector fields;
+  for (const auto& field : schema.fields()) {
+    if (field->name() != column) fields.push_back(field);
+  }
+  return arrow::schema(std::move(fields), schema.metadata());
+}
+
+SchemaPtr WithOp(const std::string& op, const arrow::Schema& columns) {
+  arrow::FieldVector fields{arrow::field(op, arrow::int32(), false)};
+  fields.insert(fields.end(), columns.fields().begin(), columns.fields().end());
+  return arrow::schema(std::move(fields), columns.metadata());
+}
+
+namespace {
+
+BatchPtr Prepend(const SchemaPtr& output, const BatchPtr& rows, std::shared_ptr<arrow::Array> ops) {
+  std::vector<std::shared_ptr<arrow::Array>> columns{std::move(ops)};
+  columns.insert(columns.end(), rows->columns().begin(), rows->columns().end());
+  return arrow::RecordBatch::Make(output, rows->num_rows(), std::move(columns));
+}
+
+}  // namespace
+
+Result<BatchPtr> AddOp(const SchemaPtr& output, const BatchPtr& rows, odf::Op op) {
+  const arrow::Int32Scalar value(static_cast<int32_t>(op));
+  ASSIGN_OR_RETURN_ARROW(auto ops, arrow::MakeArrayFromScalar(value, rows->num_rows()));
+  return Prepend(output, rows, std::move(ops));
+}
+
+Result<BatchPtr> AddOps(const SchemaPtr& output, const BatchPtr& rows, const std::vector<int32_t>& ops) {
+  arrow::Int32Builder builder;
+  RETURN_IF_ARROW_ERROR(builder.AppendValues(ops));
+  ASSIGN_OR_RETURN_ARROW(auto column, builder.Finish());
+  return Prepend(output, rows, std::move(column));
+}
+
+Status CheckColumns(const arrow::Schema& expected, const arrow::RecordBatch& rows) {
+  if (columnar::SameColumns(expected, *rows.schema())) return OkStatus();
+  return Internal("rows with columns '{}' came to a merge of '{}'", fmt::join(rows.schema()->field_names(), "', '"),
+                  fmt::join(expected.field_names(), "', '"));
+}
+
+}  // namespace sluice::merge

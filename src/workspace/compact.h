@@ -1,0 +1,25 @@
+#pragma once
+
+#include <cstdint>
+#include <stop_token>
+
+#include "base/result.h"
+#include "workspace/workspace.h"
+
+namespace sluice::workspace {
+
+struct CompactOptions {
+  uint64_t max_slice_bytes = 300000000;
+  uint64_t max_slice_records = 10000;
+  bool keep_metadata_only = false;  // drops all data events, states too
+  bool verify_first = false;
+  std::stop_token stop;
+};
+
+// Replaces the chain by one whose adjacent slices are merged up to the limits (decisions.md 14): rows, ops, offsets and system times stay, and per
+// active source its newest state and newest `sluice/file` state, in state-only blocks where needed. Nothing of it is visible before the head
+// moves. The key index is re-tagged, not rebuilt. Returns false when there was nothing to merge. Errors: kCorruption when the dataset does not
+// verify; kUnavailable (locks); kInvalidArgument for derivative datasets.
+Result<bool> Compact(const Workspace& workspace, const Entry& entry, const CompactOptions& options);
+
+}  // namespace sluice::workspace

@@ -1,0 +1,111 @@
+#include "workspace/query.h"
+
+#include <arrow/array.h>
+#include <arrow/array/util.h>
+#include <arrow/compute/cast.h>
+#include <arrow/record_batch.h>
+#include <arrow/type.h>
+
+#include <algorithm>
+#include <cctype>
+
+#include "columnar/arrow_status.h"
+#include "columnar/slice.h"
+#include "odf/arrow_schema.h"
+
+namespace sluice::workspace {
+namespace {
+
+bool Mentions(std::string_view statement, std::string_view name) {
+  const auto same = [](char a, char b) {
+    return std::tolower(static_cast<unsigned char>(a)) == std::tolower(static_cast<unsigned char>(b));
+  };
+  return std::search(statement.begin(), statement.end(), name.begin(), name.end(), same) != statement.end();
+}
+
+// A slice's batch in the dataset's columns: those added later are NULL.
+Result<std::shared_ptr<arrow::RecordBatch>> Conform(const arrow::RecordBatch& batch,
+                                                    const std::shared_ptr<arrow::Schema>& schema) {
+  arrow::ArrayVector arrays;
+  for (const auto& field : schema->fields()) {
+    auto array = batch.GetColumnByName(field->name());
+    if (!array) {
+      ASSIGN_OR_RETURN_ARROW(array, arrow::MakeArrayOfNull(field->type(), batch.num_rows()));
+    } else if (!array->type()->Equals(*field->type())) {
+      ASSIGN_OR_RETURN_ARROW(auto datum, arrow::compute::Cast(arrow::Datum(array), field->type()));
+      array = datum.make_array();
+    }
+    arrays.push_back(std::move(array));
+  }
+  return arrow::RecordBatch::Make(schema, batch.num_rows(), std::move(arrays));
+}
+
+}  // namespace
+
+Result<std::shared_ptr<arrow::Schema>> ArrowSchemaOf(const dataset::Dataset& dataset) {
+  if (!dataset.state().schema) return std::shared_ptr<arrow::Schema>();
+  return odf::ToArrow(odf::StripEncodings(*dataset.state().schema));
+}
+
+Status ReadRows(const dataset::Dataset& dataset, uint64_t first_offset, uint64_t last_offset,
+                const std::function<Status(const std::shared_ptr<arrow::Schema>&)>& start, const BatchVisitor& visit) {
+  ASSIGN_OR_RETURN(auto schema, ArrowSchemaOf(dataset));
+  RETURN_IF_ERROR(start(schema));
+  if (!schema || !dataset.state().last_offset()) return {};
+
+  // Newest first until the first wanted offset: a tail costs its own slices, not the history.
+  std::vector<odf::DataSlice> slices;
+  RETURN_IF_ERROR(dataset.WalkBack([&](const dataset::StoredBlock& block) -> Result<bool> {
+    const std::optional<odf::DataSlice>* slice = nullptr;
+    if (const auto* add = std::get_if<odf::AddData>(&block.block.event)) slice = &add->new_data;
+    if (const auto* run = std::get_if<odf::ExecuteTransform>(&block.block.event)) slice = &run->new_data;
+    if (!slice || !*slice) return true;
+    if ((*slice)->offset_interval.start <= last_offset) slices.push_back(**slice);
+    return (*slice)->offset_interval.start > first_offset;
+  }));
+  std::reverse(slices.begin(), slices.end());
+  for (const auto& slice : slices) {
+    if (slice.offset_interval.end < first_offset) continue;
+    ASSIGN_OR_RETURN(auto reader, columnar::SliceReader::Open(dataset.files(), dataset::DataName(slice.physical_hash)));
+    uint64_t offset = slice.offset_interval.start;
+    while (true) {
+      ASSIGN_OR_RETURN(auto batch, reader->Next());
+      if (!batch) break;
+      const uint64_t batch_first = offset;
+      offset += static_cast<uint64_t>(batch->num_rows());
+      if (batch->num_rows() == 0 || offset <= first_offset || batch_first > last_offset) continue;
+      const uint64_t skip = first_offset > batch_first ? first_offset - batch_first : 0;
+      const uint64_t end = std::min<uint64_t>(offset - 1, last_offset);
+      auto part = batch->Slice(static_cast<int64_t>(skip), static_cast<int64_t>(end - batch_first - skip + 1));
+      ASSIGN_OR_RETURN(auto rows, Conform(*part, schema));
+      RETURN_IF_ERROR(visit(*rows));
+    }
+  }
+  return {};
+}
+
+Result<QuerySession> RunQuery(const Workspace& workspace, const std::string& statement, const sql::Limits& limits,
+                              std::stop_token stop) {
+  ASSIGN_OR_RETURN(auto entries, workspace.List());
+  QuerySession session;
+  ASSIGN_OR_RETURN(session.engine, sql::Engine::OpenFenced(limits));
+  for (const auto& entry : entries) {
+    if (!Mentions(statement, entry.alias)) continue;
+    ASSIGN_OR_RETURN(auto dataset, workspace.Open(entry));
+    ASSIGN_OR_RETURN(auto schema, ArrowSchemaOf(*dataset));
+    if (!schema) continue;
+    ASSIGN_OR_RETURN(auto slices, dataset->SlicesAfter(std::nullopt));
+    std::vector<std::string> paths;
+    for (const auto& ref : *slices) {
+      auto path = dataset->files().LocalPath(dataset::DataName(ref.slice.physical_hash));
+      if (path) paths.push_back(*path);
+    }
+    RETURN_IF_ERROR(session.engine->RegisterParquet(entry.alias, schema, std::move(paths)));
+  }
+  auto result = session.engine->Query(statement, stop);
+  if (!result.ok()) return std::move(result).error();
+  session.result = std::move(*result);
+  return session;
+}
+
+}  // namespace sluice::workspace

@@ -1,0 +1,287 @@
+#include "workspace/workspace.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <filesystem>
+#include <fstream>
+
+#include "base/names.h"
+#include "base/random.h"
+#include "odf/yaml.h"
+#include "storage/file_lock.h"
+
+namespace sluice::workspace {
+namespace {
+
+namespace fs = std::filesystem;
+constexpr char kVersion[] = "1";
+constexpr int kLeftoverAgeSeconds = 24 * 3600;
+
+std::string Lower(std::string_view text) {
+  std::string lower(text);
+  for (char& c : lower) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  return lower;
+}
+
+std::string Trim(std::string_view text) {
+  const auto first = text.find_first_not_of(" \t\r\n");
+  if (first == std::string_view::npos) return "";
+  return std::string(text.substr(first, text.find_last_not_of(" \t\r\n") - first + 1));
+}
+
+class LockedIndex final : public index::GuardedIndex {
+ public:
+  LockedIndex(std::string folder, std::unique_ptr<storage::FileLock> workspace,
+              std::unique_ptr<storage::FileLock> dataset)
+      : folder_(std::move(folder)), workspace_(std::move(workspace)), dataset_(std::move(dataset)) {}
+  ~LockedIndex() override {
+    // The index is closed before the lock that guards it is given up.
+    if (index_) (void)index_->Close().ok();
+    index_.reset();
+  }
+  Result<index::KeyIndex*> Index() override {
+    if (!index_) {
+      ASSIGN_OR_RETURN(index_, index::KeyIndex::Open(folder_));
+    }
+    return index_.get();
+  }
+
+ private:
+  std::string folder_;
+  std::unique_ptr<storage::FileLock> workspace_, dataset_;
+  std::unique_ptr<index::KeyIndex> index_;
+};
+
+// A fresh spool or sort file lasts as long as its process; what is older than a day was left by a crash.
+void CleanTempFolder(const std::string& folder) {
+  std::error_code ignored;
+  const auto limit = fs::file_time_type::clock::now() - std::chrono::seconds(kLeftoverAgeSeconds);
+  for (fs::directory_iterator it(folder, ignored), end; !ignored && it != end; it.increment(ignored)) {
+    if (it->last_write_time(ignored) < limit) fs::remove_all(it->path(), ignored);
+  }
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Workspace>> Workspace::Init(const std::string& folder, bool exists_ok) {
+  std::error_code error;
+  const fs::path root = fs::absolute(folder, error) / ".sluice";
+  if (fs::exists(root / "version", error)) {
+    if (!exists_ok) return MakeError(ErrorCode::kAlreadyExists, "directory is already a sluice workspace: '{}'", folder);
+    return std::unique_ptr<Workspace>(new Workspace(root.string()));
+  }
+  for (const char* name : {"datasets", "derived", "keys", "locks", "tmp"}) {
+    fs::create_directories(root / name, error);
+    if (error) return FromErrno(error.value(), fmt::format("cannot make folder '{}'", (root / name).string()));
+  }
+  fs::permissions(root / "keys", fs::perms::owner_all, error);
+  // The version comes last: a workspace without one was not finished.
+  ASSIGN_OR_RETURN(auto storage, storage::OpenLocalStorage(root.string()));
+  RETURN_IF_ERROR(storage->Replace("version", kVersion));
+  return std::unique_ptr<Workspace>(new Workspace(root.string()));
+}
+
+Result<std::unique_ptr<Workspace>> Workspace::Find(const std::string& from, const std::string& override_folder) {
+  std::error_code error;
+  fs::path folder = fs::absolute(override_folder.empty() ? from : override_folder, error);
+  while (true) {
+    std::ifstream version(folder / ".sluice" / "version");
+    if (version) {
+      std::string text;
+      version >> text;
+      if (text != kVersion) {
+        return Unsupported("workspace '{}' has version '{}'; this program knows version {}", folder.string(), text, kVersion);
+      }
+      std::unique_ptr<Workspace> workspace(new Workspace((folder / ".sluice").string()));
+      CleanTempFolder(workspace->temp_folder());
+      return workspace;
+    }
+    if (!override_folder.empty() || folder == folder.parent_path()) break;
+    folder = folder.parent_path();
+  }
+  return NotFound("directory is not a sluice workspace; make one with 'sluice init'");
+}
+
+std::string Workspace::DatasetFolder(const multiformats::DatasetId& id) const {
+  return root_ + "/datasets/" + id.ToMultibase();
+}
+
+Result<dataset::DatasetStores> Workspace::StoresOf(const multiformats::DatasetId& id) const {
+  dataset::DatasetStores stores;
+  ASSIGN_OR_RETURN(stores.files, storage::OpenLocalStorage(DatasetFolder(id)));
+  ASSIGN_OR_RETURN(stores.derived, storage::OpenLocalStorage(root_ + "/derived/" + id.ToMultibase()));
+  return stores;
+}
+
+Result<std::vector<Entry>> Workspace::List() const {
+  std::vector<Entry> entries;
+  std::error_code error;
+  for (fs::directory_iterator it(root_ + "/datasets", error), end; !error && it != end; it.increment(error)) {
+    const std::string name = it->path().filename().string();
+    if (name.empty() || name[0] == '.') continue;
+    auto id = multiformats::DatasetId::ParseMultibase(name);
+    if (!id.ok()) continue;  // not a dataset's folder
+    std::error_code absent;
+    if (!fs::exists(it->path() / "refs" / "head", absent)) continue;  // a creation that did not finish
+    std::ifstream file(it->path() / "info" / "alias");
+    std::string alias((std::istreambuf_iterator<char>(file)), {});
+    alias = Trim(alias);
+    entries.push_back({alias.empty() ? id->ToMultibase() : alias, *id});
+  }
+  if (error) return FromErrno(error.value(), fmt::format("cannot list '{}/datasets'", root_));
+  std::sort(entries.begin(), entries.end(),
+            [](const Entry& a, const Entry& b) { return Lower(a.alias) < Lower(b.alias); });
+  return entries;
+}
+
+Result<Entry> Workspace::Resolve(std::string_view ref) const {
+  ASSIGN_OR_RETURN(auto entries, List());
+  std::optional<multiformats::DatasetId> id;
+  if (auto parsed = multiformats::DatasetId::Parse(ref); parsed.ok()) id = *parsed;
+  if (auto parsed = multiformats::DatasetId::ParseMultibase(ref); parsed.ok()) id = *parsed;
+  std::vector<std::string> names;
+  for (const auto& entry : entries) {
+    if ((id && entry.id == *id) || Lower(entry.alias) == Lower(ref)) return entry;
+    names.push_back(entry.alias);
+  }
+  const auto near = NearNames(ref, names);
+  return NotFound("dataset not found: {}{}", ref, near.empty() ? "" : fmt::format(" (did you mean '{}'?)", near.front()));
+}
+
+Result<std::vector<Entry>> Workspace::ResolvePattern(std::string_view ref) const {
+  if (ref.find('%') == std::string_view::npos) {
+    ASSIGN_OR_RETURN(auto entry, Resolve(ref));
+    return std::vector<Entry>{entry};
+  }
+  ASSIGN_OR_RETURN(auto entries, List());
+  std::erase_if(entries, [&](const Entry& entry) { return !MatchesPattern(entry.alias, ref); });
+  return entries;
+}
+
+Result<std::unique_ptr<dataset::Dataset>> Workspace::Open(const Entry& entry) const {
+  ASSIGN_OR_RETURN(auto stores, StoresOf(entry.id));
+  auto dataset = dataset::Dataset::Open(std::move(stores));
+  if (!dataset.ok()) return std::move(dataset).error().With(fmt::format("dataset '{}'", entry.alias));
+  return dataset;
+}
+
+Result<std::unique_ptr<index::GuardedIndex>> Workspace::BeginCommit(const multiformats::DatasetId& id) const {
+  ASSIGN_OR_RETURN(auto workspace, storage::FileLock::Acquire(root_ + "/locks/workspace", lock_timeout_, stop_));
+  ASSIGN_OR_RETURN(auto dataset, storage::FileLock::Acquire(root_ + "/locks/" + id.ToMultibase(), lock_timeout_, stop_));
+  return std::unique_ptr<index::GuardedIndex>(
+      std::make_unique<LockedIndex>(root_ + "/index", std::move(workspace), std::move(dataset)));
+}
+
+Status Workspace::CheckNameFree(const std::string& alias, const std::optional<multiformats::DatasetId>& except) const {
+  ASSIGN_OR_RETURN(auto entries, List());
+  for (const auto& entry : entries) {
+    if (Lower(entry.alias) == Lower(alias) && entry.id != except) {
+      return MakeError(ErrorCode::kAlreadyExists, "dataset '{}' already exists", entry.alias);
+    }
+  }
+  return {};
+}
+
+Status Workspace::RemoveAbortedCreations() const {
+  std::error_code error;
+  for (fs::directory_iterator it(root_ + "/datasets", error), end; !error && it != end; it.increment(error)) {
+    std::error_code ignored;
+    if (!fs::exists(it->path() / "refs" / "head", ignored)) fs::remove_all(it->path(), ignored);
+  }
+  return {};
+}
+
+Result<Entry> Workspace::Create(const odf::DatasetSnapshot& snapshot, const Clock& clock) {
+  RETURN_IF_ERROR(CheckAlias(snapshot.name));
+  ASSIGN_OR_RETURN(auto lock, storage::FileLock::Acquire(root_ + "/locks/workspace", lock_timeout_, stop_));
+  RETURN_IF_ERROR(RemoveAbortedCreations());
+  RETURN_IF_ERROR(CheckNameFree(snapshot.name, std::nullopt));
+  ASSIGN_OR_RETURN(auto key, multiformats::KeyPair::Generate());
+  const Entry entry{snapshot.name, key.id()};
+
+  auto create = [&]() -> Status {
+    ASSIGN_OR_RETURN(auto keys, storage::OpenLocalStorage(root_ + "/keys"));
+    RETURN_IF_ERROR(keys->Replace(entry.id.ToMultibase(), key.PrivateKeyText()));
+    chmod((root_ + "/keys/" + entry.id.ToMultibase()).c_str(), 0600);
+    std::error_code error;
+    for (const char* name : {"blocks", "refs", "data", "checkpoints", "info"}) {
+      fs::create_directories(DatasetFolder(entry.id) + "/" + name, error);
+      if (error) return FromErrno(error.value(), fmt::format("cannot make folder for dataset '{}'", entry.alias));
+    }
+    ASSIGN_OR_RETURN(auto stores, StoresOf(entry.id));
+    RETURN_IF_ERROR(stores.files->Replace("info/alias", entry.alias));
+    ASSIGN_OR_RETURN(auto dataset, dataset::Dataset::Create(std::move(stores), odf::Seed{entry.id, snapshot.kind},
+                                                            snapshot.metadata, clock.Now()));
+    return {};
+  };
+  if (auto status = create(); !status.ok()) {
+    std::error_code ignored;
+    fs::remove_all(DatasetFolder(entry.id), ignored);
+    fs::remove_all(root_ + "/derived/" + entry.id.ToMultibase(), ignored);
+    fs::remove(root_ + "/keys/" + entry.id.ToMultibase(), ignored);
+    return std::move(status).error();
+  }
+  return entry;
+}
+
+Status Workspace::Rename(const Entry& entry, const std::string& new_alias) {
+  RETURN_IF_ERROR(CheckAlias(new_alias));
+  ASSIGN_OR_RETURN(auto lock, storage::FileLock::Acquire(root_ + "/locks/workspace", lock_timeout_, stop_));
+  RETURN_IF_ERROR(CheckNameFree(new_alias, entry.id));
+  ASSIGN_OR_RETURN(auto stores, StoresOf(entry.id));
+  return stores.files->Replace("info/alias", new_alias);
+}
+
+Result<std::vector<Entry>> Workspace::Dependants(const multiformats::DatasetId& id) const {
+  ASSIGN_OR_RETURN(auto entries, List());
+  std::vector<Entry> dependants;
+  for (const auto& entry : entries) {
+    if (entry.id == id) continue;
+    ASSIGN_OR_RETURN(auto dataset, Open(entry));
+    const auto& transform = dataset->state().transform;
+    if (!transform) continue;
+    const bool uses = std::any_of(transform->inputs.begin(), transform->inputs.end(),
+                                  [&](const auto& input) { return input.dataset_ref == id.ToString(); });
+    if (uses) dependants.push_back(entry);
+  }
+  return dependants;
+}
+
+Status Workspace::Delete(const Entry& entry) {
+  ASSIGN_OR_RETURN(auto guard, BeginCommit(entry.id));
+  std::error_code error;
+  if (fs::exists(root_ + "/index", error)) {
+    ASSIGN_OR_RETURN(auto* index, guard->Index());
+    RETURN_IF_ERROR(index->DropDataset(entry.id));
+  }
+  // Out of sight in one step; a crash half-way leaves a folder that is no dataset and is removed by the next creation.
+  const std::string gone = root_ + "/datasets/.deleted-" + RandomName(16);
+  fs::rename(DatasetFolder(entry.id), gone, error);
+  if (error) return FromErrno(error.value(), fmt::format("cannot delete dataset '{}'", entry.alias));
+  fs::remove_all(gone, error);
+  fs::remove_all(root_ + "/derived/" + entry.id.ToMultibase(), error);
+  fs::remove(root_ + "/keys/" + entry.id.ToMultibase(), error);
+  return {};
+}
+
+Status Workspace::Reset(const Entry& entry, const odf::Multihash& hash) {
+  ASSIGN_OR_RETURN(auto guard, BeginCommit(entry.id));
+  ASSIGN_OR_RETURN(auto dataset, Open(entry));
+  return dataset->Reset(hash);
+}
+
+Result<multiformats::KeyPair> Workspace::LoadKey(const multiformats::DatasetId& id) const {
+  std::ifstream file(root_ + "/keys/" + id.ToMultibase());
+  if (!file) {
+    return NotFound("no private key for '{}' in this workspace: only datasets made here can be signed for", id.ToString());
+  }
+  std::string text;
+  file >> text;
+  return multiformats::KeyPair::ParsePrivateKey(text);
+}
+
+}  // namespace sluice::workspace

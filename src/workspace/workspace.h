@@ -1,0 +1,93 @@
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/result.h"
+#include "dataset/dataset.h"
+#include "index/guarded_index.h"
+#include "odf/events.h"
+
+namespace sluice::workspace {
+
+// A dataset as the workspace knows it.
+struct Entry {
+  std::string alias;  // `name` or `account/name`
+  multiformats::DatasetId id;
+};
+
+// A folder with `.sluice/`:
+//   version           text, "1"
+//   datasets/<id>/    one folder a dataset, exactly the standard layout
+//   derived/<id>/     chain state, durable head: may be lost
+//   keys/<id>         private keys, mode 0600, never beside the data
+//   index/            the key index        locks/   kernel locks        tmp/   spools, cleaned when found
+// Thread-compatible. Several processes may use one workspace; writers take the locks (decisions.md 11).
+class Workspace {
+ public:
+  // Makes `.sluice/` in `folder`. Errors: kAlreadyExists when there is one (with `exists_ok` that is a success).
+  static Result<std::unique_ptr<Workspace>> Init(const std::string& folder, bool exists_ok);
+  // Looks in `override_folder` (the value of SLUICE_WORKSPACE) when not empty, else in `from` and its parents.
+  // Errors: kNotFound "directory is not a sluice workspace".
+  static Result<std::unique_ptr<Workspace>> Find(const std::string& from, const std::string& override_folder);
+
+  // Absolute path of `.sluice`.
+  const std::string& root() const { return root_; }
+  std::string temp_folder() const { return root_ + "/tmp"; }
+  std::string DatasetFolder(const multiformats::DatasetId& id) const;
+  void set_lock_timeout(std::chrono::milliseconds timeout) { lock_timeout_ = timeout; }
+  void set_stop(std::stop_token stop) { stop_ = std::move(stop); }
+
+  Result<dataset::DatasetStores> StoresOf(const multiformats::DatasetId& id) const;
+
+  // By alias, in ASCII order without case.
+  Result<std::vector<Entry>> List() const;
+  // By alias (without case), DID, or the folder name. Errors: kNotFound with near names.
+  Result<Entry> Resolve(std::string_view ref) const;
+  // Entries that match a SQL LIKE pattern, or the one that `ref` names.
+  Result<std::vector<Entry>> ResolvePattern(std::string_view ref) const;
+  Result<std::unique_ptr<dataset::Dataset>> Open(const Entry& entry) const;
+
+  // Locks one dataset for a commit: the workspace's lock, then the dataset's. Errors: kUnavailable after the lock time-out, naming the
+  // holder.
+  Result<std::unique_ptr<index::GuardedIndex>> BeginCommit(const multiformats::DatasetId& id) const;
+
+  // Makes a dataset from a normalized snapshot: key, folder, Seed and events with one system time, alias. A creation that
+  // fails leaves no folder behind. Errors: kAlreadyExists; kInvalidArgument for names and events.
+  Result<Entry> Create(const odf::DatasetSnapshot& snapshot, const Clock& clock);
+  // Errors: kAlreadyExists when the name is taken.
+  Status Rename(const Entry& entry, const std::string& new_alias);
+  // Removes chain, data, index, key. `dependants` says who refers to it.
+  Status Delete(const Entry& entry);
+  // Derivative datasets that take `id` as an input.
+  Result<std::vector<Entry>> Dependants(const multiformats::DatasetId& id) const;
+  // Points a dataset at an earlier block; its index follows.
+  Status Reset(const Entry& entry, const odf::Multihash& hash);
+
+  // The dataset's key pair, when it was made here. Errors: kNotFound.
+  Result<multiformats::KeyPair> LoadKey(const multiformats::DatasetId& id) const;
+
+ private:
+  explicit Workspace(std::string root) : root_(std::move(root)) {}
+
+  Status CheckNameFree(const std::string& alias, const std::optional<multiformats::DatasetId>& except) const;
+  Status RemoveAbortedCreations() const;
+
+  std::string root_;
+  std::chrono::milliseconds lock_timeout_{60000};
+  std::stop_token stop_;
+};
+
+// Errors: kInvalidArgument quoting the alias and the grammar (odf-metadata.md 2.5).
+Status CheckAlias(std::string_view alias);
+// SQL LIKE with `%` and `_`, without case.
+bool MatchesPattern(std::string_view text, std::string_view pattern);
+
+}  // namespace sluice::workspace
