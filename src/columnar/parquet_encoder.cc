@@ -14,6 +14,7 @@
 #include <thread>
 
 #include "columnar/arrow_status.h"
+#include "columnar/recycling_pool_internal.h"
 
 namespace sluice::columnar {
 namespace {
@@ -73,8 +74,10 @@ bool RepeatsItself(const arrow::Array& array) {
 }
 
 std::shared_ptr<parquet::WriterProperties> WriterProperties(const ParquetEncoderOptions& options,
-                                                            const arrow::RecordBatch* first) {
+                                                            const arrow::RecordBatch* first,
+                                                            arrow::MemoryPool* pool) {
   parquet::WriterProperties::Builder builder;
+  builder.memory_pool(pool);
   // 2.6 is about types alone: with 1.0 an unsigned 32-bit integer would become INT64. Pages are of version 1.
   builder.version(parquet::ParquetVersion::PARQUET_2_6)
       ->data_page_version(parquet::ParquetDataPageVersion::V1)
@@ -126,6 +129,7 @@ struct ParquetEncoder::Impl {
   std::shared_ptr<arrow::Schema> schema;
   std::shared_ptr<arrow::io::OutputStream> stream;
   ParquetEncoderOptions options;
+  std::unique_ptr<RecyclingPool> pool;
   std::unique_ptr<parquet::arrow::FileWriter> writer;
 
   // Properties are fixed for a file, and the first batch decides them.
@@ -133,8 +137,8 @@ struct ParquetEncoder::Impl {
     if (writer != nullptr) return {};
     return Guard([&]() -> arrow::Status {
       ARROW_ASSIGN_OR_RAISE(
-          writer, parquet::arrow::FileWriter::Open(*schema, arrow::default_memory_pool(), stream,
-                                                   WriterProperties(options, first), ArrowProperties()));
+          writer, parquet::arrow::FileWriter::Open(*schema, pool.get(), stream, WriterProperties(options, first, pool.get()),
+                                                   ArrowProperties()));
       return {};
     });
   }
@@ -142,7 +146,9 @@ struct ParquetEncoder::Impl {
 
 ParquetEncoder::ParquetEncoder(std::shared_ptr<arrow::Schema> schema, std::shared_ptr<arrow::io::OutputStream> stream,
                                ParquetEncoderOptions options)
-    : impl_(std::make_unique<Impl>(Impl{std::move(schema), std::move(stream), std::move(options), nullptr})) {}
+    : impl_(std::make_unique<Impl>(Impl{
+          std::move(schema), std::move(stream), std::move(options),
+          std::make_unique<RecyclingPool>(arrow::default_memory_pool()), nullptr})) {}
 
 ParquetEncoder::~ParquetEncoder() {
   // The writer's destructor writes a footer, and may throw when the stream refuses it.

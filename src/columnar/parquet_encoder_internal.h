@@ -26,7 +26,7 @@ struct ParquetEncoderOptions {
 // are compressed as the batches arrive and handed to the stream when the group is full. Confined to one thread.
 class ParquetEncoder {
  public:
-  // `schema` as StoredSchema gives it. An encoder destroyed without Close may still write to the stream.
+  // `schema` as StoredSchema gives it. Buffers handed to the stream must be gone before the encoder is. An encoder destroyed without Close may still write to the stream.
   ParquetEncoder(std::shared_ptr<arrow::Schema> schema, std::shared_ptr<arrow::io::OutputStream> stream,
                  ParquetEncoderOptions options);
   ~ParquetEncoder();
