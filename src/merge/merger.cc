@@ -3,8 +3,6 @@
 #include <arrow/compute/api.h>
 #include <fmt/ranges.h>
 
-#include <algorithm>
-
 #include "columnar/arrow_status.h"
 #include "columnar/conform.h"
 #include "merge/merge_internal.h"
@@ -61,10 +59,7 @@ HistoryNeed NeedOf(odf::MergeKind kind) {
 }
 
 std::vector<std::string> KeyColumnsOf(const odf::MergeStrategy& strategy) {
-  std::vector<std::string> columns = strategy.primary_key;
-  std::sort(columns.begin(), columns.end());
-  columns.erase(std::unique(columns.begin(), columns.end()), columns.end());
-  return columns;
+  return strategy.primary_key;
 }
 
 Result<std::unique_ptr<Merger>> Merger::Make(const MergeSpec& spec, KeyHistory* history) {

@@ -27,7 +27,7 @@ struct KeyState {
 };
 
 // Answers about the rows before this merge; implemented over the key index. Confined to the merger's thread. Keys are KeyEncoder
-// encodings of the columns of `KeyColumnsOf`, which is the order of the index's sets.
+// encodings of the columns of `KeyColumnsOf`.
 class KeyHistory {
  public:
   virtual ~KeyHistory() = default;
@@ -92,7 +92,8 @@ class Merger {
   virtual const MergeCounts& counts() const = 0;
 };
 
-// The key columns in the order of history's keys: sorted, each once.
+// The columns of history's keys, in the order of their encoding: the primary key as declared, which is also Snapshot's and
+// UpsertStream's output order.
 std::vector<std::string> KeyColumnsOf(const odf::MergeStrategy& strategy);
 
 // Which history a strategy asks for.

@@ -13,12 +13,10 @@ namespace sluice::merge {
 namespace {
 
 constexpr size_t kAskedKeys = 4096;
-constexpr size_t kOutputRows = 64 << 10;
 
 class StateMerger final : public Merger {
  public:
-  StateMerger(const MergeSpec& spec, KeyHistory* history, StateSchema schema, KeyReader keys,
-              std::optional<KeyReader> final_order)
+  StateMerger(const MergeSpec& spec, KeyHistory* history, StateSchema schema, KeyReader keys)
       : input_(spec.input),
         op_(spec.vocabulary.op),
         event_time_(spec.vocabulary.event_time),
@@ -27,8 +25,7 @@ class StateMerger final : public Merger {
         refuse_duplicates_(snapshot_ && spec.refuse_duplicates),
         history_(history),
         schema_(std::move(schema)),
-        keys_(std::move(keys)),
-        final_order_(std::move(final_order)) {}
+        keys_(std::move(keys)) {}
 
   SchemaPtr output_schema() const override { return schema_.output; }
   const std::vector<columnar::SortKey>& order() const override { return order_; }
@@ -63,12 +60,11 @@ class StateMerger final : public Merger {
     StateJoin join(schema_, overlay_, frame_, &current_);
     RETURN_IF_ERROR(snapshot_ ? JoinWithAll(rows, &join) : JoinWithAsked(rows, &join));
     RETURN_IF_ERROR(join.Finish());
-    ASSIGN_OR_RETURN(std::vector<BatchPtr> output, InFinalOrder(join.TakeOutput()));
     last_changes_ = join.TakeChanges();
     last_changes_->fallback_event_time = fallback_event_time_;
     counts_ = current_;
     AbandonBatch();
-    return output;
+    return join.TakeOutput();
   }
 
   void AbandonBatch() override {
@@ -175,28 +171,6 @@ class StateMerger final : public Merger {
     return OkStatus();
   }
 
-  // From the order of history's keys to that of the primary key as declared. Rows of one key keep their order.
-  Result<std::vector<BatchPtr>> InFinalOrder(std::vector<BatchPtr> output) const {
-    if (!final_order_) return output;
-    columnar::PackedBytes keys;
-    std::vector<RowRef> refs;
-    for (size_t b = 0; b < output.size(); ++b) {
-      RETURN_IF_ERROR(final_order_->Read(*output[b], 0, &keys));
-      for (int64_t row = 0; row < output[b]->num_rows(); ++row) {
-        refs.push_back({static_cast<uint32_t>(b), static_cast<uint32_t>(row)});
-      }
-    }
-    const std::vector<uint32_t> order = columnar::SortedOrder(keys);
-    std::vector<BatchPtr> result;
-    for (size_t start = 0; start < order.size(); start += kOutputRows) {
-      std::vector<RowRef> part;
-      for (size_t i = start; i < std::min(order.size(), start + kOutputRows); ++i) part.push_back(refs[order[i]]);
-      ASSIGN_OR_RETURN(BatchPtr batch, Gather(schema_.output, output, part));
-      result.push_back(std::move(batch));
-    }
-    return result;
-  }
-
   SchemaPtr input_;
   std::string op_;
   std::string event_time_;
@@ -206,7 +180,6 @@ class StateMerger final : public Merger {
   KeyHistory* history_;
   StateSchema schema_;
   KeyReader keys_;
-  std::optional<KeyReader> final_order_;  // over the output; absent where history's order is the declared one
   std::vector<columnar::SortKey> order_;
 
   // The current batch.
@@ -262,14 +235,8 @@ Result<std::unique_ptr<Merger>> MakeState(const MergeSpec& spec, KeyHistory* his
     RETURN_IF_ERROR(CheckOpColumn(*spec.input, spec.vocabulary.op));
   }
   ASSIGN_OR_RETURN(StateSchema schema, MakeStateSchema(spec, *history));
-  const std::vector<std::string> sorted = KeyColumnsOf(spec.strategy);
-  ASSIGN_OR_RETURN(KeyReader keys, KeyReader::Make(*spec.input, sorted));
-  std::optional<KeyReader> final_order;
-  if (sorted != spec.strategy.primary_key) {
-    ASSIGN_OR_RETURN(final_order, KeyReader::Make(*schema.output, spec.strategy.primary_key));
-  }
-  return std::unique_ptr<Merger>(
-      new StateMerger(spec, history, std::move(schema), std::move(keys), std::move(final_order)));
+  ASSIGN_OR_RETURN(KeyReader keys, KeyReader::Make(*spec.input, KeyColumnsOf(spec.strategy)));
+  return std::unique_ptr<Merger>(new StateMerger(spec, history, std::move(schema), std::move(keys)));
 }
 
 }  // namespace sluice::merge
