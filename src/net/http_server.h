@@ -1,0 +1,72 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "net/http_message.h"
+
+namespace sluice::net {
+
+// How a request's body is to arrive, decided from its header.
+struct BodyPlan {
+  bool is_streamed = false;  // HttpRequest::stream instead of body
+  uint64_t max_bytes = 1 << 20;
+};
+
+// Answers requests, on many threads at once. Must be thread-safe and outlive the server. May block.
+class HttpHandler {
+ public:
+  virtual ~HttpHandler() = default;
+  // Called on a thread of the server's own: must not block.
+  virtual BodyPlan PlanBody(const HttpRequest& head) { return {}; }
+  virtual HttpResponse Handle(HttpRequest& request) = 0;
+};
+
+// Where to listen: a TCP address (port 0 = any free one), or a unix-domain socket when `unix_path` is given.
+struct HttpEndpoint {
+  std::string host = "127.0.0.1";
+  uint16_t port = 0;
+  std::string unix_path;
+  uint32_t unix_mode = 0600;
+};
+
+struct HttpServerOptions {
+  int io_threads = 1;
+  int handler_threads = 4;
+  int max_connections = 1024;  // one more is answered 503
+  uint32_t max_header_bytes = 64 << 10;
+  // A client that is slower is cut off without an answer.
+  std::chrono::milliseconds header_timeout{10'000};  // from its first byte to its last
+  std::chrono::milliseconds idle_timeout{60'000};    // between requests
+  std::chrono::milliseconds body_timeout{30'000};    // without a byte of the body
+  std::chrono::milliseconds write_timeout{30'000};   // for each piece of at most 256 KiB
+};
+
+// An HTTP/1.1 server: keep-alive, pipelining, HEAD, single ranges, entity tags, chunked bodies both ways, Expect. No TLS.
+// Accepting, reading and writing never wait for a handler; a slow client costs a connection, not a thread.
+// Destroying stops at once. Thread-safe.
+class HttpServer {
+ public:
+  virtual ~HttpServer() = default;
+
+  // Listens when it returns. Errors: kInvalidArgument for an address that is none; kUnavailable when it is taken (also a
+  // unix-domain socket that somebody answers; one that nobody answers is replaced); kPermissionDenied.
+  static Result<std::unique_ptr<HttpServer>> Start(const std::vector<HttpEndpoint>& endpoints, HttpHandler& handler,
+                                                   const HttpServerOptions& options = {});
+
+  // With the ports that were found, in the order given.
+  virtual const std::vector<HttpEndpoint>& endpoints() const = 0;
+  // `http://127.0.0.1:4711` of the first TCP endpoint; empty when there is none.
+  virtual std::string url() const = 0;
+  virtual int connections() const = 0;
+
+  // Listens no more, closes idle connections, lets running requests end within `grace`, then cuts them. Waits for the
+  // handlers. May be repeated.
+  virtual void Stop(std::chrono::milliseconds grace) = 0;
+};
+
+}  // namespace sluice::net

@@ -1,0 +1,29 @@
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "base/result.h"
+
+namespace sluice::net {
+
+// `%41` -> `A`. Errors: kInvalidArgument for a `%` that is not followed by two hexadecimal digits.
+Result<std::string> PercentDecode(std::string_view text);
+// Everything but letters, digits and `-._~` as `%XX`; `/` is left alone when `keep_slash`.
+std::string PercentEncode(std::string_view text, bool keep_slash = false);
+
+// A request target taken apart, decoded.
+struct Target {
+  std::string path;
+  std::vector<std::pair<std::string, std::string>> query;
+
+  std::optional<std::string> Parameter(std::string_view name) const;
+};
+
+// `/a%20b?x=1&y`. Errors: kInvalidArgument for what is not a path, for bad escapes and for zero bytes.
+Result<Target> ParseTarget(std::string_view target);
+
+}  // namespace sluice::net
