@@ -24,6 +24,7 @@ Result<std::optional<Multihash>> ReadHash(const storage::Storage& storage, const
 
 std::string BlockName(const Multihash& hash) { return "blocks/" + hash.ToString(); }
 std::string DataName(const Multihash& hash) { return "data/" + hash.ToString(); }
+std::string CheckpointName(const Multihash& hash) { return "checkpoints/" + hash.ToString(); }
 
 Result<std::unique_ptr<Dataset>> Dataset::Open(DatasetStores stores) {
   std::unique_ptr<Dataset> dataset(new Dataset(std::move(stores)));

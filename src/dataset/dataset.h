@@ -116,9 +116,10 @@ class Dataset {
   std::optional<Multihash> durable_head_;
 };
 
-// `blocks/<hash>`, `data/<hash>`.
+// `blocks/<hash>`, `data/<hash>`, `checkpoints/<hash>`.
 std::string BlockName(const Multihash& hash);
 std::string DataName(const Multihash& hash);
+std::string CheckpointName(const Multihash& hash);
 inline constexpr char kHeadName[] = "refs/head";
 
 }  // namespace sluice::dataset

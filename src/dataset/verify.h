@@ -25,7 +25,9 @@ struct Violation {
   Multihash block;
   uint64_t sequence = 0;
   std::string file;  // name in the dataset, empty for the block itself
-  std::string rule;  // "block-hash", "chain", "physical-hash", "logical-hash", "offsets", "schema", "system-time", "watermark", "op"
+  // "head", "block-missing", "block-hash", "block-format", "chain", "watermark"; of a file: "file-missing", "size",
+  // "physical-hash", "slice-format", "schema", "rows", "offsets", "op", "system-time", "logical-hash".
+  std::string rule;
   std::string detail;
 
   std::string ToString() const;
