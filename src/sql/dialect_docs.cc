@@ -1,0 +1,104 @@
+#include <fmt/format.h>
+
+#include <array>
+
+#include "sql/dialect.h"
+#include "sql/preprocess.h"
+
+namespace sluice::sql {
+namespace {
+
+std::string Cell(std::string_view text) {
+  std::string out;
+  for (char c : text) {
+    if (c == '|') out += '\\';
+    out += c;
+  }
+  return out;
+}
+
+std::string_view KindTitle(FunctionKind kind) {
+  switch (kind) {
+    case FunctionKind::kScalar:
+      return "Functions of one row";
+    case FunctionKind::kAggregate:
+      return "Aggregates";
+    case FunctionKind::kWindow:
+      return "Windows (aggregates can be used with `OVER`, too)";
+    case FunctionKind::kTable:
+      return "Tables";
+  }
+  return "";
+}
+
+void AddTable(const Dialect& dialect, FunctionKind kind, std::string& out) {
+  std::string rows;
+  for (const DialectFunction& function : dialect.functions) {
+    if (function.kind != kind || function.rewrite == CallRewrite::kNothing) continue;
+    std::string_view value = function.value == "*" ? "" : function.value;
+    rows += fmt::format("| `{}` | `{}` | {} | {} |\n", function.name, Cell(function.example), Cell(function.type),
+                        value.empty() ? std::string() : "`" + Cell(value) + "`");
+  }
+  if (rows.empty()) return;
+  out += fmt::format("\n### {}\n\n| function | example | type | value |\n|---|---|---|---|\n{}", KindTitle(kind), rows);
+}
+
+void AddRefused(const Dialect& dialect, std::string& out) {
+  for (const DialectFunction& function : dialect.functions) {
+    if (function.rewrite != CallRewrite::kNothing) continue;
+    out += fmt::format("\n`{}` is known and refused: {}.\n", function.name, function.native);
+  }
+}
+
+constexpr std::string_view kIntroduction = R"(# SQL in manifests
+
+Generated from the tables in `src/sql`; a test holds this page and the tables together, and another runs every example.
+
+A preprocess query reads the table `input` and is one `SELECT`, or several steps of which all but the last have an alias that later
+steps can read. It runs fenced: no file, network, extension or setting is within reach, and memory and time are limited.
+Names keep their case, quoted or not: `MIXed` and `mixED` are two columns. Reserved words can be columns where nothing else can
+stand (`select to, hash`, `event.from as from`). Times are UTC. A function that is not listed for the manifest's engine is refused
+when the source is added.
+
+A column of the result is required when it is a bare reference to a required column or a literal; every other one is optional.
+)";
+
+std::string_view Rules(std::string_view engine) {
+  if (engine == "datafusion") {
+    return R"(
+- Whole literals are Int64; `1.5` is a double. Sums of whole numbers are Int64, and overflow is an error.
+- `/` of whole numbers truncates; a cast from a float or decimal to a whole number truncates; text with a fraction does not become a
+  whole number.
+- `cast(x as timestamp)` takes offsets in text into account. `DECIMAL` alone is `DECIMAL(38, 10)`. `BIGINT UNSIGNED` and its kin work.
+- `->` and `->>` read JSON in text; text that is not JSON gives NULL.
+- `~` finds a pattern anywhere.
+)";
+  }
+  if (engine == "spark") {
+    return R"(
+- Names in back-ticks; text in single or double quotes, with `\` escapes.
+- `/` gives a double. Literals are Int32 and decimals. A cast that fails gives NULL; a number cast to a timestamp is in seconds.
+- Date patterns are Java's and must be literals.
+)";
+  }
+  return R"(
+- Names in back-ticks or double quotes. `/` of whole numbers truncates; a cast to a whole number truncates.
+- Date patterns are Java's and must be literals.
+)";
+}
+
+}  // namespace
+
+std::string DialectMarkdown() {
+  std::string out(kIntroduction);
+  for (const Dialect& dialect : AllDialects()) {
+    out += fmt::format("\n## Engine `{}`\n{}", dialect.name, Rules(dialect.name));
+    for (FunctionKind kind : {FunctionKind::kScalar, FunctionKind::kAggregate, FunctionKind::kWindow, FunctionKind::kTable}) {
+      AddTable(dialect, kind, out);
+    }
+    AddRefused(dialect, out);
+  }
+  return out;
+}
+
+}  // namespace sluice::sql
