@@ -186,7 +186,8 @@ void GetSources(Reader& reader, ChainState& state) {
     if (!state.push_sources.emplace(std::move(name), std::move(source)).second) reader.Fail();
   }
   if (!reader.GetPresence()) return;
-  ChainState::PollingSource& source = state.polling_source.emplace();
+  state.polling_source = ChainState::PollingSource();
+  ChainState::PollingSource& source = *state.polling_source;
   reader.GetEvent(source.event);
   reader.Get(source.activated_at);
   reader.Get(source.state);
@@ -214,7 +215,8 @@ void PutLastData(Writer& writer, const std::optional<ChainState::LastData>& last
 
 void GetLastData(Reader& reader, std::optional<ChainState::LastData>& optional) {
   if (!reader.GetPresence()) return;
-  ChainState::LastData& last = optional.emplace();
+  optional = ChainState::LastData();
+  ChainState::LastData& last = *optional;
   reader.Get(last.sequence);
   reader.Get(last.last_offset);
   reader.Get(last.watermark);

@@ -26,6 +26,12 @@ std::string FixedLength(const DataType& type) {
 
 }  // namespace
 
+DataType DataType::Of(TypeKind kind) {
+  DataType type;
+  type.kind = kind;
+  return type;
+}
+
 DataType DataType::Option(DataType inner) {
   DataType type = Of(TypeKind::kOption);
   type.children.push_back(std::move(inner));

@@ -35,13 +35,13 @@ struct DataType {
   std::vector<DataType> children;         // List: item; Option: inner; Map: key, value
   std::vector<DataField> fields;          // Struct
 
-  static DataType Of(TypeKind kind) { DataType t; t.kind = kind; return t; }
+  static DataType Of(TypeKind kind);
   static DataType Option(DataType inner);
   static DataType List(DataType item);
 
   bool is_option() const { return kind == TypeKind::kOption; }
   // The type inside Option, or itself.
-  const DataType& inner() const { return is_option() ? children[0] : *this; }
+  const DataType& inner() const;
 
   bool operator==(const DataType&) const;
 };
@@ -55,7 +55,9 @@ struct DataField {
   bool operator==(const DataField&) const = default;
 };
 
+// Out of the class, because they need DataField to be complete.
 inline bool DataType::operator==(const DataType&) const = default;
+inline const DataType& DataType::inner() const { return is_option() ? children[0] : *this; }
 
 struct DataSchema {
   std::vector<DataField> fields;
