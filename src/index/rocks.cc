@@ -48,11 +48,7 @@ rocksdb::Options IndexOptions() {
   table.block_cache = rocksdb::NewLRUCache(kBlockCacheBytes);
   table.filter_policy.reset(rocksdb::NewBloomFilterPolicy(10, false));
   table.whole_key_filtering = true;
-  // Filters and indexes in parts, so that a cold process reads only those that its keys need, and all within the cache's bound.
-  table.index_type = rocksdb::BlockBasedTableOptions::kTwoLevelIndexSearch;
-  table.partition_filters = true;
-  table.cache_index_and_filter_blocks = true;
-  table.pin_top_level_index_and_filter = true;
+  // Filters and indexes stay with their open files, outside the cache: 10 bits a key, and a look-up of a new key takes no lock.
   table.data_block_index_type = rocksdb::BlockBasedTableOptions::kDataBlockBinaryAndHash;
   table.format_version = 5;
   table.checksum = rocksdb::kXXH3;
@@ -63,6 +59,9 @@ rocksdb::Options IndexOptions() {
   options.compression = rocksdb::kNoCompression;
   options.write_buffer_size = kWriteBufferBytes;
   options.max_write_buffer_number = 3;
+  // Look-ups of keys that are not in the buffers need not search them.
+  options.memtable_prefix_bloom_size_ratio = 0.1;
+  options.memtable_whole_key_filtering = true;
   options.max_total_wal_size = 4 * kWriteBufferBytes;
   options.level_compaction_dynamic_level_bytes = true;
   options.target_file_size_base = 32 << 20;

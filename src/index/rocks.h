@@ -18,7 +18,7 @@ inline std::string_view ToView(const rocksdb::Slice& slice) { return {slice.data
 Error FromRocksStatus(const rocksdb::Status& status, std::string_view what);
 
 // Opening is cheap (no info log, no statistics, files opened when first asked), memory small (64 MiB of block cache, buffers of
-// 4 MiB).
+// 4 MiB, 10 bits a key for filters).
 rocksdb::Options IndexOptions();
 
 }  // namespace sluice::index
