@@ -20,13 +20,20 @@ BlockReader::BlockReader(Plan plan, const ReadOptions& options)
       batch_rows_(std::max<int64_t>(options.batch_rows, 1)),
       stop_(options.stop),
       lines_(plan_.lines_before),
-      workers_(ThreadsFor(plan_, options), [this] { return NextBlock(); }, plan_.work) {}
+      workers_(ThreadsFor(plan_, options), [this] { return NextBlock(); },
+               [this](TextBlock block) { return Work(std::move(block)); }) {}
 
 Result<std::optional<TextBlock>> BlockReader::NextBlock() {
   if (plan_.pending.empty()) return plan_.splitter->Next();
   TextBlock block = std::move(plan_.pending.front());
   plan_.pending.pop_front();
   return std::optional<TextBlock>(std::move(block));
+}
+
+Result<BlockRows> BlockReader::Work(TextBlock block) {
+  auto rows = plan_.work(block);
+  plan_.splitter->Recycle(std::move(block));
+  return rows;
 }
 
 Result<std::optional<ReadBatch>> BlockReader::Next() {

@@ -27,7 +27,7 @@ class BlockReader final : public Reader {
     std::unique_ptr<BlockSplitter> splitter;
     std::deque<TextBlock> pending;                // blocks already taken from the splitter
     int64_t lines_before = 0;                     // lines in front of the first pending block (a header)
-    std::function<Result<BlockRows>(TextBlock)> work;  // called from several threads
+    std::function<Result<BlockRows>(const TextBlock&)> work;  // called from several threads
   };
   BlockReader(Plan plan, const ReadOptions& options);
 
@@ -37,6 +37,7 @@ class BlockReader final : public Reader {
 
  private:
   Result<std::optional<TextBlock>> NextBlock();
+  Result<BlockRows> Work(TextBlock block);
 
   Plan plan_;
   const int64_t batch_rows_;

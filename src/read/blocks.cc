@@ -37,11 +37,32 @@ Result<size_t> BlockSplitter::Fill(char* buffer, size_t size) {
   return filled;
 }
 
+TextBlock BlockSplitter::NewBlock(size_t capacity) {
+  {
+    MutexLock lock(mutex_);
+    if (!spare_.empty() && spare_.back().capacity >= capacity) {
+      TextBlock block = std::move(spare_.back());
+      spare_.pop_back();
+      return block;
+    }
+  }
+  return TextBlock{NewBuffer(capacity), 0, capacity};
+}
+
+void BlockSplitter::Recycle(TextBlock block) {
+  // One that was grown for a long record is not worth keeping.
+  if (block.capacity != block_bytes_) return;
+  MutexLock lock(mutex_);
+  spare_.push_back(std::move(block));
+}
+
 Result<std::optional<TextBlock>> BlockSplitter::Next() {
   RETURN_IF_ERROR(CheckCancelled(stop_));
   if (ended_ && carry_.empty()) return std::optional<TextBlock>();
   size_t capacity = std::max(block_bytes_, std::min(carry_.size() * 2, kMaxRecordBytes));
-  TextBlock block{NewBuffer(capacity), carry_.size()};
+  TextBlock block = NewBlock(capacity);
+  capacity = block.capacity;
+  block.size = carry_.size();
   std::memcpy(block.data.get(), carry_.data(), carry_.size());
   carry_.clear();
   for (;;) {
@@ -71,7 +92,7 @@ Result<std::optional<TextBlock>> BlockSplitter::Next() {
     }
     if (block.size == capacity) {
       capacity = std::min(capacity * 2, kMaxRecordBytes);
-      TextBlock larger{NewBuffer(capacity), block.size};
+      TextBlock larger{NewBuffer(capacity), block.size, capacity};
       std::memcpy(larger.data.get(), block.data.get(), block.size);
       block = std::move(larger);
     }
@@ -80,12 +101,12 @@ Result<std::optional<TextBlock>> BlockSplitter::Next() {
 
 Result<TextBlock> ReadAll(ByteSource* source, const std::stop_token& stop) {
   size_t capacity = static_cast<size_t>(source->size().value_or(64 << 10)) + 1;
-  TextBlock all{NewBuffer(capacity), 0};
+  TextBlock all{NewBuffer(capacity), 0, capacity};
   for (;;) {
     RETURN_IF_ERROR(CheckCancelled(stop));
     if (all.size == capacity) {
       capacity *= 2;
-      TextBlock larger{NewBuffer(capacity), all.size};
+      TextBlock larger{NewBuffer(capacity), all.size, capacity};
       std::memcpy(larger.data.get(), all.data.get(), all.size);
       all = std::move(larger);
     }

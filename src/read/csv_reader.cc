@@ -174,9 +174,9 @@ class CsvOpening {
     }
     if (plan_.schema) {
       auto caster = std::make_shared<const CsvCaster>(options_, plan_.schema);
-      plan_.work = [caster](TextBlock block) { return caster->Cast(block); };
+      plan_.work = [caster](const TextBlock& block) { return caster->Cast(block); };
     } else {
-      plan_.work = [](TextBlock) -> Result<BlockRows> { return Internal("records in an input that had none"); };
+      plan_.work = [](const TextBlock&) -> Result<BlockRows> { return Internal("records in an input that had none"); };
     }
     return std::make_unique<BlockReader>(std::move(plan_), read_);
   }

@@ -108,7 +108,7 @@ struct CsvScanner::Cursor {
 CsvScanner::CsvScanner(const CsvDialect& dialect, std::string_view block, size_t columns)
     : dialect_(dialect), block_(block), columns_(columns) {}
 
-uint64_t CsvScanner::Specials(size_t word) const {
+inline uint64_t CsvScanner::Specials(size_t word) const {
   // May look into the padding, whose zeros are never special.
   return MatchAny(block_.data() + word, dialect_.separator, '\n', QuoteOrNone(dialect_), EscapeOrNone(dialect_));
 }
@@ -135,7 +135,7 @@ std::string_view CsvScanner::Decode(const char* begin, const char* end) {
   return {out, static_cast<size_t>(o - out)};
 }
 
-std::string_view CsvScanner::CellOf(const Cursor& cursor, size_t end) {
+inline std::string_view CsvScanner::CellOf(const Cursor& cursor, size_t end) {
   const char* data = block_.data();
   std::string_view cell;
   if (!cursor.quoted) {

@@ -65,7 +65,7 @@ class JsonDocumentReader final : public Reader {
 
  private:
   Status ReadElement(JsonRows* rows) {
-    line_ += std::count(counted_, p_, '\n');
+    line_ += CountLineFeeds(counted_, p_);
     counted_ = p_;
     JsonPlace place{{}, record_++, line_};
     JsonError error;

@@ -407,6 +407,18 @@ const char* JsonSlots::ReadObject(const char* p, int depth, std::string_view* va
   });
 }
 
+int64_t CountLineFeeds(const char* begin, const char* end) {
+  int64_t count = 0;
+#if defined(__SSE2__)
+  const __m128i feed = _mm_set1_epi8('\n');
+  for (; end - begin >= 16; begin += 16) {
+    const __m128i v = _mm_loadu_si128(reinterpret_cast<const __m128i*>(begin));
+    count += std::popcount(static_cast<uint32_t>(_mm_movemask_epi8(_mm_cmpeq_epi8(v, feed))));
+  }
+#endif
+  return count + std::count(begin, end, '\n');
+}
+
 size_t FindLastJsonRecordEnd(std::string_view text) {
   size_t end = text.size();
   while (end > 0) {

@@ -81,6 +81,8 @@ class JsonSlots {
   size_t guess_ = 0;               // the slot after the last one found: records mostly have the same order
 };
 
+int64_t CountLineFeeds(const char* begin, const char* end);
+
 // Bytes of whole records at the front of an NDJSON text, 0 when there is no end of one. A record ends at a line feed between
 // two values: within a value there would be a comma, colon or bracket.
 size_t FindLastJsonRecordEnd(std::string_view text);

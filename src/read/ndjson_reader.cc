@@ -87,12 +87,12 @@ Result<std::unique_ptr<Reader>> OpenNdJson(const odf::ReadStep& step, std::share
   }
   if (!rows->fields) {
     plan.pending.clear();  // white space
-    plan.work = [](TextBlock) -> Result<BlockRows> { return Internal("records in an input that had none"); };
+    plan.work = [](const TextBlock&) -> Result<BlockRows> { return Internal("records in an input that had none"); };
     return std::make_unique<BlockReader>(std::move(plan), options);
   }
   rows->schema = WithoutMarks(*rows->fields);
   if (rows->schema->num_fields() > 0) plan.schema = rows->schema;
-  plan.work = [rows](TextBlock block) { return CastBlock(rows, block); };
+  plan.work = [rows](const TextBlock& block) { return CastBlock(rows, block); };
   return std::make_unique<BlockReader>(std::move(plan), options);
 }
 

@@ -14,7 +14,7 @@ const char* FindLineFeed(const char* p, const char* end) {
 }  // namespace
 
 int64_t NdJsonScanner::LineOf(const char* p) {
-  line_ += std::count(counted_, p, '\n');
+  line_ += CountLineFeeds(counted_, p);
   counted_ = p;
   return line_;
 }
