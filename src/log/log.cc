@@ -79,7 +79,9 @@ class SegmentLog final : public Log {
     for (const SegmentHeader& segment : segments_) total += segment.capacity;
     return total;
   }
-  std::string PathOf(uint64_t segment) const { return fmt::format("{}/{}", folder_, SegmentFileName(segment)); }
+  std::string PathOf(uint64_t segment) const {
+    return fmt::format("{}/{}", folder_, SegmentFileName(segment));
+  }
 
   static Status CheckType(uint8_t type) {
     if (type == kMarkerType) return InvalidArgument("record type 0 is the log's own");
@@ -98,8 +100,8 @@ class SegmentLog final : public Log {
   Status CheckPosition(const Position& position, bool may_be_end) const REQUIRES(mutex_);
   Result<Extent> ExtentFrom(const Position& from, bool may_be_end) const EXCLUDES(mutex_);
   // Visits the records from `from` up to the one before `end_sequence`.
-  Status ReplaySegment(const SegmentHeader& segment, const Position& from, uint64_t limit, uint64_t end_sequence,
-                       const std::function<Status(const Record&)>& visit) const;
+  Status ReplaySegment(const SegmentHeader& segment, const Position& from, uint64_t limit,
+                       uint64_t end_sequence, const std::function<Status(const Record&)>& visit) const;
   Record MakeRecord(const SegmentHeader& segment, uint64_t offset, const SegmentReader& reader) const;
 
   Disk& disk_;
@@ -136,8 +138,8 @@ Status SegmentLog::CheckUsable() const {
 
 Result<Position> SegmentLog::Place(uint8_t type, std::string_view payload) {
   if (payload.size() > options_.max_record_bytes || payload.size() > UINT32_MAX) {
-    return MakeError(ErrorCode::kTooLarge, "record of {} bytes is larger than the log's limit of {}", payload.size(),
-                     options_.max_record_bytes);
+    return MakeError(ErrorCode::kTooLarge, "record of {} bytes is larger than the log's limit of {}",
+                     payload.size(), options_.max_record_bytes);
   }
   const uint64_t size = RecordSize(payload.size());
   while (true) {
@@ -224,16 +226,18 @@ Status SegmentLog::Roll(uint64_t size) {
 
 Status SegmentLog::CheckPosition(const Position& position, bool may_be_end) const {
   if (position.log_id != id_) {
-    return MakeError(ErrorCode::kPrecondition, "position '{}' is of another log than '{}'", position.ToString(), id_);
+    return MakeError(ErrorCode::kPrecondition, "position '{}' is of another log than '{}'",
+                     position.ToString(), id_);
   }
   if (position.segment < segments_[0].number) {
-    return NotFound("position '{}' was deleted, the log begins at segment {}", position.ToString(), segments_[0].number);
+    return NotFound("position '{}' was deleted, the log begins at segment {}", position.ToString(),
+                    segments_[0].number);
   }
   const uint64_t last = segments_.back().number;
   const uint64_t behind = durable_sequence_ + 1;
   if (position.segment > last || position.sequence > behind || (position.sequence == behind && !may_be_end)) {
-    return NotFound("position '{}' is beyond the log's end at {}:{}:{}", position.ToString(), last, durable_offset_,
-                    behind);
+    return NotFound("position '{}' is beyond the log's end at {}:{}:{}", position.ToString(), last,
+                    durable_offset_, behind);
   }
   return {};
 }
@@ -256,7 +260,8 @@ Result<SegmentLog::Extent> SegmentLog::ExtentFrom(const Position& from, bool may
   return extent;
 }
 
-Record SegmentLog::MakeRecord(const SegmentHeader& segment, uint64_t offset, const SegmentReader& reader) const {
+Record SegmentLog::MakeRecord(const SegmentHeader& segment, uint64_t offset,
+                              const SegmentReader& reader) const {
   Record record;
   record.position = {id_, segment.number, offset, reader.header().sequence};
   record.next = {id_, segment.number, reader.offset(), reader.header().sequence + 1};
@@ -273,13 +278,15 @@ Result<Record> SegmentLog::Read(const Position& position) const {
   SegmentReader reader(*file, segment, position.offset, limit);
   ASSIGN_OR_RETURN(const auto outcome, reader.Next());
   if (outcome != SegmentReader::Outcome::kRecord || reader.header().sequence != position.sequence) {
-    return Corruption("'{}' does not hold record {} at offset {}", file->path(), position.sequence, position.offset);
+    return Corruption("'{}' does not hold record {} at offset {}", file->path(), position.sequence,
+                      position.offset);
   }
   return MakeRecord(segment, position.offset, reader);
 }
 
 Status SegmentLog::ReplaySegment(const SegmentHeader& segment, const Position& from, uint64_t limit,
-                                 uint64_t end_sequence, const std::function<Status(const Record&)>& visit) const {
+                                 uint64_t end_sequence,
+                                 const std::function<Status(const Record&)>& visit) const {
   if (from.sequence == end_sequence) return {};
   ASSIGN_OR_RETURN(auto file, File::Open(disk_, PathOf(segment.number), O_RDONLY));
   SegmentReader reader(*file, segment, from.offset, limit);

@@ -25,8 +25,8 @@ int AppendAll(Log& log) {
   return kRecords;
 }
 
-// Whatever goes wrong at whichever call: after opening anew, every acknowledged record is there, in order and once; at
-// most the one in flight is there besides; and the log goes on.
+// Whatever goes wrong at whichever call: after opening anew, every acknowledged record is there, in order and
+// once; at most the one in flight is there besides; and the log goes on.
 TEST(LogFaultTest, LosesNothingAcknowledgedWhicheverCallFails) {
   const LogOptions options{.segment_bytes = 1200};
   for (const Fault fault : {Fault::kFail, Fault::kTornWrite, Fault::kShortWrite, Fault::kHalt}) {
@@ -71,7 +71,8 @@ TEST(LogFaultTest, IsBrokenAfterAFailedSync) {
   EXPECT_EQ(log->end().sequence, 2u);
 }
 
-// What nobody knows to be durable is written again before it is relied on: a second sync alone would prove nothing.
+// What nobody knows to be durable is written again before it is relied on: a second sync alone would prove
+// nothing.
 TEST(LogFaultTest, WritesUnprovenRecordsAnewOnOpening) {
   storage::TempFolder folder;
   FaultyDisk disk;

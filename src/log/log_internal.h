@@ -20,7 +20,8 @@ struct OpenedFiles {
   Recovery recovery;
 };
 
-// Makes segment `header` durably, under a temporary name first, so that a segment that has its name has a whole header.
+// Makes segment `header` durably, under a temporary name first, so that a segment that has its name has a
+// whole header.
 Result<std::unique_ptr<storage::File>> MakeSegment(storage::Disk& disk, const std::string& folder,
                                                    const SegmentHeader& header);
 Result<OpenedFiles> RecoverFiles(storage::Disk& disk, const std::string& folder, const LogOptions& options);

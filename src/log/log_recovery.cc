@@ -27,7 +27,8 @@ Result<std::vector<uint64_t>> FindSegments(Disk& disk, const std::string& folder
       numbers.push_back(*number);
     }
   }
-  if (error && error.value() != ENOENT) return FromErrno(error.value(), fmt::format("cannot list '{}'", folder));
+  if (error && error.value() != ENOENT)
+    return FromErrno(error.value(), fmt::format("cannot list '{}'", folder));
   std::ranges::sort(numbers);
   for (size_t i = 1; i < numbers.size(); ++i) {
     if (numbers[i] != numbers[i - 1] + 1) {
@@ -49,15 +50,16 @@ Result<SegmentHeader> ReadHeader(const File& file, uint64_t number) {
 Result<OpenedFiles> MakeLog(Disk& disk, const std::string& folder, const LogOptions& options) {
   RETURN_IF_ERROR(storage::MakeFolders(disk, folder));
   OpenedFiles files;
-  files.segments = {{.log_id = NewUuid(), .number = 1, .first_sequence = 1, .capacity = options.segment_bytes}};
+  files.segments = {
+      {.log_id = NewUuid(), .number = 1, .first_sequence = 1, .capacity = options.segment_bytes}};
   ASSIGN_OR_RETURN(files.file, MakeSegment(disk, folder, files.segments[0]));
   files.offset = kSegmentHeaderBytes;
   files.is_marked = true;
   return files;
 }
 
-// Walks the last segment up to the first place without a record, and decides what that is: the end, a torn write, or
-// damage. Damage it is when a later record proves that the missing one had been durable.
+// Walks the last segment up to the first place without a record, and decides what that is: the end, a torn
+// write, or damage. Damage it is when a later record proves that the missing one had been durable.
 Status ScanLast(OpenedFiles& files, uint64_t& last_durable, uint64_t& unproven_offset) {
   const SegmentHeader& segment = files.segments.back();
   SegmentReader reader(*files.file, segment, kSegmentHeaderBytes, segment.capacity);
@@ -71,13 +73,14 @@ Status ScanLast(OpenedFiles& files, uint64_t& last_durable, uint64_t& unproven_o
     ASSIGN_OR_RETURN(const auto outcome, reader.Next());
     if (outcome != SegmentReader::Outcome::kRecord) break;
     if (reader.header().sequence != files.next_sequence) {
-      return Corruption("'{}' at offset {}: record {} instead of {}", files.file->path(), at, reader.header().sequence,
-                        files.next_sequence);
+      return Corruption("'{}' at offset {}: record {} instead of {}", files.file->path(), at,
+                        reader.header().sequence, files.next_sequence);
     }
     offsets.push_back(at);
     last_durable = std::max(last_durable, reader.header().durable);
     const uint64_t proven = last_durable + 1 > first_unproven ? last_durable + 1 - first_unproven : 0;
-    offsets.erase(offsets.begin(), offsets.begin() + static_cast<std::ptrdiff_t>(std::min<uint64_t>(proven, offsets.size())));
+    offsets.erase(offsets.begin(),
+                  offsets.begin() + static_cast<std::ptrdiff_t>(std::min<uint64_t>(proven, offsets.size())));
     first_unproven += proven;
     files.is_marked = reader.header().type == kMarkerType;
     ++files.next_sequence;
@@ -87,16 +90,16 @@ Status ScanLast(OpenedFiles& files, uint64_t& last_durable, uint64_t& unproven_o
   unproven_offset = offsets.empty() ? files.offset : offsets.front();
   ASSIGN_OR_RETURN(const bool was_durable, reader.FindProofOf(files.next_sequence));
   if (was_durable) {
-    return Corruption("'{}' at offset {}: record {} is damaged, and it had been acknowledged", files.file->path(),
-                      files.offset, files.next_sequence);
+    return Corruption("'{}' at offset {}: record {} is damaged, and it had been acknowledged",
+                      files.file->path(), files.offset, files.next_sequence);
   }
   ASSIGN_OR_RETURN(const uint64_t end, reader.EndOfBytes());
   files.recovery.cut_bytes = end - files.offset;
   return {};
 }
 
-// Records that nobody knows to be durable may be in the kernel's memory only, and clean there after a failed sync: they are
-// written once more, so that the sync that follows means something.
+// Records that nobody knows to be durable may be in the kernel's memory only, and clean there after a failed
+// sync: they are written once more, so that the sync that follows means something.
 Status Settle(OpenedFiles& files, uint64_t unproven_offset) {
   File& file = *files.file;
   ASSIGN_OR_RETURN(const uint64_t size, file.Size());
@@ -113,7 +116,8 @@ Status Settle(OpenedFiles& files, uint64_t unproven_offset) {
 
 }  // namespace
 
-Result<std::unique_ptr<File>> MakeSegment(Disk& disk, const std::string& folder, const SegmentHeader& header) {
+Result<std::unique_ptr<File>> MakeSegment(Disk& disk, const std::string& folder,
+                                          const SegmentHeader& header) {
   const std::string path = fmt::format("{}/{}", folder, SegmentFileName(header.number));
   const std::string pending = storage::NewPendingName(folder);
   const auto make = [&]() -> Status {
@@ -144,17 +148,18 @@ Result<OpenedFiles> RecoverFiles(Disk& disk, const std::string& folder, const Lo
   }
   OpenedFiles files;
   for (uint64_t number : numbers) {
-    ASSIGN_OR_RETURN(files.file, File::Open(disk, fmt::format("{}/{}", folder, SegmentFileName(number)), O_RDWR));
+    ASSIGN_OR_RETURN(files.file,
+                     File::Open(disk, fmt::format("{}/{}", folder, SegmentFileName(number)), O_RDWR));
     ASSIGN_OR_RETURN(SegmentHeader header, ReadHeader(*files.file, number));
     if (!files.segments.empty() && header.log_id != files.segments[0].log_id) {
-      return Corruption("'{}' belongs to log '{}', the segments before to '{}'", files.file->path(), header.log_id,
-                        files.segments[0].log_id);
+      return Corruption("'{}' belongs to log '{}', the segments before to '{}'", files.file->path(),
+                        header.log_id, files.segments[0].log_id);
     }
     files.segments.push_back(std::move(header));
   }
   if (!options.expected_id.empty() && files.segments[0].log_id != options.expected_id) {
-    return MakeError(ErrorCode::kPrecondition, "'{}' holds log '{}', expected '{}'", folder, files.segments[0].log_id,
-                     options.expected_id);
+    return MakeError(ErrorCode::kPrecondition, "'{}' holds log '{}', expected '{}'", folder,
+                     files.segments[0].log_id, options.expected_id);
   }
   uint64_t last_durable = 0;
   uint64_t unproven_offset = 0;

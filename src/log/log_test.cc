@@ -144,7 +144,8 @@ TEST_F(LogTest, DeletesWholeSegmentsBeforeAPosition) {
   EXPECT_EQ(log->begin(), positions[4]) << "the segment of the position stays whole";
   EXPECT_THAT(Payloads(*log, log->begin()), SizeIs(8));
   EXPECT_THAT(log->Read(positions[3]), IsError(ErrorCode::kNotFound, HasSubstr("deleted")));
-  EXPECT_THAT(log->Replay(positions[0], [](const Record&) { return OkStatus(); }), IsErrorCode(ErrorCode::kNotFound));
+  EXPECT_THAT(log->Replay(positions[0], [](const Record&) { return OkStatus(); }),
+              IsErrorCode(ErrorCode::kNotFound));
   ASSERT_OK(log->DeleteUpTo(log->end()));
   OpenInto(log);
   EXPECT_EQ(log->begin(), positions[8]);
@@ -157,7 +158,8 @@ TEST_F(LogTest, RefusesAnotherOrAMissingLog) {
   ASSERT_OK_AND_ASSIGN(Position position, log->Append(1, "x"));
   position.log_id = "01890000-0000-7000-8000-000000000001";
   EXPECT_THAT(log->Read(position), IsError(ErrorCode::kPrecondition, HasSubstr(log->id())));
-  EXPECT_THAT(log->Replay(position, [](const Record&) { return OkStatus(); }), IsErrorCode(ErrorCode::kPrecondition));
+  EXPECT_THAT(log->Replay(position, [](const Record&) { return OkStatus(); }),
+              IsErrorCode(ErrorCode::kPrecondition));
   EXPECT_THAT(log->DeleteUpTo(position), IsErrorCode(ErrorCode::kPrecondition));
   EXPECT_THAT(log->WaitFor(position), IsErrorCode(ErrorCode::kPrecondition));
   options_.expected_id = log->id();
@@ -178,7 +180,8 @@ TEST_F(LogTest, RefusesPositionsBeyondItsEnd) {
   EXPECT_THAT(log->Read(position), IsErrorCode(ErrorCode::kNotFound));
   EXPECT_THAT(log->WaitFor(position), IsErrorCode(ErrorCode::kNotFound));
   ++position.sequence;
-  EXPECT_THAT(log->Replay(position, [](const Record&) { return OkStatus(); }), IsErrorCode(ErrorCode::kNotFound));
+  EXPECT_THAT(log->Replay(position, [](const Record&) { return OkStatus(); }),
+              IsErrorCode(ErrorCode::kNotFound));
   position = log->begin();
   position.offset += 8;
   EXPECT_THAT(log->Read(position), IsErrorCode(ErrorCode::kCorruption));
@@ -189,15 +192,17 @@ TEST_F(LogTest, StopsReplayAtTheVisitorsError) {
   OpenInto(log);
   for (int i = 0; i < 3; ++i) ASSERT_OK(log->Append(1, "x"));
   int count = 0;
-  EXPECT_THAT(log->Replay(log->begin(), [&](const Record&) -> Status {
-    if (++count == 2) return Error(ErrorCode::kCancelled, "enough");
-    return {};
-  }), IsErrorCode(ErrorCode::kCancelled));
+  EXPECT_THAT(log->Replay(log->begin(),
+                          [&](const Record&) -> Status {
+                            if (++count == 2) return Error(ErrorCode::kCancelled, "enough");
+                            return {};
+                          }),
+              IsErrorCode(ErrorCode::kCancelled));
   EXPECT_EQ(count, 2);
 }
 
-// The last record cut at every byte, the rest of the file zeros or garbage: it is gone, all before it is there, and the
-// log goes on.
+// The last record cut at every byte, the rest of the file zeros or garbage: it is gone, all before it is
+// there, and the log goes on.
 TEST_F(LogTest, CutsATornTailAtEveryByte) {
   std::unique_ptr<Log> log;
   OpenInto(log);
@@ -226,8 +231,8 @@ TEST_F(LogTest, CutsATornTailAtEveryByte) {
   }
 }
 
-// Pages of one group may reach the disk in any order: a record behind a missing one is no proof of damage when both were
-// written together.
+// Pages of one group may reach the disk in any order: a record behind a missing one is no proof of damage
+// when both were written together.
 TEST_F(LogTest, CutsAGroupOfWhichOnlyTheEndArrived) {
   std::unique_ptr<Log> log;
   OpenInto(log);
@@ -257,7 +262,8 @@ TEST_F(LogTest, ReportsDamageToAcknowledgedRecords) {
     std::string bytes = whole;
     bytes.replace(second.offset, zeroed ? 40 : 1, std::string(zeroed ? 40 : 1, zeroed ? '\0' : '\x7f'));
     WriteFile(SegmentPath(1), bytes);
-    EXPECT_THAT(Open(), IsError(ErrorCode::kCorruption, HasSubstr(fmt::format("offset {}: record 2", second.offset))));
+    EXPECT_THAT(Open(), IsError(ErrorCode::kCorruption,
+                                HasSubstr(fmt::format("offset {}: record 2", second.offset))));
     EXPECT_EQ(ReadFile(SegmentPath(1)), bytes) << "nothing is cut";
   }
 }
@@ -291,7 +297,8 @@ TEST_F(LogTest, ReportsDamageToAnEarlierSegmentOnReplay) {
     OpenInto(log);
     EXPECT_THAT(log->Replay(log->begin(), [](const Record&) { return OkStatus(); }),
                 IsError(ErrorCode::kCorruption, HasSubstr(fmt::format("record {}", damaged.sequence))));
-    EXPECT_THAT(log->Replay(damaged, [](const Record&) { return OkStatus(); }), IsErrorCode(ErrorCode::kCorruption));
+    EXPECT_THAT(log->Replay(damaged, [](const Record&) { return OkStatus(); }),
+                IsErrorCode(ErrorCode::kCorruption));
     EXPECT_THAT(Payloads(*log, positions[4]), SizeIs(4));
   }
 }
@@ -307,7 +314,9 @@ TEST_F(LogTest, ReportsMissingAndForeignSegments) {
   WriteFile(SegmentPath(2), ReadFile(SegmentPath(1)));
   EXPECT_THAT(Open(), IsError(ErrorCode::kCorruption, HasSubstr("segment 1")));
   WriteFile(SegmentPath(2), EncodeSegmentHeader({.log_id = "01890000-0000-7000-8000-000000000001",
-                                                 .number = 2, .first_sequence = 5, .capacity = 4096}));
+                                                 .number = 2,
+                                                 .first_sequence = 5,
+                                                 .capacity = 4096}));
   EXPECT_THAT(Open(), IsError(ErrorCode::kCorruption, HasSubstr("belongs to log")));
   WriteFile(SegmentPath(2), second);
   EXPECT_THAT(Open(), IsOk());

@@ -16,7 +16,9 @@ bool ParseNumber(std::string_view text, uint64_t& number) {
 
 }  // namespace
 
-std::string Position::ToString() const { return fmt::format("{}:{}:{}:{}", log_id, segment, offset, sequence); }
+std::string Position::ToString() const {
+  return fmt::format("{}:{}:{}:{}", log_id, segment, offset, sequence);
+}
 
 Result<Position> Position::Parse(std::string_view text) {
   Position position;

@@ -35,7 +35,8 @@ T Take(std::string_view bytes, size_t at) {
 // A record counts only in the place it was written for: log, segment and offset go into the checksum.
 uint64_t SeedOf(const SegmentHeader& segment, uint64_t offset) {
   const uint64_t place[2] = {segment.number, offset};
-  return XXH3_64bits_withSeed(place, sizeof(place), XXH3_64bits(segment.log_id.data(), segment.log_id.size()));
+  return XXH3_64bits_withSeed(place, sizeof(place),
+                              XXH3_64bits(segment.log_id.data(), segment.log_id.size()));
 }
 
 // Over the header's first 24 bytes and the payload. Never 0, so that zeros are never a record.
@@ -47,11 +48,12 @@ uint64_t ChecksumOf(uint64_t seed, std::string_view header, std::string_view pay
 
 bool IsZero(std::string_view bytes) {
   // Comparing the text with itself, moved by one, runs at the speed of memory.
-  return bytes.empty() || (bytes[0] == 0 && std::memcmp(bytes.data(), bytes.data() + 1, bytes.size() - 1) == 0);
+  return bytes.empty() ||
+         (bytes[0] == 0 && std::memcmp(bytes.data(), bytes.data() + 1, bytes.size() - 1) == 0);
 }
 
-// Where the file has bytes at all, from `offset` on; `limit` when it has none. Preallocated parts that were never written
-// are skipped this way; a file system that cannot tell makes it slower, not wrong.
+// Where the file has bytes at all, from `offset` on; `limit` when it has none. Preallocated parts that were
+// never written are skipped this way; a file system that cannot tell makes it slower, not wrong.
 uint64_t NextData(const storage::File& file, uint64_t offset, uint64_t limit) {
   const off_t found = ::lseek(file.fd(), static_cast<off_t>(offset), SEEK_DATA);
   if (found < 0) return errno == ENXIO ? limit : offset;
@@ -102,8 +104,8 @@ std::optional<uint64_t> ParseSegmentFileName(std::string_view name) {
 
 uint64_t RecordSize(uint64_t payload_bytes) { return (kRecordHeaderBytes + payload_bytes + 7) / 8 * 8; }
 
-void EncodeRecord(const SegmentHeader& segment, uint64_t offset, uint8_t type, uint64_t sequence, uint64_t durable,
-                  std::string_view payload, std::string& out) {
+void EncodeRecord(const SegmentHeader& segment, uint64_t offset, uint8_t type, uint64_t sequence,
+                  uint64_t durable, std::string_view payload, std::string& out) {
   std::string header(kRecordHeaderBytes, '\0');
   Put(header, 0, static_cast<uint32_t>(payload.size()));
   Put(header, 4, type);

@@ -43,8 +43,8 @@ struct RecordHeader {
 // Bytes a record of that payload takes, padding included.
 uint64_t RecordSize(uint64_t payload_bytes);
 // Appends the record that stands at `offset` of the segment to `out`.
-void EncodeRecord(const SegmentHeader& segment, uint64_t offset, uint8_t type, uint64_t sequence, uint64_t durable,
-                  std::string_view payload, std::string& out);
+void EncodeRecord(const SegmentHeader& segment, uint64_t offset, uint8_t type, uint64_t sequence,
+                  uint64_t durable, std::string_view payload, std::string& out);
 
 // Reads the records of one segment in order. Confined.
 class SegmentReader {

@@ -52,12 +52,15 @@ std::string Hex(std::string_view bytes) {
 
 // The example of docs/formats/log.md.
 TEST_F(SegmentTest, BytesAreAsDocumented) {
-  EXPECT_EQ(Hex(EncodeSegmentHeader(kHeader)),
-            "534c5549434c4f47 0100000000000000 3031383930303030 2d303030302d3730 30302d383030302d 3030303030303030 "
-            "3030303100000000 0300000000000000 1100000000000000 0010000000000000 0000000000000000 62e3d518c4e55948");
+  EXPECT_EQ(
+      Hex(EncodeSegmentHeader(kHeader)),
+      "534c5549434c4f47 0100000000000000 3031383930303030 2d303030302d3730 30302d383030302d 3030303030303030 "
+      "3030303100000000 0300000000000000 1100000000000000 0010000000000000 0000000000000000 "
+      "62e3d518c4e55948");
   std::string record;
   EncodeRecord(kHeader, 96, 1, 17, 16, "hello", record);
-  EXPECT_EQ(Hex(record), "0500000001000000 1100000000000000 1000000000000000 2e2a05060e37676e 68656c6c6f000000");
+  EXPECT_EQ(Hex(record),
+            "0500000001000000 1100000000000000 1000000000000000 2e2a05060e37676e 68656c6c6f000000");
 }
 
 TEST_F(SegmentTest, EveryDamagedBitOfAHeaderIsNoticed) {
@@ -115,8 +118,9 @@ TEST(PositionTest, ComesBackAndRefusesNonsense) {
   const Position position{kHeader.log_id, 3, 96, 17};
   ASSERT_OK_AND_ASSIGN(const Position parsed, Position::Parse(position.ToString()));
   EXPECT_EQ(parsed, position);
-  for (const std::string& text : {std::string(), kHeader.log_id, kHeader.log_id + ":1:2", kHeader.log_id + ":1:2:x",
-                                 kHeader.log_id + ":1:2:3:4", std::string("short:1:2:3")}) {
+  for (const std::string& text :
+       {std::string(), kHeader.log_id, kHeader.log_id + ":1:2", kHeader.log_id + ":1:2:x",
+        kHeader.log_id + ":1:2:3:4", std::string("short:1:2:3")}) {
     EXPECT_THAT(Position::Parse(text), IsErrorCode(ErrorCode::kInvalidArgument)) << text;
   }
 }

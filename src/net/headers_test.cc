@@ -17,7 +17,8 @@ TEST(HeadersTest, IgnoresCaseAndKeepsOrder) {
 
 TEST(HeadersTest, KnowsWhatWouldSplitAHeader) {
   EXPECT_TRUE(IsSafeField("X-A", "any text, also \xc3\xa9"));
-  for (const char* value : {"a\r\nSet-Cookie: b", "a\n", "\r"}) EXPECT_FALSE(IsSafeField("X", value)) << value;
+  for (const char* value : {"a\r\nSet-Cookie: b", "a\n", "\r"})
+    EXPECT_FALSE(IsSafeField("X", value)) << value;
   for (const char* name : {"", "a b", "a:", "a\n"}) EXPECT_FALSE(IsSafeField(name, "x")) << name;
 }
 

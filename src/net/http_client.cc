@@ -23,8 +23,8 @@ struct Transfer {
   std::stop_token stop;
   CURL* curl;
   HttpAnswer answer;
-  uint64_t sent = 0;      // of call.body
-  std::string piece;      // of call.source
+  uint64_t sent = 0;  // of call.body
+  std::string piece;  // of call.source
   size_t piece_sent = 0;
   std::optional<Error> error;  // ours, in place of the library's
 };
@@ -55,7 +55,8 @@ size_t OnHeader(char* data, size_t, size_t size, void* user) {
   }
   const size_t colon = line.find(':');
   if (colon != std::string_view::npos) {
-    transfer.answer.headers.Add(std::string(line.substr(0, colon)), std::string(Trimmed(line.substr(colon + 1))));
+    transfer.answer.headers.Add(std::string(line.substr(0, colon)),
+                                std::string(Trimmed(line.substr(colon + 1))));
   }
   return size;
 }
@@ -68,7 +69,8 @@ size_t OnBody(char* data, size_t, size_t size, void* user) {
     const std::string_view bytes(data, size);
     if (transfer.call.sink && status >= 200 && status < 300) return transfer.call.sink(bytes);
     if (transfer.answer.body.size() + size > transfer.call.max_body_bytes) {
-      return MakeError(ErrorCode::kTooLarge, "the answer is larger than the limit of {} bytes", transfer.call.max_body_bytes);
+      return MakeError(ErrorCode::kTooLarge, "the answer is larger than the limit of {} bytes",
+                       transfer.call.max_body_bytes);
     }
     transfer.answer.body += bytes;
     return {};
@@ -113,7 +115,8 @@ int OnProgress(void* user, curl_off_t total, curl_off_t done, curl_off_t, curl_o
     return 1;
   }
   const bool is_good = Guarded(transfer, [&] {
-    if (transfer.call.progress) transfer.call.progress(static_cast<uint64_t>(done), static_cast<uint64_t>(total));
+    if (transfer.call.progress)
+      transfer.call.progress(static_cast<uint64_t>(done), static_cast<uint64_t>(total));
     return OkStatus();
   });
   return is_good ? 0 : 1;
@@ -252,8 +255,10 @@ void CurlClient::SetMethodAndBody(const HttpCall& call) {
 
 Result<HttpAnswer> CurlClient::Send(const HttpCall& call, std::stop_token stop) {
   if (stop.stop_requested()) return Error(ErrorCode::kCancelled, "interrupted");
-  if (call.method.empty() || !IsSafeField(call.method, "")) return InvalidArgument("'{}' is not a method", call.method);
-  if (call.url.find_first_of(" \r\n\t") != std::string::npos) return InvalidArgument("'{}' is not a URL", call.url);
+  if (call.method.empty() || !IsSafeField(call.method, ""))
+    return InvalidArgument("'{}' is not a method", call.method);
+  if (call.url.find_first_of(" \r\n\t") != std::string::npos)
+    return InvalidArgument("'{}' is not a URL", call.url);
   ASSIGN_OR_RETURN(const List headers, MakeHeaderList(call.headers));
   Transfer transfer{.call = call, .options = options_, .stop = std::move(stop), .curl = curl_};
   char message[CURL_ERROR_SIZE] = {};
@@ -282,20 +287,32 @@ Result<HttpAnswer> CurlClient::Send(const HttpCall& call, std::stop_token stop) 
 
 ErrorCode CodeOfStatus(int status) {
   switch (status) {
-    case 401: return ErrorCode::kUnauthenticated;
-    case 403: return ErrorCode::kPermissionDenied;
+    case 401:
+      return ErrorCode::kUnauthenticated;
+    case 403:
+      return ErrorCode::kPermissionDenied;
     case 404:
-    case 410: return ErrorCode::kNotFound;
-    case 408: return ErrorCode::kTimeout;
-    case 409: return ErrorCode::kConflict;
+    case 410:
+      return ErrorCode::kNotFound;
+    case 408:
+      return ErrorCode::kTimeout;
+    case 409:
+      return ErrorCode::kConflict;
     case 412:
-    case 428: return ErrorCode::kPrecondition;
-    case 413: return ErrorCode::kTooLarge;
-    case 415: return ErrorCode::kUnsupportedMedia;
-    case 422: return ErrorCode::kInvalidRecords;
-    case 429: return ErrorCode::kUnavailable;
-    case 501: return ErrorCode::kUnsupported;
-    default: return status >= 500 ? ErrorCode::kUnavailable : ErrorCode::kInvalidArgument;
+    case 428:
+      return ErrorCode::kPrecondition;
+    case 413:
+      return ErrorCode::kTooLarge;
+    case 415:
+      return ErrorCode::kUnsupportedMedia;
+    case 422:
+      return ErrorCode::kInvalidRecords;
+    case 429:
+      return ErrorCode::kUnavailable;
+    case 501:
+      return ErrorCode::kUnsupported;
+    default:
+      return status >= 500 ? ErrorCode::kUnavailable : ErrorCode::kInvalidArgument;
   }
 }
 

@@ -142,7 +142,9 @@ TEST_F(HttpClientTest, SendsLargeAndStreamedBodies) {
   call.body.clear();
   for (const bool knows_size : {true, false}) {
     int left = 7;
-    call.source = [&]() -> Result<std::string> { return left-- > 0 ? std::string(100'000, 'y') : std::string(); };
+    call.source = [&]() -> Result<std::string> {
+      return left-- > 0 ? std::string(100'000, 'y') : std::string();
+    };
     call.source_bytes = knows_size ? std::optional<uint64_t>(700'000) : std::nullopt;
     ASSERT_OK_AND_ASSIGN(answer, client_->Send(call));
     EXPECT_EQ(answer.body, "700000");
@@ -230,7 +232,8 @@ TEST_F(HttpClientTest, RefusesBadCalls) {
   EXPECT_THAT(client_->Send({.url = "ftp://127.0.0.1/x"}), IsErrorCode(ErrorCode::kUnsupported));
   EXPECT_THAT(client_->Send({.url = "not a url"}), IsErrorCode(ErrorCode::kInvalidArgument));
   EXPECT_THAT(client_->Send({.url = "http://"}), IsErrorCode(ErrorCode::kInvalidArgument));
-  EXPECT_THAT(client_->Send({.method = "G ET", .url = server_->url()}), IsErrorCode(ErrorCode::kInvalidArgument));
+  EXPECT_THAT(client_->Send({.method = "G ET", .url = server_->url()}),
+              IsErrorCode(ErrorCode::kInvalidArgument));
 }
 
 TEST_F(HttpClientTest, AsksWhetherAnAddressIsAllowed) {
@@ -243,7 +246,8 @@ TEST_F(HttpClientTest, AsksWhetherAnAddressIsAllowed) {
 }
 
 TEST_F(HttpClientTest, SpeaksOverAUnixSocket) {
-  const std::string path = std::filesystem::temp_directory_path() / fmt::format("sluice-client-{}.sock", getpid());
+  const std::string path =
+      std::filesystem::temp_directory_path() / fmt::format("sluice-client-{}.sock", getpid());
   ASSERT_OK_AND_ASSIGN(auto server, HttpServer::Start({{.unix_path = path}}, handler_));
   HttpCall call{.url = "http://node/echo", .unix_socket = path};
   ASSERT_OK_AND_ASSIGN(const HttpAnswer answer, client_->Send(call));
@@ -272,10 +276,12 @@ TEST_F(HttpClientTest, ManyClientsAtOnce) {
 
 TEST(CheckAnswerTest, MapsStatuses) {
   const std::pair<int, ErrorCode> cases[] = {
-      {400, ErrorCode::kInvalidArgument}, {401, ErrorCode::kUnauthenticated}, {403, ErrorCode::kPermissionDenied},
-      {404, ErrorCode::kNotFound},        {409, ErrorCode::kConflict},        {412, ErrorCode::kPrecondition},
-      {413, ErrorCode::kTooLarge},        {422, ErrorCode::kInvalidRecords},  {429, ErrorCode::kUnavailable},
-      {500, ErrorCode::kUnavailable},     {503, ErrorCode::kUnavailable},     {302, ErrorCode::kInvalidArgument}};
+      {400, ErrorCode::kInvalidArgument},  {401, ErrorCode::kUnauthenticated},
+      {403, ErrorCode::kPermissionDenied}, {404, ErrorCode::kNotFound},
+      {409, ErrorCode::kConflict},         {412, ErrorCode::kPrecondition},
+      {413, ErrorCode::kTooLarge},         {422, ErrorCode::kInvalidRecords},
+      {429, ErrorCode::kUnavailable},      {500, ErrorCode::kUnavailable},
+      {503, ErrorCode::kUnavailable},      {302, ErrorCode::kInvalidArgument}};
   for (const auto& [status, code] : cases) {
     EXPECT_THAT(CheckAnswer({.status = status}), IsErrorCode(code)) << status;
   }

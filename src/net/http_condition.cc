@@ -42,7 +42,8 @@ bool MayUseRange(const HttpRequest& request, const HttpResponse& response) {
 
 RangeKind ParseRange(std::string_view value, uint64_t total, ByteRange& range) {
   constexpr std::string_view kUnit = "bytes=";
-  if (value.size() < kUnit.size() || !EqualsIgnoringCase(value.substr(0, kUnit.size()), kUnit)) return RangeKind::kNone;
+  if (value.size() < kUnit.size() || !EqualsIgnoringCase(value.substr(0, kUnit.size()), kUnit))
+    return RangeKind::kNone;
   value = Trimmed(value.substr(kUnit.size()));
   const size_t dash = value.find('-');
   if (dash == std::string_view::npos || value.find(',') != std::string_view::npos) return RangeKind::kNone;
@@ -50,7 +51,8 @@ RangeKind ParseRange(std::string_view value, uint64_t total, ByteRange& range) {
   const std::string_view last_text = Trimmed(value.substr(dash + 1));
   const std::optional<uint64_t> first = ParseNumber(first_text);
   const std::optional<uint64_t> last = ParseNumber(last_text);
-  if ((!first && !first_text.empty()) || (!last && !last_text.empty()) || (!first && !last)) return RangeKind::kNone;
+  if ((!first && !first_text.empty()) || (!last && !last_text.empty()) || (!first && !last))
+    return RangeKind::kNone;
   if (!first) {  // the last bytes
     if (*last == 0 || total == 0) return RangeKind::kUnsatisfiable;
     range.size = std::min(*last, total);
@@ -81,7 +83,8 @@ bool MatchesAnyTag(std::string_view list, std::string_view tag) {
 void ApplyConditions(const HttpRequest& request, HttpResponse& response) {
   if (response.status != 200 || (request.method != "GET" && request.method != "HEAD")) return;
   const std::optional<std::string> tag = response.headers.Find("ETag");
-  if (tag && request.headers.Contains("If-None-Match") && MatchesAnyTag(request.headers.Joined("If-None-Match"), *tag)) {
+  if (tag && request.headers.Contains("If-None-Match") &&
+      MatchesAnyTag(request.headers.Joined("If-None-Match"), *tag)) {
     response.status = 304;
     response.body = std::string();
     return;
@@ -102,8 +105,8 @@ void ApplyConditions(const HttpRequest& request, HttpResponse& response) {
       return;
     case RangeKind::kSatisfiable:
       response.status = 206;
-      response.headers.Set("Content-Range",
-                           fmt::format("bytes {}-{}/{}", range.offset, range.offset + range.size - 1, *total));
+      response.headers.Set("Content-Range", fmt::format("bytes {}-{}/{}", range.offset,
+                                                        range.offset + range.size - 1, *total));
       Cut(response, range);
       return;
   }

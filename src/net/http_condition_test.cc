@@ -82,7 +82,9 @@ TEST(HttpConditionTest, AnswersConditions) {
   EXPECT_EQ(Answer("GET", {{"Range", "bytes=2-4"}, {"If-Range", "\"old\""}}).status, 200);
 }
 
-TEST(HttpConditionTest, FormatsDates) { EXPECT_EQ(FormatHttpDate(784111777), "Sun, 06 Nov 1994 08:49:37 GMT"); }
+TEST(HttpConditionTest, FormatsDates) {
+  EXPECT_EQ(FormatHttpDate(784111777), "Sun, 06 Nov 1994 08:49:37 GMT");
+}
 
 }  // namespace
 }  // namespace sluice::net

@@ -17,8 +17,8 @@ namespace sluice::net {
 class BodyReader {
  public:
   virtual ~BodyReader() = default;
-  // The next bytes; empty at the end. Blocks. Errors: kTooLarge over the limit; kTimeout; kUnavailable when the client went
-  // away; kInvalidArgument for bad framing.
+  // The next bytes; empty at the end. Blocks. Errors: kTooLarge over the limit; kTimeout; kUnavailable when
+  // the client went away; kInvalidArgument for bad framing.
   virtual Result<std::string> Read() = 0;
 };
 
@@ -27,9 +27,9 @@ struct HttpRequest {
   std::string target;  // as received
   Target url;          // decoded
   Headers headers;
-  std::string body;              // empty when streamed
-  BodyReader* stream = nullptr;  // when the handler asked for it; the server's
-  std::string peer;              // `127.0.0.1:4711`, `unix`
+  std::string body;                   // empty when streamed
+  BodyReader* stream = nullptr;       // when the handler asked for it; the server's
+  std::string peer;                   // `127.0.0.1:4711`, `unix`
   std::optional<uint32_t> peer_user;  // user id at the other end of a unix-domain socket
   std::stop_token stop;               // the server wants to end
 };
@@ -45,8 +45,8 @@ struct FileRange {
 class BodySource {
  public:
   virtual ~BodySource() = default;
-  // The next piece; empty at the end. After an error the connection is cut, so that the client does not take the body for
-  // complete.
+  // The next piece; empty at the end. After an error the connection is cut, so that the client does not take
+  // the body for complete.
   virtual Result<std::string> Next() = 0;
 };
 

@@ -32,8 +32,8 @@ namespace sluice::net {
 namespace {
 
 namespace asio = boost::asio;
-using boost::system::error_code;
 using asio::ip::tcp;
+using boost::system::error_code;
 using Unix = asio::local::stream_protocol;
 
 // A socket that listens; closed unless released.
@@ -82,14 +82,15 @@ Result<Listening> ListenTcp(HttpEndpoint& endpoint) {
   const int on = 1;
   ::setsockopt(socket.fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
   RETURN_IF_ERROR(BindAndListen(socket.fd, reinterpret_cast<sockaddr*>(&address), size, where));
-  if (::getsockname(socket.fd, reinterpret_cast<sockaddr*>(&address), &size) < 0) return ListenError(errno, where);
+  if (::getsockname(socket.fd, reinterpret_cast<sockaddr*>(&address), &size) < 0)
+    return ListenError(errno, where);
   endpoint.port = ntohs(address.ss_family == AF_INET ? v4->sin_port : v6->sin6_port);
   return socket;
 }
 
 // Removes a socket's name that a dead process left. Errors: kUnavailable when somebody answers.
 Status ClearUnixPath(const std::string& path, const sockaddr_un& address) {
-  struct stat info {};
+  struct stat info{};
   if (::lstat(path.c_str(), &info) < 0) return {};
   if (!S_ISSOCK(info.st_mode)) return InvalidArgument("'{}' is there and is not a socket", path);
   Listening probe(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
@@ -106,7 +107,8 @@ Result<Listening> ListenUnix(const HttpEndpoint& endpoint) {
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
   if (endpoint.unix_path.size() >= sizeof(address.sun_path)) {
-    return InvalidArgument("socket path '{}' is longer than {} bytes", endpoint.unix_path, sizeof(address.sun_path) - 1);
+    return InvalidArgument("socket path '{}' is longer than {} bytes", endpoint.unix_path,
+                           sizeof(address.sun_path) - 1);
   }
   std::memcpy(address.sun_path, endpoint.unix_path.c_str(), endpoint.unix_path.size() + 1);
   RETURN_IF_ERROR(ClearUnixPath(endpoint.unix_path, address));
@@ -129,7 +131,8 @@ Peer PeerOf(Socket& socket) {
   } else {
     ucred credentials{};
     socklen_t size = sizeof(credentials);
-    if (::getsockopt(socket.native_handle(), SOL_SOCKET, SO_PEERCRED, &credentials, &size) < 0) return {"unix", {}};
+    if (::getsockopt(socket.native_handle(), SOL_SOCKET, SO_PEERCRED, &credentials, &size) < 0)
+      return {"unix", {}};
     return {"unix", credentials.uid};
   }
 }
@@ -159,8 +162,10 @@ class Server final : public HttpServer {
   }
 
   void Run() {
-    for (auto& acceptor : tcp_acceptors_) asio::co_spawn(accept_strand_, Accept(*acceptor), [](std::exception_ptr) {});
-    for (auto& acceptor : unix_acceptors_) asio::co_spawn(accept_strand_, Accept(*acceptor), [](std::exception_ptr) {});
+    for (auto& acceptor : tcp_acceptors_)
+      asio::co_spawn(accept_strand_, Accept(*acceptor), [](std::exception_ptr) {});
+    for (auto& acceptor : unix_acceptors_)
+      asio::co_spawn(accept_strand_, Accept(*acceptor), [](std::exception_ptr) {});
     for (int i = 0; i < std::max(1, options_.io_threads); ++i) {
       threads_.emplace_back([this] { io_.run(); });
     }
@@ -291,7 +296,8 @@ void Server::Stop(std::chrono::milliseconds grace) {
 
 }  // namespace
 
-Result<std::unique_ptr<HttpServer>> HttpServer::Start(const std::vector<HttpEndpoint>& endpoints, HttpHandler& handler,
+Result<std::unique_ptr<HttpServer>> HttpServer::Start(const std::vector<HttpEndpoint>& endpoints,
+                                                      HttpHandler& handler,
                                                       const HttpServerOptions& options) {
   if (endpoints.empty()) return InvalidArgument("no address to listen on");
   try {

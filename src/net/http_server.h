@@ -46,16 +46,18 @@ struct HttpServerOptions {
   std::chrono::milliseconds write_timeout{30'000};   // for each piece of at most 256 KiB
 };
 
-// An HTTP/1.1 server: keep-alive, pipelining, HEAD, single ranges, entity tags, chunked bodies both ways, Expect. No TLS.
-// Accepting, reading and writing never wait for a handler; a slow client costs a connection, not a thread.
-// Destroying stops at once. Thread-safe.
+// An HTTP/1.1 server: keep-alive, pipelining, HEAD, single ranges, entity tags, chunked bodies both ways,
+// Expect. No TLS. Accepting, reading and writing never wait for a handler; a slow client costs a connection,
+// not a thread. Destroying stops at once. Thread-safe.
 class HttpServer {
  public:
   virtual ~HttpServer() = default;
 
-  // Listens when it returns. Errors: kInvalidArgument for an address that is none; kUnavailable when it is taken (also a
-  // unix-domain socket that somebody answers; one that nobody answers is replaced); kPermissionDenied.
-  static Result<std::unique_ptr<HttpServer>> Start(const std::vector<HttpEndpoint>& endpoints, HttpHandler& handler,
+  // Listens when it returns. Errors: kInvalidArgument for an address that is none; kUnavailable when it is
+  // taken (also a unix-domain socket that somebody answers; one that nobody answers is replaced);
+  // kPermissionDenied.
+  static Result<std::unique_ptr<HttpServer>> Start(const std::vector<HttpEndpoint>& endpoints,
+                                                   HttpHandler& handler,
                                                    const HttpServerOptions& options = {});
 
   // With the ports that were found, in the order given.
@@ -64,8 +66,8 @@ class HttpServer {
   virtual std::string url() const = 0;
   virtual int connections() const = 0;
 
-  // Listens no more, closes idle connections, lets running requests end within `grace`, then cuts them. Waits for the
-  // handlers. May be repeated.
+  // Listens no more, closes idle connections, lets running requests end within `grace`, then cuts them. Waits
+  // for the handlers. May be repeated.
   virtual void Stop(std::chrono::milliseconds grace) = 0;
 };
 

@@ -41,7 +41,8 @@ class CountingSource final : public BodySource {
 class TestHandler final : public HttpHandler {
  public:
   BodyPlan PlanBody(const HttpRequest& head) override {
-    return {.is_streamed = head.url.path == "/count" || head.url.path == "/ignore", .max_bytes = max_body_bytes};
+    return {.is_streamed = head.url.path == "/count" || head.url.path == "/ignore",
+            .max_bytes = max_body_bytes};
   }
 
   HttpResponse Handle(HttpRequest& request) override {
@@ -64,7 +65,8 @@ class TestHandler final : public HttpHandler {
       if (on_wait) on_wait(request);
     }
     if (path == "/peer") {
-      return TextResponse(200, request.peer_user ? fmt::format("{} {}", request.peer, *request.peer_user) : request.peer);
+      return TextResponse(
+          200, request.peer_user ? fmt::format("{} {}", request.peer, *request.peer_user) : request.peer);
     }
     return TextResponse(200, path);
   }
@@ -111,8 +113,9 @@ class HttpServerTest : public testing::Test {
 TEST_F(HttpServerTest, AnswersAndClosesWhenAsked) {
   Start();
   const std::string answer = Exchange("GET /a%20b HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
-  EXPECT_THAT(answer, AllOf(StartsWith("HTTP/1.1 200 OK\r\n"), HasSubstr("Content-Length: 4\r\n"), HasSubstr("Date: "),
-                            HasSubstr("Connection: close\r\n"), EndsWith("\r\n\r\n/a b")));
+  EXPECT_THAT(answer,
+              AllOf(StartsWith("HTTP/1.1 200 OK\r\n"), HasSubstr("Content-Length: 4\r\n"),
+                    HasSubstr("Date: "), HasSubstr("Connection: close\r\n"), EndsWith("\r\n\r\n/a b")));
 }
 
 TEST_F(HttpServerTest, KeepsConnectionsAndServesPipelinedRequestsInOrder) {
@@ -123,7 +126,8 @@ TEST_F(HttpServerTest, KeepsConnectionsAndServesPipelinedRequestsInOrder) {
     EXPECT_THAT(client.ReadUntil("/one"), HasSubstr("Connection: keep-alive"));
   }
   client.Send(
-      "GET /1 HTTP/1.1\r\nHost: x\r\n\r\nPOST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nabGET /3 HTTP/1.1\r\n"
+      "GET /1 HTTP/1.1\r\nHost: x\r\n\r\nPOST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nabGET /3 "
+      "HTTP/1.1\r\n"
       "Host: x\r\nConnection: close\r\n\r\n");
   const std::string answers = client.ReadAll();
   EXPECT_LT(answers.find("\r\n/1"), answers.find("\r\nPOST ab"));
@@ -146,7 +150,8 @@ TEST_F(HttpServerTest, SendsNoBodyForHead) {
 TEST_F(HttpServerTest, ServesRanges) {
   Start();
   EXPECT_THAT(Exchange("GET /abcdef HTTP/1.1\r\nHost: x\r\nRange: bytes=1-3\r\nConnection: close\r\n\r\n"),
-              AllOf(StartsWith("HTTP/1.1 206 "), HasSubstr("Content-Range: bytes 1-3/7\r\n"), EndsWith("\r\n\r\nabc")));
+              AllOf(StartsWith("HTTP/1.1 206 "), HasSubstr("Content-Range: bytes 1-3/7\r\n"),
+                    EndsWith("\r\n\r\nabc")));
   EXPECT_THAT(Exchange("GET /abcdef HTTP/1.1\r\nHost: x\r\nRange: bytes=7-\r\nConnection: close\r\n\r\n"),
               AllOf(StartsWith("HTTP/1.1 416 "), HasSubstr("Content-Range: bytes */7\r\n")));
 }
@@ -163,9 +168,12 @@ TEST_F(HttpServerTest, TakesBodiesWholeAndStreamedWithLengthAndChunked) {
   Start();
   for (const std::string path : {"/echo", "/count"}) {
     const std::string expected = path == "/echo" ? "POST hello world" : "11";
-    EXPECT_THAT(Exchange("POST " + path + " HTTP/1.1\r\nHost: x\r\nContent-Length: 11\r\nConnection: close\r\n\r\nhello world"),
-                EndsWith("\r\n\r\n" + expected));
-    EXPECT_THAT(Exchange("POST " + path + " HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
+    EXPECT_THAT(
+        Exchange("POST " + path +
+                 " HTTP/1.1\r\nHost: x\r\nContent-Length: 11\r\nConnection: close\r\n\r\nhello world"),
+        EndsWith("\r\n\r\n" + expected));
+    EXPECT_THAT(Exchange("POST " + path +
+                         " HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
                          "6\r\nhello \r\n5\r\nworld\r\n0\r\n\r\n"),
                 EndsWith("\r\n\r\n" + expected));
   }
@@ -174,7 +182,9 @@ TEST_F(HttpServerTest, TakesBodiesWholeAndStreamedWithLengthAndChunked) {
 TEST_F(HttpServerTest, GivesLeaveToSendTheBody) {
   Start();
   RawClient client(endpoint());
-  client.Send("POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nExpect: 100-continue\r\nConnection: close\r\n\r\n");
+  client.Send(
+      "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nExpect: 100-continue\r\nConnection: "
+      "close\r\n\r\n");
   EXPECT_EQ(client.ReadUntil("\r\n\r\n"), "HTTP/1.1 100 Continue\r\n\r\n");
   client.Send("ab");
   EXPECT_THAT(client.ReadAll(), EndsWith("POST ab"));
@@ -185,9 +195,11 @@ TEST_F(HttpServerTest, RefusesLargeBodies) {
   const std::string body(1001, 'x');
   EXPECT_THAT(Exchange("POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 1001\r\n\r\n" + body),
               AllOf(StartsWith("HTTP/1.1 413 "), HasSubstr("limit of 1000 bytes")));
-  EXPECT_THAT(Exchange("POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3e9\r\n" + body + "\r\n0\r\n\r\n"),
+  EXPECT_THAT(Exchange("POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3e9\r\n" + body +
+                       "\r\n0\r\n\r\n"),
               StartsWith("HTTP/1.1 413 "));
-  EXPECT_THAT(Exchange("POST /count HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3e9\r\n" + body + "\r\n0\r\n\r\n"),
+  EXPECT_THAT(Exchange("POST /count HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3e9\r\n" + body +
+                       "\r\n0\r\n\r\n"),
               StartsWith("HTTP/1.1 413 "));
   EXPECT_THAT(Exchange("POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 18446744073709551615\r\n\r\n"),
               StartsWith("HTTP/1.1 413 "));
@@ -205,8 +217,10 @@ TEST_F(HttpServerTest, GoesOnAfterAShortBodyThatNobodyRead) {
 TEST_F(HttpServerTest, RefusesLargeHeaders) {
   options_.max_header_bytes = 2000;
   Start();
-  EXPECT_THAT(Exchange("GET / HTTP/1.1\r\nHost: x\r\nX: " + std::string(3000, 'x') + "\r\n\r\n"), StartsWith("HTTP/1.1 431 "));
-  EXPECT_THAT(Exchange("GET /" + std::string(3000, 'x') + " HTTP/1.1\r\nHost: x\r\n\r\n"), StartsWith("HTTP/1.1 431 "));
+  EXPECT_THAT(Exchange("GET / HTTP/1.1\r\nHost: x\r\nX: " + std::string(3000, 'x') + "\r\n\r\n"),
+              StartsWith("HTTP/1.1 431 "));
+  EXPECT_THAT(Exchange("GET /" + std::string(3000, 'x') + " HTTP/1.1\r\nHost: x\r\n\r\n"),
+              StartsWith("HTTP/1.1 431 "));
 }
 
 TEST_F(HttpServerTest, RefusesWhatIsNotHttp) {
@@ -225,8 +239,10 @@ TEST_F(HttpServerTest, RefusesWhatIsNotHttp) {
 
 TEST_F(HttpServerTest, TurnsADefectIntoA500AndKeepsHeadersWhole) {
   Start();
-  EXPECT_THAT(Exchange("GET /throw HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"), StartsWith("HTTP/1.1 500 "));
-  EXPECT_THAT(Exchange("GET /split HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"), Not(HasSubstr("X-Injected")));
+  EXPECT_THAT(Exchange("GET /throw HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"),
+              StartsWith("HTTP/1.1 500 "));
+  EXPECT_THAT(Exchange("GET /split HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"),
+              Not(HasSubstr("X-Injected")));
 }
 
 TEST_F(HttpServerTest, GivesUpOnSlowClients) {
@@ -280,7 +296,8 @@ TEST_F(HttpServerTest, StopsGracefully) {
   std::jthread stopper([&] { server_->Stop(milliseconds(10'000)); });
   EXPECT_EQ(idle.ReadAll(), "") << "closed at once";
   may_end.count_down();
-  EXPECT_THAT(busy.ReadAll(), AllOf(HasSubstr("Connection: close"), EndsWith("/wait"))) << "and this one is answered";
+  EXPECT_THAT(busy.ReadAll(), AllOf(HasSubstr("Connection: close"), EndsWith("/wait")))
+      << "and this one is answered";
   stopper.join();
   EXPECT_FALSE(RawClient(where).is_connected());
   server_->Stop(milliseconds(0));
@@ -304,7 +321,7 @@ TEST_F(HttpServerTest, ListensOnAUnixSocket) {
   const HttpEndpoint where{.unix_path = folder + "/node.sock"};
   {
     ASSERT_OK_AND_ASSIGN(auto server, HttpServer::Start({where, {}}, handler_));
-    struct stat info {};
+    struct stat info{};
     ASSERT_EQ(stat(where.unix_path.c_str(), &info), 0);
     EXPECT_EQ(info.st_mode & 0777, 0600u);
     RawClient client(where);
@@ -315,13 +332,15 @@ TEST_F(HttpServerTest, ListensOnAUnixSocket) {
   }
   EXPECT_FALSE(std::filesystem::exists(where.unix_path));
   std::ofstream(where.unix_path) << "a file";
-  EXPECT_THAT(HttpServer::Start({where}, handler_), IsError(ErrorCode::kInvalidArgument, HasSubstr("not a socket")));
+  EXPECT_THAT(HttpServer::Start({where}, handler_),
+              IsError(ErrorCode::kInvalidArgument, HasSubstr("not a socket")));
   std::filesystem::remove_all(folder);
 }
 
 TEST_F(HttpServerTest, SaysWhereItCannotListen) {
   Start();
-  EXPECT_THAT(HttpServer::Start({endpoint()}, handler_), IsError(ErrorCode::kUnavailable, HasSubstr("in use")));
+  EXPECT_THAT(HttpServer::Start({endpoint()}, handler_),
+              IsError(ErrorCode::kUnavailable, HasSubstr("in use")));
   EXPECT_THAT(HttpServer::Start({{.host = "localhost"}}, handler_),
               IsError(ErrorCode::kInvalidArgument, HasSubstr("'localhost'")));
   EXPECT_THAT(HttpServer::Start({}, handler_), IsErrorCode(ErrorCode::kInvalidArgument));

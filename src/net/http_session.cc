@@ -45,7 +45,8 @@ int StatusOfReadError(const error_code& error) {
 }
 
 Error BodyError(const error_code& error) {
-  if (error == beast::error::timeout) return Error(ErrorCode::kTimeout, "the client sends the body too slowly");
+  if (error == beast::error::timeout)
+    return Error(ErrorCode::kTimeout, "the client sends the body too slowly");
   if (error == http::error::partial_message || error == http::error::end_of_stream) {
     return Error(ErrorCode::kUnavailable, "the client closed the connection within the body");
   }
@@ -60,7 +61,8 @@ Error TooLargeError(uint64_t limit) {
 bool HasNoBody(int status) { return status < 200 || status == 204 || status == 304; }
 
 // Status line and header. Length and connection are ours.
-std::string HeadOf(const HttpResponse& response, std::optional<uint64_t> length, bool is_chunked, bool keep_alive) {
+std::string HeadOf(const HttpResponse& response, std::optional<uint64_t> length, bool is_chunked,
+                   bool keep_alive) {
   std::string head = fmt::format(
       "HTTP/1.1 {} {}\r\nDate: {}\r\n", response.status,
       std::string_view(http::obsolete_reason(http::int_to_status(static_cast<unsigned>(response.status)))),
@@ -173,7 +175,8 @@ asio::awaitable<bool> Session::ReadHead(HttpRequest& request) {
     co_await WriteError(400, "the request has no Host\n");
     co_return false;
   }
-  expects_continue_ = message.version() >= 11 && EqualsIgnoringCase(request.headers.Find("Expect").value_or(""), "100-continue");
+  expects_continue_ = message.version() >= 11 &&
+                      EqualsIgnoringCase(request.headers.Find("Expect").value_or(""), "100-continue");
   co_return true;
 }
 
@@ -258,8 +261,8 @@ asio::awaitable<bool> Session::ServeOne() {
   HttpResponse response;
   co_await OnPool([&] { response = CallHandler(context_.handler, request); });
   ApplyConditions(request, response);
-  // Of a body that was not read to its end, the rest is taken if it is short. A client that still waits for leave to send
-  // it may do so or not: its next bytes could mean either.
+  // Of a body that was not read to its end, the rest is taken if it is short. A client that still waits for
+  // leave to send it may do so or not: its next bytes could mean either.
   const bool is_short = !expects_continue_ && body_bytes_ <= max_body_bytes_;
   const bool can_go_on = !is_read_broken_ && (parser_->is_done() || is_short);
   const bool keep_alive = parser_->get().keep_alive() && !context_.is_stopping && can_go_on;
@@ -270,7 +273,8 @@ asio::awaitable<bool> Session::ServeOne() {
   co_return false;
 }
 
-asio::awaitable<bool> Session::WriteResponse(const HttpRequest& request, HttpResponse& response, bool keep_alive) {
+asio::awaitable<bool> Session::WriteResponse(const HttpRequest& request, HttpResponse& response,
+                                             bool keep_alive) {
   const bool is_head = request.method == "HEAD";
   std::string* text = std::get_if<std::string>(&response.body);
   FileRange* file = std::get_if<FileRange>(&response.body);

@@ -33,8 +33,8 @@ struct Peer {
   std::optional<uint32_t> user;
 };
 
-// Reads requests one after another and answers each before the next is read. Everything but handlers and body sources runs
-// on the connection's own strand.
+// Reads requests one after another and answers each before the next is read. Everything but handlers and body
+// sources runs on the connection's own strand.
 class Session {
  public:
   using Socket = boost::asio::generic::stream_protocol::socket;

@@ -78,7 +78,7 @@ HttpResponse StaticFiles::Handle(HttpRequest& request) {
   if (!HasOnlyPlainParts(name)) return TextResponse(404, "not found\n");
 
   std::string path = RealPathBelow(folder_, std::string(name));
-  struct stat info {};
+  struct stat info{};
   if (!path.empty() && ::stat(path.c_str(), &info) == 0 && S_ISDIR(info.st_mode) && !options_.index.empty()) {
     path = RealPathBelow(folder_, std::string(name) + "/" + options_.index);
   }
@@ -87,7 +87,8 @@ HttpResponse StaticFiles::Handle(HttpRequest& request) {
   }
   HttpResponse response;
   response.headers.Set("Content-Type", std::string(ContentTypeOf(path)));
-  response.headers.Set("ETag", fmt::format("\"{:x}-{:x}-{:x}\"", info.st_size, info.st_mtim.tv_sec, info.st_mtim.tv_nsec));
+  response.headers.Set(
+      "ETag", fmt::format("\"{:x}-{:x}-{:x}\"", info.st_size, info.st_mtim.tv_sec, info.st_mtim.tv_nsec));
   response.headers.Set("Last-Modified", FormatHttpDate(info.st_mtim.tv_sec));
   response.headers.Set("X-Content-Type-Options", "nosniff");
   if (!options_.cache_control.empty()) response.headers.Set("Cache-Control", options_.cache_control);

@@ -8,13 +8,14 @@
 namespace sluice::net {
 
 struct StaticFilesOptions {
-  std::string prefix = "/";      // of the paths to serve; the rest names the file
+  std::string prefix = "/";          // of the paths to serve; the rest names the file
   std::string index = "index.html";  // for a folder; empty = folders are not found
-  std::string cache_control;     // sent as it is when not empty
+  std::string cache_control;         // sent as it is when not empty
 };
 
-// Serves the regular files below a folder: GET and HEAD, ETag of size and time of change, ranges. What begins with a dot is
-// not found, nor is anything outside the folder, also where a symbolic link leads there. Thread-safe.
+// Serves the regular files below a folder: GET and HEAD, ETag of size and time of change, ranges. What begins
+// with a dot is not found, nor is anything outside the folder, also where a symbolic link leads there.
+// Thread-safe.
 class StaticFiles final : public HttpHandler {
  public:
   explicit StaticFiles(std::string folder, StaticFilesOptions options = {})

@@ -42,7 +42,8 @@ class StaticFilesTest : public testing::Test {
 
   void Write(const std::string& name, const std::string& content) { std::ofstream(root_ / name) << content; }
   HttpAnswer Get(const std::string& path, Headers headers = {}, const std::string& method = "GET") {
-    auto answer = client_->Send({.method = method, .url = server_->url() + path, .headers = std::move(headers)});
+    auto answer =
+        client_->Send({.method = method, .url = server_->url() + path, .headers = std::move(headers)});
     EXPECT_THAT(answer, IsOk());
     return answer.ok() ? *answer : HttpAnswer{};
   }
@@ -83,8 +84,9 @@ TEST_F(StaticFilesTest, ServesRangesAndTags) {
 
 TEST_F(StaticFilesTest, StaysInItsFolder) {
   for (const char* path :
-       {"/%2e%2e/secret", "/data/%2e%2e/%2e%2e/secret", "/..%2fsecret", "/data/out", "/%2e%2e/served2", "//etc/passwd",
-        "/data//a.csv", "/data/.pending-0123456789abcdef", "/data/a.csv/", "/data/sub", "/nothing", "/data/./a.csv%00"}) {
+       {"/%2e%2e/secret", "/data/%2e%2e/%2e%2e/secret", "/..%2fsecret", "/data/out", "/%2e%2e/served2",
+        "//etc/passwd", "/data//a.csv", "/data/.pending-0123456789abcdef", "/data/a.csv/", "/data/sub",
+        "/nothing", "/data/./a.csv%00"}) {
     SCOPED_TRACE(path);
     const HttpAnswer answer = Get(path);
     EXPECT_GE(answer.status, 400);

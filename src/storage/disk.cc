@@ -17,7 +17,8 @@ T OrErrno(T outcome) {
   return outcome < 0 ? static_cast<T>(-errno) : outcome;
 }
 
-// Repeats a call that a signal interrupted. A stuck fake is not worth an endless loop: a thousand signals in a row are an error.
+// Repeats a call that a signal interrupted. A stuck fake is not worth an endless loop: a thousand signals in
+// a row are an error.
 template <class Call>
 auto Uninterrupted(Call call) {
   auto outcome = call();
@@ -47,7 +48,7 @@ int64_t Disk::Write(int fd, const void* data, size_t size, uint64_t offset) {
 }
 
 int64_t Disk::SizeOf(int fd) {
-  struct stat info {};
+  struct stat info{};
   return ::fstat(fd, &info) < 0 ? -errno : static_cast<int64_t>(info.st_size);
 }
 
@@ -58,7 +59,8 @@ int Disk::SyncData(int fd) { return OrErrno(::fdatasync(fd)); }
 int Disk::SyncFileSystem(int fd) { return OrErrno(::syncfs(fd)); }
 
 int Disk::StartWriteback(int fd, uint64_t offset, uint64_t size) {
-  return OrErrno(::sync_file_range(fd, static_cast<off_t>(offset), static_cast<off_t>(size), SYNC_FILE_RANGE_WRITE));
+  return OrErrno(
+      ::sync_file_range(fd, static_cast<off_t>(offset), static_cast<off_t>(size), SYNC_FILE_RANGE_WRITE));
 }
 
 int Disk::Allocate(int fd, uint64_t size) {
@@ -105,8 +107,8 @@ Result<std::string> File::ReadSome(uint64_t offset, uint64_t size) const {
   std::string bytes(std::min(size, total - offset), '\0');
   size_t done = 0;
   while (done < bytes.size()) {
-    const int64_t n =
-        Uninterrupted([&] { return disk_.Read(fd_, bytes.data() + done, bytes.size() - done, offset + done); });
+    const int64_t n = Uninterrupted(
+        [&] { return disk_.Read(fd_, bytes.data() + done, bytes.size() - done, offset + done); });
     if (n < 0) return FromErrno(static_cast<int>(-n), fmt::format("cannot read '{}'", path_));
     if (n == 0) break;
     done += static_cast<size_t>(n);
@@ -119,7 +121,8 @@ Status File::WriteAll(std::string_view bytes, uint64_t offset) {
   while (!bytes.empty()) {
     const int64_t n = Uninterrupted([&] { return disk_.Write(fd_, bytes.data(), bytes.size(), offset); });
     if (n < 0) return FromErrno(static_cast<int>(-n), fmt::format("cannot write '{}'", path_));
-    if (n == 0) return MakeError(ErrorCode::kUnavailable, "cannot write '{}': the disk takes no more bytes", path_);
+    if (n == 0)
+      return MakeError(ErrorCode::kUnavailable, "cannot write '{}': the disk takes no more bytes", path_);
     bytes.remove_prefix(static_cast<size_t>(n));
     offset += static_cast<uint64_t>(n);
   }
@@ -188,7 +191,7 @@ Status MakeFolders(Disk& disk, const std::string& path) {
   }
   if (outcome == -EEXIST) {
     // Also says so for a file of that name.
-    struct stat info {};
+    struct stat info{};
     if (::stat(path.c_str(), &info) == 0 && !S_ISDIR(info.st_mode)) {
       return InvalidArgument("'{}' is not a folder", path);
     }

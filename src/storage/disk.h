@@ -12,8 +12,8 @@
 
 namespace sluice::storage {
 
-// The system calls that durable writing is made of, so that a test can record, cut short or fail each of them.
-// Answers as the kernel does: a value >= 0, or minus errno. Nothing is retried here. Thread-safe.
+// The system calls that durable writing is made of, so that a test can record, cut short or fail each of
+// them. Answers as the kernel does: a value >= 0, or minus errno. Nothing is retried here. Thread-safe.
 class Disk {
  public:
   virtual ~Disk() = default;
@@ -41,8 +41,8 @@ class Disk {
   virtual int MakeFolder(const std::string& path);
 };
 
-// An open file. Closes at the end of its life. Interrupted calls are repeated, short writes continued. Thread-compatible;
-// WriteAll, ReadSome and SyncData of different ranges may run at the same time.
+// An open file. Closes at the end of its life. Interrupted calls are repeated, short writes continued.
+// Thread-compatible; WriteAll, ReadSome and SyncData of different ranges may run at the same time.
 class File {
  public:
   ~File();
@@ -50,7 +50,8 @@ class File {
   File& operator=(const File&) = delete;
 
   // O_CLOEXEC is added. Errors: as FromErrno, naming the path. The disk must outlive the file.
-  static Result<std::unique_ptr<File>> Open(Disk& disk, const std::string& path, int flags, mode_t mode = 0644);
+  static Result<std::unique_ptr<File>> Open(Disk& disk, const std::string& path, int flags,
+                                            mode_t mode = 0644);
 
   const std::string& path() const { return path_; }
   int fd() const { return fd_; }
@@ -61,7 +62,8 @@ class File {
   Status WriteAll(std::string_view bytes, uint64_t offset);
   Status Allocate(uint64_t size);
   Status Truncate(uint64_t size);
-  // A failure is final: the kernel may have dropped the pages, so a second call would prove nothing. Every later call fails.
+  // A failure is final: the kernel may have dropped the pages, so a second call would prove nothing. Every
+  // later call fails.
   Status Sync();
   Status SyncData();
   Status SyncFileSystem();

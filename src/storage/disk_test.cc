@@ -60,7 +60,8 @@ TEST(DiskTest, MakesFoldersDurableInTheirParents) {
 TEST(DiskTest, RefusesAFileInTheFoldersPlace) {
   TempFolder folder;
   ASSERT_OK(File::Open(Disk::Real(), folder / "a", O_RDWR | O_CREAT));
-  EXPECT_THAT(MakeFolders(Disk::Real(), folder / "a"), IsError(ErrorCode::kInvalidArgument, HasSubstr("not a folder")));
+  EXPECT_THAT(MakeFolders(Disk::Real(), folder / "a"),
+              IsError(ErrorCode::kInvalidArgument, HasSubstr("not a folder")));
 }
 
 TEST(DiskTest, KnowsParents) {

@@ -122,8 +122,9 @@ TEST_F(FaultyStorageTest, StagedFilesFailToo) {
 
 TEST_F(FaultyStorageTest, LetsTheTestActBeforeACall) {
   storage_.SetPlan({.count_reads = true, .before = [&](const FaultyStorage::Call& call) {
-    EXPECT_TRUE(call.step != Step::kRead || inner_->Replace("refs/head", "somebody else's").ok());
-  }});
+                      EXPECT_TRUE(call.step != Step::kRead ||
+                                  inner_->Replace("refs/head", "somebody else's").ok());
+                    }});
   EXPECT_THAT(storage_.CompareAndSwap("refs/head", "old", "new"), IsErrorCode(ErrorCode::kConflict));
 }
 

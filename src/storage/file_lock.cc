@@ -19,7 +19,7 @@ constexpr std::chrono::milliseconds kLongestPause{50};
 
 // 0 when the lock is ours, EAGAIN when somebody has it, else errno.
 int TryLock(int fd) {
-  struct flock lock {};
+  struct flock lock{};
   lock.l_type = F_WRLCK;
   lock.l_whence = SEEK_SET;
   while (::fcntl(fd, F_OFD_SETLK, &lock) < 0) {

@@ -30,7 +30,8 @@ TEST(FileLockTest, IsExclusiveWithinAProcessAndNamesTheHolder) {
     ASSERT_OK_AND_ASSIGN(auto lock, FileLock::Acquire(path, milliseconds(0)));
     EXPECT_EQ(ReadText(path), fmt::format("{}\n", getpid()));
     EXPECT_THAT(FileLock::Acquire(path, milliseconds(5)),
-                IsError(ErrorCode::kUnavailable, HasSubstr(fmt::format("'{}' is held by process {}", path, getpid()))));
+                IsError(ErrorCode::kUnavailable,
+                        HasSubstr(fmt::format("'{}' is held by process {}", path, getpid()))));
   }
   EXPECT_TRUE(std::filesystem::exists(path)) << "the file stays in place";
   EXPECT_EQ(ReadText(path), "");
@@ -56,10 +57,12 @@ TEST(FileLockTest, StopsWaitingWhenAsked) {
 TEST(FileLockTest, SaysWhatCannotBeOpened) {
   TempFolder folder;
   std::filesystem::create_directory(folder / "a");
-  EXPECT_THAT(FileLock::Acquire(folder / "a", milliseconds(0)), IsError(ErrorCode::kInvalidArgument, HasSubstr("/a'")));
+  EXPECT_THAT(FileLock::Acquire(folder / "a", milliseconds(0)),
+              IsError(ErrorCode::kInvalidArgument, HasSubstr("/a'")));
 }
 
-// A child takes the lock, says so through a pipe and dies by SIGKILL when told: the kernel releases, nobody breaks it.
+// A child takes the lock, says so through a pipe and dies by SIGKILL when told: the kernel releases, nobody
+// breaks it.
 TEST(FileLockTest, IsHeldByAnotherProcessUntilItIsKilled) {
   TempFolder folder;
   const std::string path = folder / "a";

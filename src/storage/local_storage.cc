@@ -11,10 +11,11 @@
 #include "base/mutex.h"
 #include "storage/name.h"
 
-// Durability on a local disk. A name appears only after its content was synced, and a call returns only after the folder
-// was. Two things the kernel does not promise are dealt with here: a failed fsync may have thrown the pages away, so that
-// file is never trusted again and the next write under its name is made from new bytes; and a folder that another program
-// made may not be in its parent yet, so each folder's way up to the root is synced once per process.
+// Durability on a local disk. A name appears only after its content was synced, and a call returns only after
+// the folder was. Two things the kernel does not promise are dealt with here: a failed fsync may have thrown
+// the pages away, so that file is never trusted again and the next write under its name is made from new
+// bytes; and a folder that another program made may not be in its parent yet, so each folder's way up to the
+// root is synced once per process.
 namespace sluice::storage {
 namespace {
 
@@ -48,7 +49,7 @@ class LocalStorage final : public Storage {
 
   Result<uint64_t> Size(const std::string& name) const override {
     RETURN_IF_ERROR(CheckName(name));
-    struct stat info {};
+    struct stat info{};
     if (::stat(PathOf(name).c_str(), &info) < 0) return StatError(errno, name);
     if (!S_ISREG(info.st_mode)) return NotFound("'{}' is not a file", PathOf(name));
     return static_cast<uint64_t>(info.st_size);
@@ -370,7 +371,8 @@ Status LocalStorage::CompareAndSwap(const std::string& name, const std::optional
   // From here on the new content may be what a restart finds.
   const std::string& from = pending->file->path();
   const int outcome = expected ? disk_.Rename(from, PathOf(name)) : disk_.RenameNoReplace(from, PathOf(name));
-  if (outcome == -EEXIST && !expected) return ConflictOf(name, expected, Get(name).value_or("another content"));
+  if (outcome == -EEXIST && !expected)
+    return ConflictOf(name, expected, Get(name).value_or("another content"));
   pending->published = outcome >= 0;
   Status status = OkStatus();
   if (outcome < 0) {
@@ -378,7 +380,11 @@ Status LocalStorage::CompareAndSwap(const std::string& name, const std::optional
   } else {
     status = Remember(name, SyncFolderOf(name));
   }
-  if (status.ok()) return status;
+  if (status.ok()) {
+    MutexLock lock(mutex_);
+    distrusted_.erase(name);
+    return {};
+  }
   return MakeError(ErrorCode::kCommitUnknown, "it is not known whether '{}' was changed: {}", name,
                    status.error().ToString());
 }
@@ -394,7 +400,8 @@ Status LocalStorage::Sync(const std::vector<std::string>& names) {
   for (const std::string& name : names) {
     RETURN_IF_ERROR(CheckName(name));
     if (IsDistrusted(name)) {
-      return MakeError(ErrorCode::kUnavailable, "'{}' could not be synced before and has to be written anew", name);
+      return MakeError(ErrorCode::kUnavailable, "'{}' could not be synced before and has to be written anew",
+                       name);
     }
     RETURN_IF_ERROR(SyncExisting(name));
     for (std::string_view rest = name; !rest.empty();) {
@@ -419,7 +426,8 @@ Status LocalStorage::Delete(const std::string& name) {
   ASSIGN_OR_RETURN(const bool exists, Exists(name));
   if (!exists) return {};
   const int outcome = disk_.Remove(PathOf(name));
-  if (outcome < 0 && outcome != -ENOENT) return FromErrno(-outcome, fmt::format("cannot remove '{}'", PathOf(name)));
+  if (outcome < 0 && outcome != -ENOENT)
+    return FromErrno(-outcome, fmt::format("cannot remove '{}'", PathOf(name)));
   {
     MutexLock lock(mutex_);
     distrusted_.erase(name);

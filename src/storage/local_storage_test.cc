@@ -47,16 +47,17 @@ class LocalStorageTest : public testing::Test {
 
 TEST_F(LocalStorageTest, SyncsFileThenRenamesThenSyncsFolder) {
   ASSERT_OK(storage_->PutIfAbsent("data/a", "content"));
-  EXPECT_THAT(Calls(), ElementsAre("open data/*", "write data/*", "sync data/*", "rename data/* data/a", "sync data"));
+  EXPECT_THAT(Calls(),
+              ElementsAre("open data/*", "write data/*", "sync data/*", "rename data/* data/a", "sync data"));
 }
 
 TEST_F(LocalStorageTest, SyncsAllFilesBeforeAnyNameAndEachFolderOnce) {
   ASSERT_OK(storage_->PutAllIfAbsent({{"blocks/a", "1"}, {"data/b", "2"}, {"blocks/c", "3"}}));
-  EXPECT_THAT(Calls(),
-              ElementsAre("open blocks/*", "write blocks/*", "writeback blocks/*", "open data/*", "write data/*",
-                          "writeback data/*", "open blocks/*", "write blocks/*", "writeback blocks/*",
-                          "sync blocks/*", "sync data/*", "sync blocks/*", "rename blocks/* blocks/a",
-                          "rename data/* data/b", "rename blocks/* blocks/c", "sync blocks", "sync data"));
+  EXPECT_THAT(Calls(), ElementsAre("open blocks/*", "write blocks/*", "writeback blocks/*", "open data/*",
+                                   "write data/*", "writeback data/*", "open blocks/*", "write blocks/*",
+                                   "writeback blocks/*", "sync blocks/*", "sync data/*", "sync blocks/*",
+                                   "rename blocks/* blocks/a", "rename data/* data/b",
+                                   "rename blocks/* blocks/c", "sync blocks", "sync data"));
 }
 
 TEST_F(LocalStorageTest, SyncsWhatIsThereAlready) {
@@ -66,7 +67,8 @@ TEST_F(LocalStorageTest, SyncsWhatIsThereAlready) {
 
 TEST_F(LocalStorageTest, SwapsWithSyncedFileAndFolder) {
   ASSERT_OK(storage_->CompareAndSwap("refs/0", "refs/0", "new"));
-  EXPECT_THAT(Calls(), ElementsAre("open refs/*", "write refs/*", "sync refs/*", "rename refs/* refs/0", "sync refs"));
+  EXPECT_THAT(Calls(),
+              ElementsAre("open refs/*", "write refs/*", "sync refs/*", "rename refs/* refs/0", "sync refs"));
 }
 
 TEST_F(LocalStorageTest, SyncsTheFileSystemOnce) {
@@ -103,7 +105,8 @@ TEST_F(LocalStorageTest, CoalescesSmallAppends) {
   EXPECT_EQ(std::ranges::count(Calls(), "write data/*"), 1);
 }
 
-// Fails the n-th call for every n: the put reports it, leaves no temporary file, and another put makes it good.
+// Fails the n-th call for every n: the put reports it, leaves no temporary file, and another put makes it
+// good.
 TEST_F(LocalStorageTest, PutSurvivesAFaultAtEveryCall) {
   for (uint64_t n = 1;; ++n) {
     SCOPED_TRACE(n);
@@ -131,7 +134,8 @@ TEST_F(LocalStorageTest, WritesAnewWhatCouldNotBeSynced) {
   EXPECT_THAT(storage_->Sync({"data/a"}), IsError(ErrorCode::kUnavailable, HasSubstr("written anew")));
   disk_.ClearCalls();
   ASSERT_OK(storage_->PutIfAbsent("data/a", "content"));
-  EXPECT_THAT(Calls(), ElementsAre("open data/*", "write data/*", "sync data/*", "rename data/* data/a", "sync data"));
+  EXPECT_THAT(Calls(),
+              ElementsAre("open data/*", "write data/*", "sync data/*", "rename data/* data/a", "sync data"));
   EXPECT_OK(storage_->Sync({"data/a"}));
 }
 
@@ -145,6 +149,14 @@ TEST_F(LocalStorageTest, SwapFailsCleanlyBeforeTheRenameAndIsUnknownAfter) {
     disk_.SetPlan({});
     EXPECT_EQ(storage_->Get("refs/head").value_or("?"), n < 5 ? "old" : "new");
   }
+}
+
+TEST_F(LocalStorageTest, ASwapThatWorksMakesUpForOneThatDidNot) {
+  disk_.SetPlan({.at_call = 5});
+  EXPECT_THAT(storage_->CompareAndSwap("refs/0", "refs/0", "one"), IsErrorCode(ErrorCode::kCommitUnknown));
+  EXPECT_THAT(storage_->Sync({"refs/0"}), IsErrorCode(ErrorCode::kUnavailable));
+  ASSERT_OK(storage_->CompareAndSwap("refs/0", "one", "two"));
+  EXPECT_OK(storage_->Sync({"refs/0"}));
 }
 
 TEST_F(LocalStorageTest, StagedFilesAreUselessAfterAnError) {
@@ -176,7 +188,8 @@ TEST_F(LocalStorageTest, ReportsAFullDisk) {
     const rlimit limit{65536, 65536};
     setrlimit(RLIMIT_FSIZE, &limit);
     const Status outcome = storage_->PutIfAbsent("data/large", std::string(100'000, 'x'));
-    const bool clean = !storage_->Exists("data/large").value_or(true) && storage_->PutIfAbsent("data/small", "x").ok();
+    const bool clean =
+        !storage_->Exists("data/large").value_or(true) && storage_->PutIfAbsent("data/small", "x").ok();
     _exit(!outcome.ok() && outcome.error().code() == ErrorCode::kResourceExhausted && clean ? 0 : 1);
   }
   int status = 0;

@@ -11,7 +11,8 @@ class MemoryStorage;
 
 class MemoryStagedFile final : public StagedFile {
  public:
-  MemoryStagedFile(MemoryStorage& storage, std::string folder) : storage_(storage), folder_(std::move(folder)) {}
+  MemoryStagedFile(MemoryStorage& storage, std::string folder)
+      : storage_(storage), folder_(std::move(folder)) {}
 
   Status Append(std::string_view bytes) override {
     bytes_ += bytes;
@@ -93,7 +94,9 @@ class MemoryStorage final : public Storage {
     return {};
   }
 
-  Status ReplaceUnsynced(const std::string& name, std::string_view bytes) override { return Replace(name, bytes); }
+  Status ReplaceUnsynced(const std::string& name, std::string_view bytes) override {
+    return Replace(name, bytes);
+  }
 
   Status CompareAndSwap(const std::string& name, const std::optional<std::string>& expected,
                         std::string_view bytes) override {

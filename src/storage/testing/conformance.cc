@@ -57,9 +57,9 @@ void SaysNotFound(Storage& s, const Quirks&) {
 
 void RefusesBadNames(Storage& s, const Quirks&) {
   for (const std::string& name :
-       {std::string(), std::string("/a"), std::string("a/"), std::string("a//b"), std::string(".."), std::string("../a"),
-        std::string("a/../b"), std::string("./a"), std::string("a\0b", 3), std::string(".pending-0123456789abcdef"),
-        std::string("a/.pending-x"), std::string(300, 'x')}) {
+       {std::string(), std::string("/a"), std::string("a/"), std::string("a//b"), std::string(".."),
+        std::string("../a"), std::string("a/../b"), std::string("./a"), std::string("a\0b", 3),
+        std::string(".pending-0123456789abcdef"), std::string("a/.pending-x"), std::string(300, 'x')}) {
     SCOPED_TRACE(name);
     EXPECT_THAT(s.Get(name), IsErrorCode(ErrorCode::kInvalidArgument));
     EXPECT_THAT(s.PutIfAbsent(name, "x"), IsErrorCode(ErrorCode::kInvalidArgument));
@@ -93,7 +93,8 @@ void PutsSeveral(Storage& s, const Quirks&) {
 void ListsFoldersWithoutTemporaryFiles(Storage& s, const Quirks&) {
   ASSERT_OK_AND_ASSIGN(auto none, s.List("blocks"));
   EXPECT_THAT(none, IsEmpty());
-  ASSERT_OK(s.PutAllIfAbsent({{"blocks/a", "1"}, {"blocks/sub/b", "2"}, {"blocksmith", "3"}, {"data/c", "4"}}));
+  ASSERT_OK(
+      s.PutAllIfAbsent({{"blocks/a", "1"}, {"blocks/sub/b", "2"}, {"blocksmith", "3"}, {"data/c", "4"}}));
   ASSERT_OK_AND_ASSIGN(auto staged, s.Stage("blocks"));
   ASSERT_OK(staged->Append("not yet"));
   ASSERT_OK_AND_ASSIGN(auto blocks, s.List("blocks"));
@@ -123,7 +124,8 @@ void ComparesAndSwaps(Storage& s, const Quirks&) {
   ASSERT_OK(s.CompareAndSwap("refs/head", std::nullopt, "one"));
   EXPECT_THAT(s.CompareAndSwap("refs/head", std::nullopt, "two"),
               IsError(ErrorCode::kConflict, HasSubstr("holds 'one', expected nothing")));
-  EXPECT_THAT(s.CompareAndSwap("refs/head", "one\n", "two"), IsErrorCode(ErrorCode::kConflict)) << "exact bytes";
+  EXPECT_THAT(s.CompareAndSwap("refs/head", "one\n", "two"), IsErrorCode(ErrorCode::kConflict))
+      << "exact bytes";
   EXPECT_EQ(Content(s, "refs/head"), "one");
   ASSERT_OK(s.CompareAndSwap("refs/head", "one", "two"));
   EXPECT_EQ(Content(s, "refs/head"), "two");

@@ -36,7 +36,8 @@ std::vector<std::string> FaultyDisk::Calls(const std::string& prefix) const {
     for (size_t i = 1; i < words.size(); ++i) {
       std::string path = words[i];
       if (path.starts_with(prefix)) path.erase(0, prefix.size());
-      if (IsPendingName(BaseOf(path))) path.replace(path.size() - BaseOf(path).size(), std::string::npos, "*");
+      if (IsPendingName(BaseOf(path)))
+        path.replace(path.size() - BaseOf(path).size(), std::string::npos, "*");
       line += " " + path;
     }
     calls.push_back(std::move(line));
@@ -44,7 +45,8 @@ std::vector<std::string> FaultyDisk::Calls(const std::string& prefix) const {
   return calls;
 }
 
-FaultyDisk::Verdict FaultyDisk::Judge(const std::string& call, const std::string& first, const std::string& second) {
+FaultyDisk::Verdict FaultyDisk::Judge(const std::string& call, const std::string& first,
+                                      const std::string& second) {
   MutexLock lock(mutex_);
   if (fired_ && plan_.fault == Fault::kHalt) return {EIO, false};
   std::vector<std::string> words = {call, first};

@@ -10,7 +10,8 @@
 
 namespace sluice::storage {
 
-// The real disk with a memory and a grudge: records every call that changes something, and spoils the n-th. Thread-safe.
+// The real disk with a memory and a grudge: records every call that changes something, and spoils the n-th.
+// Thread-safe.
 class FaultyDisk final : public Disk {
  public:
   enum class Fault {
@@ -30,7 +31,8 @@ class FaultyDisk final : public Disk {
   void SetPlan(Plan plan) EXCLUDES(mutex_);
   uint64_t calls() const EXCLUDES(mutex_);
   bool fired() const EXCLUDES(mutex_);
-  // `open a`, `write a`, `sync a`, `rename a b`, `folder a`, ..., paths shortened by `prefix`, temporary names as `*`.
+  // `open a`, `write a`, `sync a`, `rename a b`, `folder a`, ..., paths shortened by `prefix`, temporary
+  // names as `*`.
   std::vector<std::string> Calls(const std::string& prefix) const EXCLUDES(mutex_);
   void ClearCalls() EXCLUDES(mutex_);
 

@@ -7,12 +7,18 @@ namespace {
 
 std::string_view WordOf(FaultyStorage::Step step) {
   switch (step) {
-    case FaultyStorage::Step::kRead: return "read";
-    case FaultyStorage::Step::kWrite: return "write";
-    case FaultyStorage::Step::kSyncFile: return "sync of file";
-    case FaultyStorage::Step::kRename: return "rename";
-    case FaultyStorage::Step::kSyncFolder: return "sync of folder";
-    case FaultyStorage::Step::kDelete: return "removal";
+    case FaultyStorage::Step::kRead:
+      return "read";
+    case FaultyStorage::Step::kWrite:
+      return "write";
+    case FaultyStorage::Step::kSyncFile:
+      return "sync of file";
+    case FaultyStorage::Step::kRename:
+      return "rename";
+    case FaultyStorage::Step::kSyncFolder:
+      return "sync of folder";
+    case FaultyStorage::Step::kDelete:
+      return "removal";
   }
   return "step";
 }
@@ -98,7 +104,7 @@ FaultyStorage::Outcome FaultyStorage::Take(Step step, const std::string& name) c
   Outcome outcome;
   {
     MutexLock lock(mutex_);
-    const auto failure = [&] {
+    const auto failure = [&]() NO_THREAD_SAFETY_ANALYSIS {
       return MakeError(plan_.code, "injected fault at call {}: {} '{}'", call.number, WordOf(step), name);
     };
     if (fired_ && (plan_.fault == Fault::kHalt || plan_.fault == Fault::kLate)) {
@@ -192,7 +198,8 @@ void FaultyStorage::Begin(const std::string& name, bool content_synced) {
   it->second.distrusted = false;
 }
 
-Status FaultyStorage::Name(const std::string& name, bool content_synced, const std::function<Status()>& change) {
+Status FaultyStorage::Name(const std::string& name, bool content_synced,
+                           const std::function<Status()>& change) {
   return Run(Step::kRename, name, [&]() -> Status {
     Begin(name, content_synced);
     return change();

@@ -12,13 +12,13 @@
 
 namespace sluice::storage {
 
-// A storage whose n-th step goes wrong, and whose power can be cut. Wraps any other. Each method is taken apart into the
-// steps that a disk would see (put = write, sync file, rename, sync folder), each of them one call to count and to spoil.
-// SyncAll is one step, a folder's sync of the empty name.
+// A storage whose n-th step goes wrong, and whose power can be cut. Wraps any other. Each method is taken
+// apart into the steps that a disk would see (put = write, sync file, rename, sync folder), each of them one
+// call to count and to spoil. SyncAll is one step, a folder's sync of the empty name.
 //
-// Two things make a file last: its content was synced, and its name was (by its folder). Both are kept for every name that
-// was touched, so that Crash() leaves behind exactly what a disk owes, or as much more as the test asks for.
-// Thread-safe; SetPlan and Crash only while nothing else runs.
+// Two things make a file last: its content was synced, and its name was (by its folder). Both are kept for
+// every name that was touched, so that Crash() leaves behind exactly what a disk owes, or as much more as the
+// test asks for. Thread-safe; SetPlan and Crash only while nothing else runs.
 class FaultyStorage final : public Storage {
  public:
   enum class Step { kRead, kWrite, kSyncFile, kRename, kSyncFolder, kDelete };
@@ -66,7 +66,9 @@ class FaultyStorage final : public Storage {
   Result<uint64_t> Size(const std::string& name) const override;
   Result<bool> Exists(const std::string& name) const override;
   Result<std::vector<std::string>> List(const std::string& prefix) const override;
-  std::optional<std::string> LocalPath(const std::string& name) const override { return inner_.LocalPath(name); }
+  std::optional<std::string> LocalPath(const std::string& name) const override {
+    return inner_.LocalPath(name);
+  }
   Status PutIfAbsent(const std::string& name, std::string_view bytes) override;
   Status PutAllIfAbsent(const std::vector<std::pair<std::string, std::string>>& objects) override;
   Status Replace(const std::string& name, std::string_view bytes) override;
