@@ -27,8 +27,8 @@ std::string Lower(std::string text) {
 
 // Functions whose answer changes from run to run: running them batch by batch is not the same as once.
 bool IsVolatile(std::string_view name) {
-  static constexpr std::array<std::string_view, 6> kNames = {"now", "current_timestamp", "current_date",
-                                                             "random", "uuid", "current_time"};
+  static constexpr std::array<std::string_view, 6> kNames = {
+      "now", "current_timestamp", "current_date", "random", "uuid", "current_time"};
   return std::find(kNames.begin(), kNames.end(), name) != kNames.end();
 }
 
@@ -49,12 +49,14 @@ bool IsRowExpression(const json& node, const Dialect& dialect) {
     }
   }
   if (!node.is_structured()) return true;
-  return std::all_of(node.begin(), node.end(), [&](const json& child) { return IsRowExpression(child, dialect); });
+  return std::all_of(node.begin(), node.end(),
+                     [&](const json& child) { return IsRowExpression(child, dialect); });
 }
 
 class Analyser {
  public:
-  Analyser(const std::map<std::string, TableFacts>& tables, const Dialect& dialect) : tables_(tables), dialect_(dialect) {}
+  Analyser(const std::map<std::string, TableFacts>& tables, const Dialect& dialect)
+      : tables_(tables), dialect_(dialect) {}
 
   TableFacts OfNode(const json& node) const {
     TableFacts facts;
@@ -65,11 +67,12 @@ class Analyser {
     bool grouped = !IsEmptyPart(node, "group_sets") && node["group_sets"].size() > 1;
     bool has_ctes = node.contains("cte_map") && !IsEmptyPart(node["cte_map"], "map");
     if (!grouped && !has_ctes) facts.columns = Columns(node["select_list"], source, alias);
-    facts.row_wise = source.row_wise && !has_ctes && IsEmptyPart(node, "modifiers") &&
-                     IsEmptyPart(node, "group_expressions") && IsEmptyPart(node, "group_sets") && IsEmptyPart(node, "having") &&
-                     IsEmptyPart(node, "qualify") && IsEmptyPart(node, "sample") &&
-                     TextOf(node, "aggregate_handling") == "STANDARD_HANDLING" &&
-                     IsRowExpression(node["select_list"], dialect_) && IsRowExpression(node["where_clause"], dialect_);
+    facts.row_wise =
+        source.row_wise && !has_ctes && IsEmptyPart(node, "modifiers") &&
+        IsEmptyPart(node, "group_expressions") && IsEmptyPart(node, "group_sets") &&
+        IsEmptyPart(node, "having") && IsEmptyPart(node, "qualify") && IsEmptyPart(node, "sample") &&
+        TextOf(node, "aggregate_handling") == "STANDARD_HANDLING" &&
+        IsRowExpression(node["select_list"], dialect_) && IsRowExpression(node["where_clause"], dialect_);
     return facts;
   }
 
@@ -97,8 +100,9 @@ class Analyser {
     for (const json& item : list) {
       std::string kind = TextOf(item, "class");
       if (kind == "STAR") {
-        bool plain = IsEmptyPart(item, "exclude_list") && IsEmptyPart(item, "replace_list") && IsEmptyPart(item, "rename_list") &&
-                     IsEmptyPart(item, "qualified_exclude_list") && IsEmptyPart(item, "expr") && !item.value("columns", false);
+        bool plain = IsEmptyPart(item, "exclude_list") && IsEmptyPart(item, "replace_list") &&
+                     IsEmptyPart(item, "rename_list") && IsEmptyPart(item, "qualified_exclude_list") &&
+                     IsEmptyPart(item, "expr") && !item.value("columns", false);
         if (!plain || !source.columns) return std::nullopt;
         out.insert(out.end(), source.columns->begin(), source.columns->end());
         continue;
@@ -119,7 +123,8 @@ class Analyser {
   }
 
   static bool IsRequired(const std::vector<TableFacts::Column>& columns, const std::string& name) {
-    auto found = std::find_if(columns.begin(), columns.end(), [&](const auto& column) { return column.name == name; });
+    auto found =
+        std::find_if(columns.begin(), columns.end(), [&](const auto& column) { return column.name == name; });
     return found != columns.end() && found->required;
   }
 
@@ -129,7 +134,8 @@ class Analyser {
 
 }  // namespace
 
-TableFacts Analyse(const json& tree, const std::map<std::string, TableFacts>& tables, const Dialect& dialect) {
+TableFacts Analyse(const json& tree, const std::map<std::string, TableFacts>& tables,
+                   const Dialect& dialect) {
   return Analyser(tables, dialect).OfNode(tree["statements"][0]["node"]);
 }
 

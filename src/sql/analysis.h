@@ -17,11 +17,12 @@ struct TableFacts {
     bool required = false;
   };
   std::optional<std::vector<Column>> columns;  // absent when they could not be told
-  bool row_wise = false;                       // each row comes from one row of the input, whatever the others are
+  bool row_wise = false;  // each row comes from one row of the input, whatever the others are
 };
 
-// Facts of a parsed, not yet rewritten statement over `tables`. A column is required when it is a bare reference to a required column or
-// a literal other than NULL (odf-ingest.md 2.3).
-TableFacts Analyse(const nlohmann::json& tree, const std::map<std::string, TableFacts>& tables, const Dialect& dialect);
+// Facts of a parsed, not yet rewritten statement over `tables`. A column is required when it is a bare
+// reference to a required column or a literal other than NULL (odf-ingest.md 2.3).
+TableFacts Analyse(const nlohmann::json& tree, const std::map<std::string, TableFacts>& tables,
+                   const Dialect& dialect);
 
 }  // namespace sluice::sql

@@ -40,7 +40,8 @@ std::shared_ptr<arrow::DataType> OuterType(const std::shared_ptr<arrow::DataType
   }
 }
 
-std::shared_ptr<arrow::ArrayData> Retype(const arrow::ArrayData& data, const std::shared_ptr<arrow::DataType>& type) {
+std::shared_ptr<arrow::ArrayData> Retype(const arrow::ArrayData& data,
+                                         const std::shared_ptr<arrow::DataType>& type) {
   auto out = data.Copy();
   out->type = type;
   for (size_t i = 0; i < out->child_data.size(); ++i) {
@@ -50,11 +51,12 @@ std::shared_ptr<arrow::ArrayData> Retype(const arrow::ArrayData& data, const std
 }
 
 // Integers of 128 bits arrive as decimals of scale 0.
-Result<std::shared_ptr<arrow::Array>> Narrow(const arrow::Array& array, bool is_signed, const std::string& column,
-                                             ErrorCode overflow_code) {
+Result<std::shared_ptr<arrow::Array>> Narrow(const arrow::Array& array, bool is_signed,
+                                             const std::string& column, ErrorCode overflow_code) {
   const auto& decimals = static_cast<const arrow::Decimal128Array&>(array);
   auto overflow = [&](int64_t row) {
-    return MakeError(overflow_code, "value {} of column '{}' does not fit 64 bits; cast it to a decimal or double",
+    return MakeError(overflow_code,
+                     "value {} of column '{}' does not fit 64 bits; cast it to a decimal or double",
                      arrow::Decimal128(decimals.GetValue(row)).ToIntegerString(), column);
   };
   auto build = [&](auto builder) -> Result<std::shared_ptr<arrow::Array>> {
@@ -113,8 +115,9 @@ Result<ResultShape> ResultShape::Make(duckdb_connection connection, duckdb_prepa
     types.push_back(owned.back().get());
     ids.push_back(duckdb_get_type_id(types.back()));
     if (!HasCounterpart(ids.back())) {
-      return Unsupported("column '{}' of the result has a type that cannot be stored; cast it to text or a number",
-                         shape.columns_.back().name);
+      return Unsupported(
+          "column '{}' of the result has a type that cannot be stored; cast it to text or a number",
+          shape.columns_.back().name);
     }
   }
   for (const Column& column : shape.columns_) names.push_back(column.name.c_str());
@@ -148,7 +151,8 @@ Result<ResultShape> ResultShape::Make(duckdb_connection connection, duckdb_prepa
   return shape;
 }
 
-Result<std::shared_ptr<arrow::RecordBatch>> ResultShape::Convert(duckdb_arrow_options options, duckdb_data_chunk chunk,
+Result<std::shared_ptr<arrow::RecordBatch>> ResultShape::Convert(duckdb_arrow_options options,
+                                                                 duckdb_data_chunk chunk,
                                                                  ErrorCode overflow_code) const {
   ArrowArray exported{};
   ErrorData error(duckdb_data_chunk_to_arrow(options, chunk, &exported));

@@ -15,8 +15,8 @@ class Schema;
 
 namespace sluice::sql {
 
-// How chunks of a statement become record batches: names decoded; wide integers (sums) as Int64, checked; timestamps in UTC; JSON and
-// NULL columns as text; enumerations decoded.
+// How chunks of a statement become record batches: names decoded; wide integers (sums) as Int64, checked;
+// timestamps in UTC; JSON and NULL columns as text; enumerations decoded.
 class ResultShape {
  public:
   // Errors: kUnsupported for a column whose type has no counterpart, naming it.

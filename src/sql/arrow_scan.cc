@@ -15,7 +15,8 @@ namespace {
 
 constexpr char kScanFunction[] = "__sl_scan";
 
-// A field with every name encoded, nested ones too: fields of structs are reached by the same identifiers as columns.
+// A field with every name encoded, nested ones too: fields of structs are reached by the same identifiers as
+// columns.
 std::shared_ptr<arrow::Field> EncodeField(const arrow::Field& field) {
   arrow::FieldVector children;
   for (const auto& child : field.type()->fields()) children.push_back(EncodeField(*child));
@@ -34,7 +35,8 @@ std::shared_ptr<arrow::Field> EncodeField(const arrow::Field& field) {
       type = arrow::large_list(children[0]);
       break;
     case arrow::Type::FIXED_SIZE_LIST:
-      type = arrow::fixed_size_list(children[0], static_cast<const arrow::FixedSizeListType&>(*type).list_size());
+      type = arrow::fixed_size_list(children[0],
+                                    static_cast<const arrow::FixedSizeListType&>(*type).list_size());
       break;
     default:
       break;
@@ -59,10 +61,11 @@ Result<ConvertedSchema> Convert(duckdb_connection connection, const arrow::Schem
 
 void ForgetArray(ArrowArray* array) { array->release = nullptr; }
 
-// Turns rows [start, start + rows) of an exported batch into a chunk. The chunk's vectors point into the batch, which the table
-// keeps; the engine is handed arrays whose release does nothing, since it would tie their life to column 0 alone.
-Result<Chunk> ConvertRows(duckdb_connection connection, const ArrowArray& batch, duckdb_arrow_converted_schema schema,
-                          int64_t start, int64_t rows) {
+// Turns rows [start, start + rows) of an exported batch into a chunk. The chunk's vectors point into the
+// batch, which the table keeps; the engine is handed arrays whose release does nothing, since it would tie
+// their life to column 0 alone.
+Result<Chunk> ConvertRows(duckdb_connection connection, const ArrowArray& batch,
+                          duckdb_arrow_converted_schema schema, int64_t start, int64_t rows) {
   auto count = static_cast<size_t>(batch.n_children);
   std::vector<ArrowArray> children(count);
   std::vector<ArrowArray*> pointers(count);
@@ -134,7 +137,8 @@ Status AddResultColumns(duckdb_bind_info info, ScanRegistry& registry, const Sca
   RETURN_IF_ARROW_ERROR(arrow::ExportRecordBatch(*empty, &exported.array));
   ASSIGN_OR_RETURN(Chunk chunk, ConvertRows(registry.connection(), exported.array, converted.get(), 0, 0));
   for (int i = 0; i < schema->num_fields(); ++i) {
-    LogicalType type(duckdb_vector_get_column_type(duckdb_data_chunk_get_vector(chunk.get(), static_cast<idx_t>(i))));
+    LogicalType type(
+        duckdb_vector_get_column_type(duckdb_data_chunk_get_vector(chunk.get(), static_cast<idx_t>(i))));
     duckdb_bind_add_result_column(info, schema->field(i)->name().c_str(), type.get());
   }
   return {};
@@ -160,7 +164,8 @@ Result<std::shared_ptr<arrow::RecordBatch>> Textual(std::shared_ptr<arrow::Recor
   for (int i = 0; i < batch->num_columns(); ++i) {
     if (batch->column(i)->type_id() != arrow::Type::NA) continue;
     ASSIGN_OR_RETURN_ARROW(auto column, arrow::MakeArrayOfNull(arrow::utf8(), batch->num_rows()));
-    ASSIGN_OR_RETURN_ARROW(batch, batch->SetColumn(i, batch->schema()->field(i)->WithType(arrow::utf8()), column));
+    ASSIGN_OR_RETURN_ARROW(batch,
+                           batch->SetColumn(i, batch->schema()->field(i)->WithType(arrow::utf8()), column));
   }
   return batch;
 }
@@ -223,8 +228,9 @@ void Scan(duckdb_function_info info, duckdb_data_chunk output) {
     duckdb_data_chunk_set_size(output, 0);
     return;
   }
-  auto after = std::upper_bound(state->batches.begin(), state->batches.end(), slice,
-                                [](int64_t number, const auto& batch) { return number < batch->first_slice; });
+  auto after =
+      std::upper_bound(state->batches.begin(), state->batches.end(), slice,
+                       [](int64_t number, const auto& batch) { return number < batch->first_slice; });
   const ExportedBatch& batch = **std::prev(after);
   auto slice_rows = static_cast<int64_t>(duckdb_vector_size());
   int64_t start = (slice - batch.first_slice) * slice_rows;
@@ -253,13 +259,14 @@ Status CheckType(const arrow::Field& field, const std::string& column) {
     case arrow::Type::INTERVAL_MONTH_DAY_NANO:
     case arrow::Type::SPARSE_UNION:
     case arrow::Type::DENSE_UNION:
-      return Unsupported("column '{}' of type {} cannot be used in a query; without a query it passes unchanged", column,
-                         field.type()->ToString());
+      return Unsupported(
+          "column '{}' of type {} cannot be used in a query; without a query it passes unchanged", column,
+          field.type()->ToString());
     case arrow::Type::DECIMAL128: {
       const auto& decimal = static_cast<const arrow::Decimal128Type&>(*field.type());
       if (decimal.scale() < 0 || decimal.scale() > decimal.precision()) {
-        return Unsupported("column '{}' of type {} cannot be used in a query: its scale is outside 0..{}", column,
-                           decimal.ToString(), decimal.precision());
+        return Unsupported("column '{}' of type {} cannot be used in a query: its scale is outside 0..{}",
+                           column, decimal.ToString(), decimal.precision());
       }
       return {};
     }

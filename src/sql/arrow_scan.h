@@ -10,7 +10,8 @@
 #include "base/result.h"
 #include "sql/engine.h"
 
-// Arrow batches as a table of the engine: a table function over batches that we retain, read again by every query.
+// Arrow batches as a table of the engine: a table function over batches that we retain, read again by every
+// query.
 namespace sluice::sql {
 
 // A table: fixed columns, and batches that may be exchanged between queries (never during one).
@@ -20,7 +21,8 @@ struct ScanTable {
   int max_threads = 1;
 };
 
-// Tables by number. Thread-safe: the engine's threads look tables up. Must outlive the database it is registered with.
+// Tables by number. Thread-safe: the engine's threads look tables up. Must outlive the database it is
+// registered with.
 class ScanRegistry {
  public:
   ScanRegistry() = default;
@@ -39,7 +41,8 @@ class ScanRegistry {
   duckdb_connection connection_ = nullptr;
 };
 
-// Refuses what the engine cannot hold exactly, naming the column: decimals above 38 digits, Float16, durations.
+// Refuses what the engine cannot hold exactly, naming the column: decimals above 38 digits, Float16,
+// durations.
 Status CheckScannable(const arrow::Schema& schema);
 
 }  // namespace sluice::sql

@@ -20,7 +20,8 @@ std::string Lower(std::string_view text) {
 
 const std::array<Dialect, 3>& Table() {
   static const std::array<Dialect, 3> table = {
-      Dialect{"datafusion", "df_", {false, false, "decimal(38, 10)"}, true, true, false, DatafusionFunctions()},
+      Dialect{
+          "datafusion", "df_", {false, false, "decimal(38, 10)"}, true, true, false, DatafusionFunctions()},
       Dialect{"spark", "sp_", {true, true, "decimal(10, 0)"}, false, false, true, SparkFunctions()},
       Dialect{"flink", "fl_", {true, false, "decimal(10, 0)"}, true, false, false, FlinkFunctions()},
   };
@@ -30,54 +31,67 @@ const std::array<Dialect, 3>& Table() {
 constexpr std::string_view kWholeTypes =
     "('TINYINT', 'SMALLINT', 'INTEGER', 'BIGINT', 'UTINYINT', 'USMALLINT', 'UINTEGER', 'UBIGINT', 'HUGEINT')";
 
-// Steps that several functions share. `typeof` is known when a statement is planned, so that one branch of each CASE remains; the
-// others need only be well-formed, which TRY_CAST is for every type.
+// Steps that several functions share. `typeof` is known when a statement is planned, so that one branch of
+// each CASE remains; the others need only be well-formed, which TRY_CAST is for every type.
 std::vector<std::pair<std::string, std::string>> SharedMacros(const Dialect& dialect) {
   std::vector<std::pair<std::string, std::string>> out;
   std::string cast = dialect.try_casts ? "TRY_CAST" : "CAST";
-  std::string bad_text = dialect.try_casts
-                             ? "TRY_CAST(split_part(trim(CAST(a AS VARCHAR)), '.', 1) AS {0})"
-                             : "CASE WHEN contains(CAST(a AS VARCHAR), '.') OR contains(lower(CAST(a AS VARCHAR)), 'e') THEN "
-                               "error('could not convert text ''' || CAST(a AS VARCHAR) || ''' to {0}') ELSE CAST(a AS {0}) END";
-  for (std::string_view type : {"TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT"}) {
+  std::string bad_text =
+      dialect.try_casts
+          ? "TRY_CAST(split_part(trim(CAST(a AS VARCHAR)), '.', 1) AS {0})"
+          : "CASE WHEN contains(CAST(a AS VARCHAR), '.') OR contains(lower(CAST(a AS VARCHAR)), 'e') THEN "
+            "error('could not convert text ''' || CAST(a AS VARCHAR) || ''' to {0}') ELSE CAST(a AS {0}) END";
+  for (std::string_view type :
+       {"TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT"}) {
     out.emplace_back(
         fmt::format("cast_{}", Lower(type)),
-        fmt::format("(a) AS CASE WHEN typeof(a) IN ('DOUBLE', 'FLOAT') THEN {1}(trunc(TRY_CAST(a AS DOUBLE)) AS {0}) "
-                    "WHEN starts_with(typeof(a), 'DECIMAL') THEN {1}(split_part(CAST(a AS VARCHAR), '.', 1) AS {0}) "
-                    "WHEN starts_with(typeof(a), 'TIMESTAMP') THEN {1}(epoch_us(TRY_CAST(a AS TIMESTAMP)) // 1000000 AS {0}) "
-                    "WHEN typeof(a) = 'VARCHAR' THEN {2} ELSE {1}(a AS {0}) END",
-                    type, cast, fmt::format(fmt::runtime(bad_text), type)));
+        fmt::format(
+            "(a) AS CASE WHEN typeof(a) IN ('DOUBLE', 'FLOAT') THEN {1}(trunc(TRY_CAST(a AS DOUBLE)) AS {0}) "
+            "WHEN starts_with(typeof(a), 'DECIMAL') THEN {1}(split_part(CAST(a AS VARCHAR), '.', 1) AS {0}) "
+            "WHEN starts_with(typeof(a), 'TIMESTAMP') THEN {1}(epoch_us(TRY_CAST(a AS TIMESTAMP)) // 1000000 "
+            "AS {0}) "
+            "WHEN typeof(a) = 'VARCHAR' THEN {2} ELSE {1}(a AS {0}) END",
+            type, cast, fmt::format(fmt::runtime(bad_text), type)));
   }
   out.emplace_back("cast_varchar",
                    "(a) AS CASE WHEN typeof(a) = 'TIMESTAMP' THEN replace(CAST(a AS VARCHAR), ' ', 'T') "
-                   "WHEN typeof(a) = 'TIMESTAMP WITH TIME ZONE' THEN replace(CAST(TRY_CAST(a AS TIMESTAMP) AS VARCHAR), ' ', 'T') || "
+                   "WHEN typeof(a) = 'TIMESTAMP WITH TIME ZONE' THEN replace(CAST(TRY_CAST(a AS TIMESTAMP) "
+                   "AS VARCHAR), ' ', 'T') || "
                    "'Z' ELSE CAST(a AS VARCHAR) END");
-  out.emplace_back("instant",
-                   fmt::format("(a, m) AS CASE WHEN typeof(a) IN {} THEN make_timestamptz(TRY_CAST(a AS BIGINT) * m) WHEN typeof(a) IN "
-                               "('DOUBLE', 'FLOAT') OR starts_with(typeof(a), 'DECIMAL') THEN "
-                               "make_timestamptz(CAST(TRY_CAST(a AS DOUBLE) * m AS BIGINT)) "
-                               "ELSE {}(a AS TIMESTAMP WITH TIME ZONE) END",
-                               kWholeTypes, cast));
+  out.emplace_back("instant", fmt::format("(a, m) AS CASE WHEN typeof(a) IN {} THEN "
+                                          "make_timestamptz(TRY_CAST(a AS BIGINT) * m) WHEN typeof(a) IN "
+                                          "('DOUBLE', 'FLOAT') OR starts_with(typeof(a), 'DECIMAL') THEN "
+                                          "make_timestamptz(CAST(TRY_CAST(a AS DOUBLE) * m AS BIGINT)) "
+                                          "ELSE {}(a AS TIMESTAMP WITH TIME ZONE) END",
+                                          kWholeTypes, cast));
   out.emplace_back("seconds", "(a) AS @instant(a, 1000000)");
-  out.emplace_back("path", fmt::format("(k) AS CASE WHEN typeof(k) IN {} THEN '$[' || CAST(k AS VARCHAR) || ']' ELSE '$.\"' || "
-                                       "replace(CAST(k AS VARCHAR), '\"', '\\\"') || '\"' END",
-                                       kWholeTypes));
+  out.emplace_back(
+      "path",
+      fmt::format("(k) AS CASE WHEN typeof(k) IN {} THEN '$[' || CAST(k AS VARCHAR) || ']' ELSE '$.\"' || "
+                  "replace(CAST(k AS VARCHAR), '\"', '\\\"') || '\"' END",
+                  kWholeTypes));
   // A value inside JSON text, one step down; NULL where the text is not JSON or the value of another kind.
-  out.emplace_back("get", "(j, k) AS CASE WHEN json_valid(j) THEN CAST(json_extract(j, @path(k)) AS VARCHAR) END");
+  out.emplace_back("get",
+                   "(j, k) AS CASE WHEN json_valid(j) THEN CAST(json_extract(j, @path(k)) AS VARCHAR) END");
   out.emplace_back("text", "(j, k) AS CASE WHEN json_valid(j) THEN json_extract_string(j, @path(k)) END");
   struct JsonKind {
     std::string_view name, types, target;
   };
-  for (const JsonKind& kind : {JsonKind{"str", "'VARCHAR'", "VARCHAR"}, JsonKind{"int", "'BIGINT', 'UBIGINT'", "BIGINT"},
-                               JsonKind{"float", "'DOUBLE', 'BIGINT', 'UBIGINT'", "DOUBLE"},
-                               JsonKind{"bool", "'BOOLEAN'", "BOOLEAN"}}) {
-    out.emplace_back(kind.name, fmt::format("(j, k) AS CASE WHEN json_valid(j) THEN CASE WHEN json_type(j, @path(k)) IN ({}) THEN "
-                                            "CAST(json_extract_string(j, @path(k)) AS {}) END END",
-                                            kind.types, kind.target));
+  for (const JsonKind& kind :
+       {JsonKind{"str", "'VARCHAR'", "VARCHAR"}, JsonKind{"int", "'BIGINT', 'UBIGINT'", "BIGINT"},
+        JsonKind{"float", "'DOUBLE', 'BIGINT', 'UBIGINT'", "DOUBLE"},
+        JsonKind{"bool", "'BOOLEAN'", "BOOLEAN"}}) {
+    out.emplace_back(
+        kind.name,
+        fmt::format("(j, k) AS CASE WHEN json_valid(j) THEN CASE WHEN json_type(j, @path(k)) IN ({}) THEN "
+                    "CAST(json_extract_string(j, @path(k)) AS {}) END END",
+                    kind.types, kind.target));
   }
-  out.emplace_back("width",
-                   "(n) AS CASE WHEN n > 100000 THEN error('a width above 100000') ELSE CAST(n AS INTEGER) END");
-  out.emplace_back("from_base64", "(a) AS from_base64(CAST(a AS VARCHAR) || repeat('=', (4 - strlen(CAST(a AS VARCHAR)) % 4) % 4))");
+  out.emplace_back(
+      "width", "(n) AS CASE WHEN n > 100000 THEN error('a width above 100000') ELSE CAST(n AS INTEGER) END");
+  out.emplace_back(
+      "from_base64",
+      "(a) AS from_base64(CAST(a AS VARCHAR) || repeat('=', (4 - strlen(CAST(a AS VARCHAR)) % 4) % 4))");
   return out;
 }
 
@@ -99,8 +113,9 @@ std::string Expand(const Dialect& dialect, std::string_view body) {
 std::span<const Dialect> AllDialects() { return Table(); }
 
 const DialectFunction* Dialect::Find(std::string_view lower_name) const {
-  auto found = std::find_if(functions.begin(), functions.end(),
-                            [&](const DialectFunction& function) { return Lower(function.name) == lower_name; });
+  auto found = std::find_if(functions.begin(), functions.end(), [&](const DialectFunction& function) {
+    return Lower(function.name) == lower_name;
+  });
   return found == functions.end() ? nullptr : &*found;
 }
 
@@ -120,7 +135,8 @@ std::string MacroName(const Dialect& dialect, std::string_view name) {
 
 std::vector<std::string> MacrosFor(const Dialect& dialect, const std::set<std::string>& used) {
   std::map<std::string, std::string> bodies;
-  for (const auto& [name, body] : SharedMacros(dialect)) bodies[MacroName(dialect, name)] = Expand(dialect, body);
+  for (const auto& [name, body] : SharedMacros(dialect))
+    bodies[MacroName(dialect, name)] = Expand(dialect, body);
   for (const DialectFunction& function : dialect.functions) {
     if (!function.macro.empty()) bodies[MacroName(dialect, function.name)] = Expand(dialect, function.macro);
   }
@@ -143,7 +159,8 @@ std::vector<std::string> MacrosFor(const Dialect& dialect, const std::set<std::s
 
 Error UnknownFunction(const Dialect& dialect, std::string_view name) {
   if (name.starts_with("eth_")) {
-    return Unsupported("function '{}' of engine '{}' decodes Ethereum logs, which this build does not", name, dialect.name);
+    return Unsupported("function '{}' of engine '{}' decodes Ethereum logs, which this build does not", name,
+                       dialect.name);
   }
   std::vector<std::string> names;
   for (const DialectFunction& function : dialect.functions) names.emplace_back(function.name);
@@ -160,18 +177,20 @@ Result<std::string> FromJavaFormat(std::string_view pattern) {
   };
   // The longest run that fits wins; reading takes one digit or two whichever is written.
   static constexpr auto kLetters = std::to_array<Letter>({
-      {'y', 3, "%Y"}, {'y', 2, "%y"}, {'y', 1, "%Y"}, {'u', 1, "%Y"}, {'M', 4, "%B"}, {'M', 3, "%b"}, {'M', 2, "%m"},
-      {'M', 1, "%-m"}, {'L', 4, "%B"}, {'L', 3, "%b"}, {'L', 2, "%m"}, {'d', 2, "%d"}, {'d', 1, "%-d"}, {'H', 2, "%H"},
-      {'H', 1, "%-H"}, {'h', 2, "%I"}, {'h', 1, "%-I"}, {'m', 2, "%M"}, {'m', 1, "%-M"}, {'s', 2, "%S"}, {'s', 1, "%-S"},
-      {'S', 7, "%n"}, {'S', 4, "%f"}, {'S', 1, "%g"}, {'a', 1, "%p"}, {'E', 4, "%A"}, {'E', 1, "%a"}, {'D', 1, "%-j"},
-      {'X', 1, "%z"}, {'x', 1, "%z"}, {'Z', 1, "%z"}, {'z', 1, "%Z"},
+      {'y', 3, "%Y"},  {'y', 2, "%y"},  {'y', 1, "%Y"},  {'u', 1, "%Y"},  {'M', 4, "%B"},  {'M', 3, "%b"},
+      {'M', 2, "%m"},  {'M', 1, "%-m"}, {'L', 4, "%B"},  {'L', 3, "%b"},  {'L', 2, "%m"},  {'d', 2, "%d"},
+      {'d', 1, "%-d"}, {'H', 2, "%H"},  {'H', 1, "%-H"}, {'h', 2, "%I"},  {'h', 1, "%-I"}, {'m', 2, "%M"},
+      {'m', 1, "%-M"}, {'s', 2, "%S"},  {'s', 1, "%-S"}, {'S', 7, "%n"},  {'S', 4, "%f"},  {'S', 1, "%g"},
+      {'a', 1, "%p"},  {'E', 4, "%A"},  {'E', 1, "%a"},  {'D', 1, "%-j"}, {'X', 1, "%z"},  {'x', 1, "%z"},
+      {'Z', 1, "%z"},  {'z', 1, "%Z"},
   });
   std::string out;
   for (size_t i = 0; i < pattern.size();) {
     char c = pattern[i];
     if (c == '\'') {
       size_t close = pattern.find('\'', i + 1);
-      if (close == std::string_view::npos) return InvalidArgument("date pattern '{}' has an open quote", pattern);
+      if (close == std::string_view::npos)
+        return InvalidArgument("date pattern '{}' has an open quote", pattern);
       out += close == i + 1 ? "'" : std::string(pattern.substr(i + 1, close - i - 1));
       i = close + 1;
       continue;
@@ -182,9 +201,11 @@ Result<std::string> FromJavaFormat(std::string_view pattern) {
       for (; i < run; ++i) out += c == '%' ? "%%" : std::string(1, c);
       continue;
     }
-    auto found = std::find_if(kLetters.begin(), kLetters.end(),
-                              [&](const Letter& letter) { return letter.letter == c && run - i >= letter.least; });
-    if (found == kLetters.end()) return Unsupported("letter '{}' of date pattern '{}' is not known", c, pattern);
+    auto found = std::find_if(kLetters.begin(), kLetters.end(), [&](const Letter& letter) {
+      return letter.letter == c && run - i >= letter.least;
+    });
+    if (found == kLetters.end())
+      return Unsupported("letter '{}' of date pattern '{}' is not known", c, pattern);
     out += found->format;
     i = run;
   }

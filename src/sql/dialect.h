@@ -9,8 +9,9 @@
 #include "base/result.h"
 #include "sql/normalise.h"
 
-// The dialects of manifests as tables (decisions.md 9). One row per function: what it is here, an example, and the type and value the
-// example gives. The rewriter, the checks of a manifest, docs/dialect.md and the test that pins every row read the same rows.
+// The dialects of manifests as tables (decisions.md 9). One row per function: what it is here, an example,
+// and the type and value the example gives. The rewriter, the checks of a manifest, docs/dialect.md and the
+// test that pins every row read the same rows.
 namespace sluice::sql {
 
 enum class FunctionKind { kScalar, kAggregate, kWindow, kTable };

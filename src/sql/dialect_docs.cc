@@ -36,11 +36,12 @@ void AddTable(const Dialect& dialect, FunctionKind kind, std::string& out) {
   for (const DialectFunction& function : dialect.functions) {
     if (function.kind != kind || function.rewrite == CallRewrite::kNothing) continue;
     std::string_view value = function.value == "*" ? "" : function.value;
-    rows += fmt::format("| `{}` | `{}` | {} | {} |\n", function.name, Cell(function.example), Cell(function.type),
-                        value.empty() ? std::string() : "`" + Cell(value) + "`");
+    rows += fmt::format("| `{}` | `{}` | {} | {} |\n", function.name, Cell(function.example),
+                        Cell(function.type), value.empty() ? std::string() : "`" + Cell(value) + "`");
   }
   if (rows.empty()) return;
-  out += fmt::format("\n### {}\n\n| function | example | type | value |\n|---|---|---|---|\n{}", KindTitle(kind), rows);
+  out += fmt::format("\n### {}\n\n| function | example | type | value |\n|---|---|---|---|\n{}",
+                     KindTitle(kind), rows);
 }
 
 void AddRefused(const Dialect& dialect, std::string& out) {
@@ -93,7 +94,8 @@ std::string DialectMarkdown() {
   std::string out(kIntroduction);
   for (const Dialect& dialect : AllDialects()) {
     out += fmt::format("\n## Engine `{}`\n{}", dialect.name, Rules(dialect.name));
-    for (FunctionKind kind : {FunctionKind::kScalar, FunctionKind::kAggregate, FunctionKind::kWindow, FunctionKind::kTable}) {
+    for (FunctionKind kind :
+         {FunctionKind::kScalar, FunctionKind::kAggregate, FunctionKind::kWindow, FunctionKind::kTable}) {
       AddTable(dialect, kind, out);
     }
     AddRefused(dialect, out);

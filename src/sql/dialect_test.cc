@@ -45,7 +45,8 @@ TEST(DialectTest, ExamplesGiveTheirTypeAndValue) {
       SCOPED_TRACE(fmt::format("{}: {}", dialect.name, function.name));
       if (function.rewrite == CallRewrite::kNothing) continue;
       auto query = fmt::format("select {} as x from input", function.example);
-      auto preprocess = Preprocess::Prepare(OneStep(std::string(dialect.name), query), batch->schema(), limits);
+      auto preprocess =
+          Preprocess::Prepare(OneStep(std::string(dialect.name), query), batch->schema(), limits);
       EXPECT_OK(preprocess);
       if (!preprocess.ok()) continue;
       EXPECT_EQ((*preprocess)->schema()->field(0)->type()->ToString(), function.type);
@@ -91,9 +92,11 @@ TEST(DialectTest, SyntaxGivesItsTypeAndValue) {
       {"datafusion", "cast(7 as String)", "string", "7"},
       {"datafusion", "cast(1.0 as varchar)", "string", "1.0"},
       {"datafusion", "cast('2020-01-31' as date)", "date32[day]", "2020-01-31"},
-      {"datafusion", "cast('2020-01-01T00:00:00+02:00' as timestamp)", "timestamp[us, tz=UTC]", "2019-12-31 22:00:00.000000Z"},
+      {"datafusion", "cast('2020-01-01T00:00:00+02:00' as timestamp)", "timestamp[us, tz=UTC]",
+       "2019-12-31 22:00:00.000000Z"},
       {"datafusion", "cast(to_timestamp(0) as varchar)", "string", "1970-01-01T00:00:00Z"},
-      {"datafusion", "to_timestamp('2020-01-02T01:02:03.123456789Z')", "timestamp[us, tz=UTC]", "2020-01-02 01:02:03.123456Z"},
+      {"datafusion", "to_timestamp('2020-01-02T01:02:03.123456789Z')", "timestamp[us, tz=UTC]",
+       "2020-01-02 01:02:03.123456Z"},
       {"datafusion", "to_timestamp('2020-01-02')", "timestamp[us, tz=UTC]", "2020-01-02 00:00:00.000000Z"},
       {"datafusion", "to_timestamp(1577926923)", "timestamp[us, tz=UTC]", "2020-01-02 01:02:03.000000Z"},
       {"datafusion", "try_cast('x' as bigint)", "int64", "null"},
@@ -111,10 +114,13 @@ TEST(DialectTest, SyntaxGivesItsTypeAndValue) {
       {"datafusion", "NULL", "string", "null"},
       {"datafusion", "coalesce(NULL, 'a')", "string", "a"},
       {"datafusion", "case when one = 1 then 'a' else cast(1 / 0 as varchar) end", "string", "a"},
-      {"datafusion", "case when '' <> '' then to_timestamp('') else NULL end", "timestamp[us, tz=UTC]", "null"},
+      {"datafusion", "case when '' <> '' then to_timestamp('') else NULL end", "timestamp[us, tz=UTC]",
+       "null"},
       {"datafusion", "[1, 2][2]", "int64", "2"},
-      {"datafusion", "to_timestamp(0) + interval '1 day'", "timestamp[us, tz=UTC]", "1970-01-02 00:00:00.000000Z"},
-      {"datafusion", "to_timestamp(0) + interval '2' hour", "timestamp[us, tz=UTC]", "1970-01-01 02:00:00.000000Z"},
+      {"datafusion", "to_timestamp(0) + interval '1 day'", "timestamp[us, tz=UTC]",
+       "1970-01-02 00:00:00.000000Z"},
+      {"datafusion", "to_timestamp(0) + interval '2' hour", "timestamp[us, tz=UTC]",
+       "1970-01-01 02:00:00.000000Z"},
       {"datafusion", "date '2020-01-31' = cast('2020-01-31' as date)", "bool", "true"},
       {"datafusion", "sum(cast(one as int))", "int64", "1"},
       {"datafusion", "sum(1.5)", "double", "1.5"},
@@ -128,9 +134,10 @@ TEST(DialectTest, SyntaxGivesItsTypeAndValue) {
       {"spark", "cast('2.9' as int)", "int32", "2"},
       {"spark", "cast('x' as double)", "double", "null"},
       {"spark", "try_cast('x' as bigint)", "int64", "null"},
-      {"spark", "cast(unix_timestamp('1/2/2020 3:4:5 PM', 'M/d/yyyy h:m:s a') as timestamp)", "timestamp[us, tz=UTC]",
-       "2020-01-02 15:04:05.000000Z"},
-      {"spark", "cast('2020-01-02 03:04:05' as timestamp)", "timestamp[us, tz=UTC]", "2020-01-02 03:04:05.000000Z"},
+      {"spark", "cast(unix_timestamp('1/2/2020 3:4:5 PM', 'M/d/yyyy h:m:s a') as timestamp)",
+       "timestamp[us, tz=UTC]", "2020-01-02 15:04:05.000000Z"},
+      {"spark", "cast('2020-01-02 03:04:05' as timestamp)", "timestamp[us, tz=UTC]",
+       "2020-01-02 03:04:05.000000Z"},
       {"spark", "unix_timestamp('nonsense', 'dd/MM/yyyy')", "int64", "null"},
       {"spark", "concat('a', nullif(cast(one as string), '1'))", "string", "null"},
       {"flink", "7 / 2", "int32", "3"},
@@ -142,7 +149,8 @@ TEST(DialectTest, SyntaxGivesItsTypeAndValue) {
   for (const SyntaxCase& test : kCases) {
     SCOPED_TRACE(fmt::format("{}: {}", test.engine, test.expression));
     auto preprocess =
-        Preprocess::Prepare(OneStep(test.engine, fmt::format("select {} as x from input", test.expression)), batch->schema(), limits);
+        Preprocess::Prepare(OneStep(test.engine, fmt::format("select {} as x from input", test.expression)),
+                            batch->schema(), limits);
     EXPECT_OK(preprocess);
     if (!preprocess.ok()) continue;
     EXPECT_EQ((*preprocess)->schema()->field(0)->type()->ToString(), test.type);

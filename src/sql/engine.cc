@@ -14,8 +14,8 @@
 namespace sluice::sql {
 namespace {
 
-// A table that is known but not yet in the database, which opens with the first query: that takes 22 ms, and the files a fenced
-// session may read have to be named before.
+// A table that is known but not yet in the database, which opens with the first query: that takes 22 ms, and
+// the files a fenced session may read have to be named before.
 struct Registration {
   std::shared_ptr<arrow::Schema> schema;
   RecordBatches batches;
@@ -31,12 +31,13 @@ class DuckEngine final : public Engine {
     options_.truncate_integer_division = false;
   }
 
-  Status RegisterBatches(const std::string& name, std::shared_ptr<arrow::Schema> schema, RecordBatches batches) override {
+  Status RegisterBatches(const std::string& name, std::shared_ptr<arrow::Schema> schema,
+                         RecordBatches batches) override {
     RETURN_IF_ERROR(CheckScannable(*schema));
     for (const auto& batch : batches) {
       if (!batch->schema()->Equals(*schema, false)) {
-        return InvalidArgument("a batch of table '{}' has the columns {}, not {}", name, batch->schema()->ToString(),
-                               schema->ToString());
+        return InvalidArgument("a batch of table '{}' has the columns {}, not {}", name,
+                               batch->schema()->ToString(), schema->ToString());
       }
     }
     return Add(name, {std::move(schema), std::move(batches), {}, false});
@@ -74,7 +75,8 @@ class DuckEngine final : public Engine {
   Status Open() {
     if (session_ != nullptr) return {};
     for (const auto& [name, registration] : tables_) {
-      options_.allowed_paths.insert(options_.allowed_paths.end(), registration.paths.begin(), registration.paths.end());
+      options_.allowed_paths.insert(options_.allowed_paths.end(), registration.paths.begin(),
+                                    registration.paths.end());
     }
     ASSIGN_OR_RETURN(std::unique_ptr<Session> session, Session::Open(options_));
     session_ = std::move(session);
@@ -96,13 +98,15 @@ class DuckEngine final : public Engine {
     return session_->AddTable(name, std::move(table));
   }
 
-  // The files' columns under encoded names. Where a column is in none of them, a table without rows gives its type.
+  // The files' columns under encoded names. Where a column is in none of them, a table without rows gives its
+  // type.
   Status ApplyParquet(const std::string& name, const Registration& registration) {
     std::vector<std::string> paths;
     for (const std::string& path : registration.paths) paths.push_back(QuoteText(path));
     std::string files = fmt::format("read_parquet([{}], union_by_name = true)", JoinNames(paths));
     ASSIGN_OR_RETURN(std::vector<std::string> names, session_->ColumnNames("SELECT * FROM " + files));
-    // The engine renames the second of two columns that differ in case only; then the place tells which is which.
+    // The engine renames the second of two columns that differ in case only; then the place tells which is
+    // which.
     bool by_place = names.size() == static_cast<size_t>(registration.schema->num_fields());
     std::set<std::string> present(names.begin(), names.end());
     std::vector<std::string> columns;
@@ -118,14 +122,16 @@ class DuckEngine final : public Engine {
       }
       complete = complete && !found.empty();
       fields.push_back(QuoteName(EncodeName(field.name())));
-      columns.push_back(fmt::format("{} AS {}", found.empty() ? "NULL" : EncodedValue(*field.type(), found), fields.back()));
+      columns.push_back(fmt::format("{} AS {}", found.empty() ? "NULL" : EncodedValue(*field.type(), found),
+                                    fields.back()));
     }
     std::string select = fmt::format("SELECT {} FROM {}", JoinNames(columns), files);
     if (complete) return session_->AddView(name, select);
     auto shape = std::make_shared<ScanTable>();
     shape->schema = registration.schema;
     ASSIGN_OR_RETURN(std::string empty, session_->AddHidden(std::move(shape)));
-    return session_->AddView(name, fmt::format("SELECT {} FROM {} UNION ALL {}", JoinNames(fields), empty, select));
+    return session_->AddView(name,
+                             fmt::format("SELECT {} FROM {} UNION ALL {}", JoinNames(fields), empty, select));
   }
 
   // `mixED_1` stands for `mixED` beside a column `MIXed`.
@@ -148,14 +154,16 @@ class DuckEngine final : public Engine {
     if (type.id() == arrow::Type::STRUCT) {
       std::vector<std::string> fields;
       for (const auto& field : type.fields()) {
-        fields.push_back(fmt::format("{} := {}", QuoteName(EncodeName(field->name())),
-                                     EncodedValue(*field->type(), fmt::format("({}).{}", value, QuoteName(field->name())), depth)));
+        fields.push_back(fmt::format(
+            "{} := {}", QuoteName(EncodeName(field->name())),
+            EncodedValue(*field->type(), fmt::format("({}).{}", value, QuoteName(field->name())), depth)));
       }
       return fmt::format("CASE WHEN {} IS NOT NULL THEN struct_pack({}) END", value, JoinNames(fields));
     }
     if (type.id() == arrow::Type::LIST || type.id() == arrow::Type::LARGE_LIST) {
       std::string item = fmt::format("item{}", depth);
-      return fmt::format("list_transform({}, lambda {}: {})", value, item, EncodedValue(*type.field(0)->type(), item, depth + 1));
+      return fmt::format("list_transform({}, lambda {}: {})", value, item,
+                         EncodedValue(*type.field(0)->type(), item, depth + 1));
     }
     return value;
   }

@@ -36,7 +36,8 @@ TEST(EngineTest, ReadsBatchesAgainAndAgain) {
   auto batch = MakeBatch({{"Id", Int64s({1, 2, 3})}, {"id", Int64s({7, 8, 9})}});
   ASSERT_OK(engine->RegisterBatches("player-scores", batch->schema(), {batch, batch}));
   for (int i = 0; i < 2; ++i) {
-    ASSERT_OK_AND_ASSIGN(auto out, RunQuery(*engine, "select sum(Id) as s, sum(id) as \"S\", count(*) from 'player-scores'"));
+    ASSERT_OK_AND_ASSIGN(
+        auto out, RunQuery(*engine, "select sum(Id) as s, sum(id) as \"S\", count(*) from 'player-scores'"));
     EXPECT_EQ(CellOf(out, 0)->ToString(), "12");
     EXPECT_EQ(CellOf(out, 1)->ToString(), "48");
     EXPECT_EQ(CellOf(out, 2)->ToString(), "6");
@@ -46,8 +47,10 @@ TEST(EngineTest, ReadsBatchesAgainAndAgain) {
   ASSERT_OK(engine->RegisterBatches("player-scores", other->schema(), {other}));
   ASSERT_OK_AND_ASSIGN(auto out, RunQuery(*engine, "select * from \"player-scores\""));
   EXPECT_EQ(CellOf(out, 0)->ToString(), "new");
-  EXPECT_THAT(RunQuery(*engine, "select * from nosuch"), IsError(ErrorCode::kInvalidArgument, HasSubstr("player-scores")));
-  EXPECT_THAT(RunQuery(*engine, "select ID from 'player-scores'"), IsError(ErrorCode::kInvalidArgument, HasSubstr("ID")));
+  EXPECT_THAT(RunQuery(*engine, "select * from nosuch"),
+              IsError(ErrorCode::kInvalidArgument, HasSubstr("player-scores")));
+  EXPECT_THAT(RunQuery(*engine, "select ID from 'player-scores'"),
+              IsError(ErrorCode::kInvalidArgument, HasSubstr("ID")));
 }
 
 TEST(EngineTest, JoinsAndSortsTablesOfNamesWithCase) {
@@ -63,7 +66,9 @@ TEST(EngineTest, JoinsAndSortsTablesOfNamesWithCase) {
   EXPECT_EQ(CellOf(out, 2)->ToString(), "2");
   ASSERT_OK_AND_ASSIGN(out, RunQuery(*engine, "values (1, 'a'), (2, 'b')"));
   EXPECT_EQ(RowsOf(out), 2);
-  ASSERT_OK_AND_ASSIGN(out, RunQuery(*engine, "with recursive R(n) as (select 1 union all select n + 1 from R where n < 5) select max(n) from R"));
+  ASSERT_OK_AND_ASSIGN(out, RunQuery(*engine,
+                                     "with recursive R(n) as (select 1 union all select n + 1 from R where n "
+                                     "< 5) select max(n) from R"));
   EXPECT_EQ(CellOf(out, 0)->ToString(), "5");
 }
 
@@ -124,7 +129,9 @@ TEST(EngineTest, CarriesEveryType) {
     SCOPED_TRACE(test.in->ToString());
     std::shared_ptr<arrow::Array> array;
     if (test.in->id() == arrow::Type::DICTIONARY) {
-      array = arrow::DictionaryArray::FromArrays(test.in, MakeArray<arrow::Int32Builder, int32_t>({1, 0}), Texts({"p", "q"})).ValueOrDie();
+      array = arrow::DictionaryArray::FromArrays(test.in, MakeArray<arrow::Int32Builder, int32_t>({1, 0}),
+                                                 Texts({"p", "q"}))
+                  .ValueOrDie();
     } else {
       array = Sample(test.in, [](arrow::ArrayBuilder& builder) {
         EXPECT_TRUE(builder.AppendEmptyValue().ok());
@@ -138,7 +145,8 @@ TEST(EngineTest, CarriesEveryType) {
     auto out = RunQuery(*engine, "select V from t");
     EXPECT_OK(out);
     if (!out.ok()) continue;
-    EXPECT_TRUE((*out)[0]->schema()->field(0)->type()->Equals(*test.out)) << (*out)[0]->schema()->field(0)->type()->ToString();
+    EXPECT_TRUE((*out)[0]->schema()->field(0)->type()->Equals(*test.out))
+        << (*out)[0]->schema()->field(0)->type()->ToString();
     ASSERT_EQ(RowsOf(*out), 2);
     EXPECT_TRUE((*out)[0]->ValidateFull().ok());
     if (test.in->Equals(*test.out)) {
@@ -169,8 +177,12 @@ class ParquetTest : public testing::Test {
 TEST_F(ParquetTest, ReadsItsFilesAndNoOthers) {
   auto fields = arrow::FieldVector{arrow::field("ethAmount", arrow::int64())};
   auto event = [&](int64_t v) { return arrow::StructArray::Make({Int64s({v, v})}, fields).ValueOrDie(); };
-  std::string one = Write("one.parquet", MakeBatch({{"MIXed", Int64s({1, 2})}, {"mixED", Int64s({3, 4})}, {"Event", event(5)}}));
-  auto second = MakeBatch({{"MIXed", Int64s({5, 6})}, {"mixED", Int64s({7, 8})}, {"Event", event(6)}, {"Extra", Texts({"x", "y"})}});
+  std::string one = Write(
+      "one.parquet", MakeBatch({{"MIXed", Int64s({1, 2})}, {"mixED", Int64s({3, 4})}, {"Event", event(5)}}));
+  auto second = MakeBatch({{"MIXed", Int64s({5, 6})},
+                           {"mixED", Int64s({7, 8})},
+                           {"Event", event(6)},
+                           {"Extra", Texts({"x", "y"})}});
   std::string two = Write("two.parquet", second);
   std::string other = Write("other.parquet", second);
   for (bool fenced : {true, false}) {
@@ -179,7 +191,8 @@ TEST_F(ParquetTest, ReadsItsFilesAndNoOthers) {
     ASSERT_OK(engine->RegisterParquet("data", second->schema(), {one, two}));
     ASSERT_OK(engine->RegisterParquet("Short", second->schema(), {one}));
     ASSERT_OK(engine->RegisterParquet("none", second->schema(), {}));
-    ASSERT_OK_AND_ASSIGN(auto out, RunQuery(*engine, "select MIXed, mixED, Extra, Event.ethAmount, Event from data"));
+    ASSERT_OK_AND_ASSIGN(auto out,
+                         RunQuery(*engine, "select MIXed, mixED, Extra, Event.ethAmount, Event from data"));
     ASSERT_EQ(RowsOf(out), 4);
     EXPECT_EQ(CellOf(out, 0, 3)->ToString(), "6");
     EXPECT_EQ(CellOf(out, 1, 3)->ToString(), "8");

@@ -47,29 +47,34 @@ TEST_P(FenceTest, KeepsStatementOut) {
 
 INSTANTIATE_TEST_SUITE_P(
     Statements, FenceTest,
-    testing::Values("select * from read_csv('FILE')", "select * from read_csv_auto('FILE')", "select * from 'FILE'",
-                    "select * from \"FILE\"", "select * from read_text('FILE')", "select * from read_blob('FILE')",
-                    "select * from glob('/*')", "select * from read_parquet('FILE')", "select * from parquet_metadata('FILE')",
-                    "select * from read_json('FILE')", "select * from sniff_csv('FILE')", "copy t to 'FILE.out'",
-                    "copy (select 1) to 'FILE.out' (format parquet)", "copy t from 'FILE'", "attach 'FILE.out' as x",
-                    "attach ':memory:' as x", "detach memory", "install httpfs", "load httpfs", "load 'FILE'",
-                    "set enable_external_access = true", "set memory_limit = '1TB'", "reset memory_limit",
-                    "set lock_configuration = false", "set threads = 100", "pragma database_list", "pragma enable_profiling",
-                    "export database 'FILE.out'", "import database 'FILE'", "select getenv('HOME')",
-                    "select current_setting('memory_limit')", "select * from duckdb_settings()", "select * from duckdb_secrets()",
-                    "select * from pragma_database_list()", "select * from information_schema.tables",
-                    "select * from pg_catalog.pg_tables", "select * from sqlite_master", "insert into t values (1)",
-                    "delete from t", "update t set a = 1", "create table x as select 1", "create or replace view t as select 1",
-                    "drop view t", "create macro f() as 1", "create secret (type s3)", "call pragma_version()", "vacuum",
-                    "checkpoint", "begin", "select 1; select 2", "select 1; drop view t", "explain select 1",
-                    "explain analyze select 1", "prepare p as select 1", "execute p", "deallocate p", "use memory", "show tables",
-                    "describe t", "summarize t", "select * from query('select 1')", "select * from query_table('t')",
-                    "select * from json_execute_serialized_sql(json_serialize_sql('select 1'))", "select * from __sl_scan(0)",
-                    "select $1", "select ?", "", ";", "-- nothing", "/* open", "select 'open", "select \"open", "select (", ")",
-                    "pivot t on a using sum(a)", "select * from t pivot (sum(a) for a in (1))", "select * from nosuch",
-                    "select nosuch(1)", "comment on table t is 'x'", "alter view t rename to u", "select * from memory.main.t",
-                    "select * from read_csv('http://127.0.0.1:1/x')", "select * from checkpoint()", "set variable x = 1",
-                    "select * from which_secret('x', 'y')", "select unnest(a) from t", "select * from t where"));
+    testing::Values(
+        "select * from read_csv('FILE')", "select * from read_csv_auto('FILE')", "select * from 'FILE'",
+        "select * from \"FILE\"", "select * from read_text('FILE')", "select * from read_blob('FILE')",
+        "select * from glob('/*')", "select * from read_parquet('FILE')",
+        "select * from parquet_metadata('FILE')", "select * from read_json('FILE')",
+        "select * from sniff_csv('FILE')", "copy t to 'FILE.out'",
+        "copy (select 1) to 'FILE.out' (format parquet)", "copy t from 'FILE'", "attach 'FILE.out' as x",
+        "attach ':memory:' as x", "detach memory", "install httpfs", "load httpfs", "load 'FILE'",
+        "set enable_external_access = true", "set memory_limit = '1TB'", "reset memory_limit",
+        "set lock_configuration = false", "set threads = 100", "pragma database_list",
+        "pragma enable_profiling", "export database 'FILE.out'", "import database 'FILE'",
+        "select getenv('HOME')", "select current_setting('memory_limit')", "select * from duckdb_settings()",
+        "select * from duckdb_secrets()", "select * from pragma_database_list()",
+        "select * from information_schema.tables", "select * from pg_catalog.pg_tables",
+        "select * from sqlite_master", "insert into t values (1)", "delete from t", "update t set a = 1",
+        "create table x as select 1", "create or replace view t as select 1", "drop view t",
+        "create macro f() as 1", "create secret (type s3)", "call pragma_version()", "vacuum", "checkpoint",
+        "begin", "select 1; select 2", "select 1; drop view t", "explain select 1",
+        "explain analyze select 1", "prepare p as select 1", "execute p", "deallocate p", "use memory",
+        "show tables", "describe t", "summarize t", "select * from query('select 1')",
+        "select * from query_table('t')",
+        "select * from json_execute_serialized_sql(json_serialize_sql('select 1'))",
+        "select * from __sl_scan(0)", "select $1", "select ?", "", ";", "-- nothing", "/* open",
+        "select 'open", "select \"open", "select (", ")", "pivot t on a using sum(a)",
+        "select * from t pivot (sum(a) for a in (1))", "select * from nosuch", "select nosuch(1)",
+        "comment on table t is 'x'", "alter view t rename to u", "select * from memory.main.t",
+        "select * from read_csv('http://127.0.0.1:1/x')", "select * from checkpoint()", "set variable x = 1",
+        "select * from which_secret('x', 'y')", "select unnest(a) from t", "select * from t where"));
 
 TEST(FenceLimitsTest, StopsAtTheTimeLimit) {
   Limits limits = kLimits;
@@ -89,7 +94,8 @@ TEST(FenceLimitsTest, StopsWhenAsked) {
     std::this_thread::sleep_for(std::chrono::milliseconds(100));
     stop.request_stop();
   });
-  EXPECT_THAT(RunQuery(*engine, "select sum(x.i * y.i) from range(1000000000) x(i), range(1000000) y(i)", stop.get_token()),
+  EXPECT_THAT(RunQuery(*engine, "select sum(x.i * y.i) from range(1000000000) x(i), range(1000000) y(i)",
+                       stop.get_token()),
               IsErrorCode(ErrorCode::kCancelled));
   EXPECT_THAT(RunQuery(*engine, "select 1", stop.get_token()), IsErrorCode(ErrorCode::kCancelled));
   EXPECT_OK(RunQuery(*engine, "select a from t"));
@@ -99,8 +105,9 @@ TEST(FenceLimitsTest, StopsAtTheMemoryLimit) {
   Limits limits = kLimits;
   limits.memory_bytes = int64_t{16} << 20;
   auto engine = FencedEngine(limits);
-  EXPECT_THAT(RunQuery(*engine, "select count(*) from (select distinct i, hash(i) h from range(10000000) r(i))"),
-              IsErrorCode(ErrorCode::kResourceExhausted));
+  EXPECT_THAT(
+      RunQuery(*engine, "select count(*) from (select distinct i, hash(i) h from range(10000000) r(i))"),
+      IsErrorCode(ErrorCode::kResourceExhausted));
   EXPECT_OK(RunQuery(*engine, "select a from t"));
 }
 
@@ -111,8 +118,10 @@ TEST(FenceLimitsTest, SpillsWhereItMay) {
   limits.memory_bytes = int64_t{48} << 20;
   limits.spill_folder = folder;
   auto engine = FencedEngine(limits);
-  ASSERT_OK_AND_ASSIGN(auto out,
-                       RunQuery(*engine, "select count(*) from (select i, hash(i) h from range(4000000) r(i) order by h offset 1)"));
+  ASSERT_OK_AND_ASSIGN(
+      auto out,
+      RunQuery(*engine,
+               "select count(*) from (select i, hash(i) h from range(4000000) r(i) order by h offset 1)"));
   EXPECT_EQ(CellOf(out, 0)->ToString(), "3999999");
   engine.reset();
   std::filesystem::remove_all(folder);

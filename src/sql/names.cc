@@ -5,7 +5,8 @@
 namespace sluice::sql {
 namespace {
 
-// U+E000, of the private use area: a letter to the engine's lexer, so that it survives where the engine forgets to quote a name.
+// U+E000, of the private use area: a letter to the engine's lexer, so that it survives where the engine
+// forgets to quote a name.
 constexpr std::string_view kMark = "\xEE\x80\x80";
 constexpr char kHex[] = "0123456789abcdef";
 

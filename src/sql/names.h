@@ -3,11 +3,13 @@
 #include <string>
 #include <string_view>
 
-// DuckDB compares identifiers without regard to case; ours keep it. Every identifier of a statement and every column of a table
-// therefore goes into the engine in a form in which names that differ only in case differ in letters too, and comes back out of it.
+// DuckDB compares identifiers without regard to case; ours keep it. Every identifier of a statement and every
+// column of a table therefore goes into the engine in a form in which names that differ only in case differ
+// in letters too, and comes back out of it.
 namespace sluice::sql {
 
-// `name` itself when it has no upper-case ASCII letter; else `name`, U+E000, and a hexadecimal bitmap of their positions.
+// `name` itself when it has no upper-case ASCII letter; else `name`, U+E000, and a hexadecimal bitmap of
+// their positions.
 std::string EncodeName(std::string_view name);
 // The inverse; also takes the prefix of our own macros off.
 std::string DecodeName(std::string_view name);

@@ -13,30 +13,34 @@ constexpr size_t kMaxStatementBytes = size_t{1} << 20;
 
 // Words that the engine reserves and that stand for values or start expressions: never names.
 constexpr std::array<std::string_view, 27> kNeverNames = {
-    "all",  "any",   "array",   "as",     "case", "cast",  "distinct", "else",   "except", "false", "from",   "having", "in", "intersect",
-    "into", "not",   "null",    "or",     "and",  "select", "some",    "true",   "union",  "where", "when", "then", "lambda"};
+    "all",   "any",    "array",  "as",   "case",      "cast",  "distinct", "else", "except",
+    "false", "from",   "having", "in",   "intersect", "into",  "not",      "null", "or",
+    "and",   "select", "some",   "true", "union",     "where", "when",     "then", "lambda"};
 
 // Words that the engine reserves but that are columns in practice, where the place allows nothing else.
 constexpr std::array<std::string_view, 46> kReserved = {
-    "analyse",  "analyze",   "asc",       "asymmetric", "both",     "check",    "collate",     "column",     "constraint", "create",
-    "default",  "deferrable", "desc",     "describe",   "do",       "end",      "fetch",       "for",        "foreign",    "group",
-    "initially", "lateral",  "leading",   "limit",      "offset",   "on",       "only",        "order",      "pivot",      "placing",
-    "primary",  "qualify",   "references", "returning", "show",     "summarize", "symmetric",  "table",      "to",         "trailing",
-    "unique",   "unpivot",   "using",     "variadic",   "window",   "with"};
+    "analyse",    "analyze",   "asc",     "asymmetric", "both",      "check",    "collate", "column",
+    "constraint", "create",    "default", "deferrable", "desc",      "describe", "do",      "end",
+    "fetch",      "for",       "foreign", "group",      "initially", "lateral",  "leading", "limit",
+    "offset",     "on",        "only",    "order",      "pivot",     "placing",  "primary", "qualify",
+    "references", "returning", "show",    "summarize",  "symmetric", "table",    "to",      "trailing",
+    "unique",     "unpivot",   "using",   "variadic",   "window",    "with"};
 
 // Reserved as functions or join words only: they are columns when no parenthesis follows.
 constexpr std::array<std::string_view, 18> kFunctionWords = {
-    "anti",   "authorization", "binary",  "collation", "concurrently", "freeze", "full",   "generated", "glob",
-    "inner",  "left",          "map",     "natural",   "outer",        "right",  "semi",   "struct",    "verbose"};
+    "anti",    "authorization", "binary", "collation", "concurrently", "freeze",
+    "full",    "generated",     "glob",   "inner",     "left",         "map",
+    "natural", "outer",         "right",  "semi",      "struct",       "verbose"};
 
 // After these words an expression begins.
-constexpr std::array<std::string_view, 15> kBeforeExpression = {
-    "select", "distinct", "by", "and", "or", "not", "when", "then", "else", "where", "having", "between", "like", "in", "case"};
+constexpr std::array<std::string_view, 15> kBeforeExpression = {"select", "distinct", "by",   "and",  "or",
+                                                                "not",    "when",     "then", "else", "where",
+                                                                "having", "between",  "like", "in",   "case"};
 
 // Before these words an expression has ended.
 constexpr std::array<std::string_view, 20> kAfterExpression = {
-    "as",  "from", "is",  "in",  "like",  "ilike", "and",   "or",    "not",   "then",
-    "else", "end", "between", "asc", "desc", "nulls", "limit", "order", "group", "having"};
+    "as",   "from", "is",      "in",  "like", "ilike", "and",   "or",    "not",   "then",
+    "else", "end",  "between", "asc", "desc", "nulls", "limit", "order", "group", "having"};
 
 template <size_t N>
 bool Contains(const std::array<std::string_view, N>& words, std::string_view word) {
@@ -112,7 +116,8 @@ class Normaliser {
     out_.text += token.text;
   }
 
-  // FROM and JOIN are followed by a table only in a query, not in `trim(both from 'x')` or `is distinct from 'x'`.
+  // FROM and JOIN are followed by a table only in a query, not in `trim(both from 'x')` or `is distinct from
+  // 'x'`.
   bool IsTableName() const {
     const Token* previous = Previous();
     if (previous == nullptr) return false;
@@ -130,18 +135,20 @@ class Normaliser {
     const Token* previous = Previous();
     const Token* next = Next();
     if (previous != nullptr && previous->IsSymbol('.') && previous->end == token.begin) return true;
-    bool closes = next == nullptr || (next->kind == Token::Kind::kSymbol && !next->IsSymbol('(') && !next->IsSymbol('[')) ||
+    bool closes = next == nullptr ||
+                  (next->kind == Token::Kind::kSymbol && !next->IsSymbol('(') && !next->IsSymbol('[')) ||
                   (next->kind == Token::Kind::kWord && Contains(kAfterExpression, next->word));
     if (previous != nullptr && previous->Is("as")) {
       // An alias; the types of casts are not reserved.
       return IsReserved(token.word) || (closes && Contains(kNeverNames, token.word));
     }
     if (!IsReserved(token.word)) return false;
-    bool opens = previous == nullptr || (previous->kind == Token::Kind::kWord && Contains(kBeforeExpression, previous->word)) ||
-                 (previous->kind == Token::Kind::kSymbol && !previous->IsSymbol(')') && !previous->IsSymbol(']') &&
-                  !previous->IsSymbol('*') && !previous->IsSymbol('.'));
-    if (previous != nullptr && previous->IsSymbol('*') && Previous(2) != nullptr && !Previous(2)->Is("select") &&
-        !Previous(2)->IsSymbol(',') && !Previous(2)->IsSymbol('(')) {
+    bool opens = previous == nullptr ||
+                 (previous->kind == Token::Kind::kWord && Contains(kBeforeExpression, previous->word)) ||
+                 (previous->kind == Token::Kind::kSymbol && !previous->IsSymbol(')') &&
+                  !previous->IsSymbol(']') && !previous->IsSymbol('*') && !previous->IsSymbol('.'));
+    if (previous != nullptr && previous->IsSymbol('*') && Previous(2) != nullptr &&
+        !Previous(2)->Is("select") && !Previous(2)->IsSymbol(',') && !Previous(2)->IsSymbol('(')) {
       opens = true;  // a product
     }
     bool qualifies = next != nullptr && next->IsSymbol('.');
@@ -155,10 +162,13 @@ class Normaliser {
     int depth = 0;
     for (size_t i = begin; i <= tokens_.size(); ++i) {
       bool last = i == tokens_.size();
-      if (!last && (tokens_[i].IsSymbol('(') || tokens_[i].IsSymbol('[') || tokens_[i].IsSymbol('{'))) ++depth;
-      if (!last && (tokens_[i].IsSymbol(')') || tokens_[i].IsSymbol(']') || tokens_[i].IsSymbol('}'))) --depth;
+      if (!last && (tokens_[i].IsSymbol('(') || tokens_[i].IsSymbol('[') || tokens_[i].IsSymbol('{')))
+        ++depth;
+      if (!last && (tokens_[i].IsSymbol(')') || tokens_[i].IsSymbol(']') || tokens_[i].IsSymbol('}')))
+        --depth;
       bool from = !last && depth == 0 && tokens_[i].Is("from") &&
-                  !(i > 0 && (tokens_[i - 1].Is("as") || tokens_[i - 1].Is("distinct") || tokens_[i - 1].IsSymbol('.')));
+                  !(i > 0 && (tokens_[i - 1].Is("as") || tokens_[i - 1].Is("distinct") ||
+                              tokens_[i - 1].IsSymbol('.')));
       if (last || from || (depth == 0 && tokens_[i].IsSymbol(','))) {
         if (i > begin) {
           items.emplace_back(source_.substr(tokens_[begin].begin, tokens_[i - 1].end - tokens_[begin].begin));
@@ -181,13 +191,15 @@ class Normaliser {
 }  // namespace
 
 size_t NormalText::ToSource(size_t offset) const {
-  auto after = std::upper_bound(offsets.begin(), offsets.end(), std::make_pair(offset, static_cast<size_t>(-1)));
+  auto after =
+      std::upper_bound(offsets.begin(), offsets.end(), std::make_pair(offset, static_cast<size_t>(-1)));
   return after == offsets.begin() ? 0 : std::prev(after)->second;
 }
 
 Result<NormalText> Normalise(std::string_view statement, const LexRules& rules) {
   if (statement.size() > kMaxStatementBytes) {
-    return InvalidArgument("the statement has {} bytes; the limit is {}", statement.size(), kMaxStatementBytes);
+    return InvalidArgument("the statement has {} bytes; the limit is {}", statement.size(),
+                           kMaxStatementBytes);
   }
   ASSIGN_OR_RETURN(std::vector<Token> tokens, Tokenize(statement, rules));
   while (!tokens.empty() && tokens.back().IsSymbol(';')) tokens.pop_back();

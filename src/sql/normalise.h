@@ -17,12 +17,14 @@ struct LexRules {
   std::string_view bare_decimal;       // what DECIMAL without parameters means; empty = as the engine has it
 };
 
-// A statement in the engine's syntax, token for token: comments gone; reserved words that can only be names quoted (`select to, hash
-// from input`, `x as from`); single-quoted table names after FROM and JOIN quoted as names.
+// A statement in the engine's syntax, token for token: comments gone; reserved words that can only be names
+// quoted (`select to, hash from input`, `x as from`); single-quoted table names after FROM and JOIN quoted as
+// names.
 struct NormalText {
   std::string text;
   std::vector<std::pair<size_t, size_t>> offsets;  // (in `text`, in the source) where each token starts
-  // Source text of each item of the outermost select list, for the names of columns that have none; empty when not simple.
+  // Source text of each item of the outermost select list, for the names of columns that have none; empty
+  // when not simple.
   std::vector<std::string> items;
 
   size_t ToSource(size_t offset) const;

@@ -15,7 +15,8 @@ namespace {
 
 constexpr char kInput[] = "input";
 // A parser needs no more.
-constexpr Limits kParserLimits{.memory_bytes = int64_t{64} << 20, .threads = 1, .time_ms = 0, .spill_folder = {}};
+constexpr Limits kParserLimits{
+    .memory_bytes = int64_t{64} << 20, .threads = 1, .time_ms = 0, .spill_folder = {}};
 
 Status CheckSteps(const TransformSpec& spec) {
   if (spec.steps.empty()) return InvalidArgument("the query has no step");
@@ -23,9 +24,12 @@ Status CheckSteps(const TransformSpec& spec) {
   for (size_t i = 0; i < spec.steps.size(); ++i) {
     const std::string& alias = spec.steps[i].alias;
     bool last = i + 1 == spec.steps.size();
-    if (last && !alias.empty()) return InvalidArgument("the last step has the alias '{}'; the result has none", alias);
-    if (!last && alias.empty()) return InvalidArgument("step {} of {} has no alias; only the last has none", i + 1, spec.steps.size());
-    if (!last && !aliases.insert(alias).second) return InvalidArgument("step {} has the alias '{}', which is taken", i + 1, alias);
+    if (last && !alias.empty())
+      return InvalidArgument("the last step has the alias '{}'; the result has none", alias);
+    if (!last && alias.empty())
+      return InvalidArgument("step {} of {} has no alias; only the last has none", i + 1, spec.steps.size());
+    if (!last && !aliases.insert(alias).second)
+      return InvalidArgument("step {} has the alias '{}', which is taken", i + 1, alias);
   }
   return {};
 }
@@ -67,7 +71,8 @@ Result<std::vector<Step>> RewriteSteps(Session& session, const TransformSpec& sp
 
 class DuckPreprocess final : public Preprocess {
  public:
-  static Result<std::unique_ptr<Preprocess>> Make(const TransformSpec& spec, std::shared_ptr<arrow::Schema> input,
+  static Result<std::unique_ptr<Preprocess>> Make(const TransformSpec& spec,
+                                                  std::shared_ptr<arrow::Schema> input,
                                                   const Limits& limits) {
     ASSIGN_OR_RETURN(const Dialect* dialect, FindDialect(spec.engine));
     RETURN_IF_ERROR(CheckSteps(spec));
@@ -88,8 +93,8 @@ class DuckPreprocess final : public Preprocess {
   Result<RecordBatches> Run(const RecordBatches& input, std::stop_token stop) override {
     for (const auto& batch : input) {
       if (!batch->schema()->Equals(*table_->schema, false)) {
-        return InvalidArgument("the batch has the columns {}, but the query was prepared for {}", batch->schema()->ToString(),
-                               table_->schema->ToString());
+        return InvalidArgument("the batch has the columns {}, but the query was prepared for {}",
+                               batch->schema()->ToString(), table_->schema->ToString());
       }
     }
     table_->batches = input;
@@ -119,10 +124,12 @@ class DuckPreprocess final : public Preprocess {
     TableFacts input;
     input.row_wise = true;
     input.columns.emplace();
-    for (const auto& field : table_->schema->fields()) input.columns->push_back({field->name(), !field->nullable()});
+    for (const auto& field : table_->schema->fields())
+      input.columns->push_back({field->name(), !field->nullable()});
     std::set<std::string> macros;
     ASSIGN_OR_RETURN(std::vector<Step> steps, RewriteSteps(*session_, spec, dialect, input, macros));
-    for (const std::string& statement : MacrosFor(dialect, macros)) RETURN_IF_ERROR(session_->Execute(statement));
+    for (const std::string& statement : MacrosFor(dialect, macros))
+      RETURN_IF_ERROR(session_->Execute(statement));
     for (size_t i = 0; i < steps.size(); ++i) {
       // A view is bound when it is read; planning each step on its own names the step at fault.
       auto prepared = session_->Prepare(steps[i].select, spec.steps[i].query, ErrorCode::kInvalidArgument);
@@ -148,7 +155,8 @@ class DuckPreprocess final : public Preprocess {
     arrow::FieldVector fields;
     for (int i = 0; i < planned.num_fields(); ++i) {
       const auto& field = planned.field(i);
-      if (!names.insert(field->name()).second) return InvalidArgument("the result has two columns '{}'", field->name());
+      if (!names.insert(field->name()).second)
+        return InvalidArgument("the result has two columns '{}'", field->name());
       bool required = known && (*facts.columns)[static_cast<size_t>(i)].required;
       fields.push_back(field->WithNullable(!required));
     }
@@ -166,7 +174,8 @@ class DuckPreprocess final : public Preprocess {
 
 }  // namespace
 
-Result<std::unique_ptr<Preprocess>> Preprocess::Prepare(const TransformSpec& spec, std::shared_ptr<arrow::Schema> input,
+Result<std::unique_ptr<Preprocess>> Preprocess::Prepare(const TransformSpec& spec,
+                                                        std::shared_ptr<arrow::Schema> input,
                                                         const Limits& limits) {
   return DuckPreprocess::Make(spec, std::move(input), limits);
 }

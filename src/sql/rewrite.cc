@@ -18,22 +18,37 @@ using nlohmann::json;
 
 // What the parser itself turns syntax into: brackets, braces, interval literals, LIKE with ESCAPE.
 constexpr auto kSyntaxFunctions = std::to_array<std::string_view>({
-    "list_value", "row", "struct_pack", "map", "timezone", "like_escape", "not_like_escape", "ilike_escape", "not_ilike_escape",
-    "to_years", "to_months", "to_days", "to_hours", "to_minutes", "to_seconds", "to_milliseconds", "to_microseconds", "to_weeks",
-    "array_slice", "array_extract", "list_slice", "list_extract", "struct_extract", "struct_extract_at", "map_extract",
-    "list_filter", "list_apply",
+    "list_value",       "row",          "struct_pack",     "map",
+    "timezone",         "like_escape",  "not_like_escape", "ilike_escape",
+    "not_ilike_escape", "to_years",     "to_months",       "to_days",
+    "to_hours",         "to_minutes",   "to_seconds",      "to_milliseconds",
+    "to_microseconds",  "to_weeks",     "array_slice",     "array_extract",
+    "list_slice",       "list_extract", "struct_extract",  "struct_extract_at",
+    "map_extract",      "list_filter",  "list_apply",
 });
 
 // Functions of the engine's own dialect that tell of, or reach for, what is outside of the data.
 constexpr auto kFencedFunctions = std::to_array<std::string_view>({
-    "getenv", "current_setting", "getvariable", "query", "query_table", "json_execute_serialized_sql", "sleep", "sleep_ms",
-    "write_log", "parse_duckdb_log_message", "which_secret", "current_connection_id", "current_query_id",
+    "getenv",
+    "current_setting",
+    "getvariable",
+    "query",
+    "query_table",
+    "json_execute_serialized_sql",
+    "sleep",
+    "sleep_ms",
+    "write_log",
+    "parse_duckdb_log_message",
+    "which_secret",
+    "current_connection_id",
+    "current_query_id",
 });
-constexpr auto kTableFunctions = std::to_array<std::string_view>(
-    {"range", "generate_series", "unnest", "json_each", "json_tree", "repeat", "repeat_row", "generate_subscripts"});
+constexpr auto kTableFunctions =
+    std::to_array<std::string_view>({"range", "generate_series", "unnest", "json_each", "json_tree", "repeat",
+                                     "repeat_row", "generate_subscripts"});
 
-constexpr auto kSessionWords =
-    std::to_array<std::string_view>({"current_date", "current_timestamp", "current_time", "localtime", "localtimestamp"});
+constexpr auto kSessionWords = std::to_array<std::string_view>(
+    {"current_date", "current_timestamp", "current_time", "localtime", "localtimestamp"});
 
 template <size_t N>
 bool Contains(const std::array<std::string_view, N>& words, std::string_view word) {
@@ -51,31 +66,26 @@ std::string TextOf(const json& node, const char* key) {
 }
 
 json MakeCall(const std::string& name, json arguments) {
-  return {{"class", "FUNCTION"},
-          {"type", "FUNCTION"},
-          {"alias", ""},
-          {"query_location", 0},
-          {"function_name", name},
-          {"schema", ""},
-          {"catalog", ""},
-          {"children", std::move(arguments)},
-          {"filter", nullptr},
-          {"order_bys", {{"type", "ORDER_MODIFIER"}, {"orders", json::array()}}},
-          {"distinct", false},
-          {"is_operator", false},
+  return {{"class", "FUNCTION"},   {"type", "FUNCTION"},
+          {"alias", ""},           {"query_location", 0},
+          {"function_name", name}, {"schema", ""},
+          {"catalog", ""},         {"children", std::move(arguments)},
+          {"filter", nullptr},     {"order_bys", {{"type", "ORDER_MODIFIER"}, {"orders", json::array()}}},
+          {"distinct", false},     {"is_operator", false},
           {"export_state", false}};
 }
 
 json MakeType(std::string_view id) { return {{"id", id}, {"type_info", nullptr}}; }
 
 json MakeCast(json child, json type, bool try_cast) {
-  return {{"class", "CAST"},          {"type", "OPERATOR_CAST"},      {"alias", ""},          {"query_location", 0},
-          {"child", std::move(child)}, {"cast_type", std::move(type)}, {"try_cast", try_cast}};
+  return {{"class", "CAST"},     {"type", "OPERATOR_CAST"},   {"alias", ""},
+          {"query_location", 0}, {"child", std::move(child)}, {"cast_type", std::move(type)},
+          {"try_cast", try_cast}};
 }
 
 bool IsTextConstant(const json& node) {
-  return TextOf(node, "class") == "CONSTANT" && !node["value"].value("is_null", true) && node["value"]["value"].is_string() &&
-         node["value"]["type"].value("id", "") == "VARCHAR";
+  return TextOf(node, "class") == "CONSTANT" && !node["value"].value("is_null", true) &&
+         node["value"]["value"].is_string() && node["value"]["type"].value("id", "") == "VARCHAR";
 }
 
 // Moves the alias of `from` to the node that replaces it.
@@ -172,7 +182,8 @@ class Rewriter {
     if (!options_.fenced && dialect_ == nullptr) return {};
     if (type == "SHOW_REF") return Unsupported("SHOW, DESCRIBE and SUMMARIZE are not queries over data");
     if (type == "PIVOT") return Unsupported("PIVOT and UNPIVOT are not supported");
-    if (type == "VALUE_PARAMETER") return InvalidArgument("the statement has parameters, which have no values here");
+    if (type == "VALUE_PARAMETER")
+      return InvalidArgument("the statement has parameters, which have no values here");
     return {};
   }
 
@@ -201,7 +212,8 @@ class Rewriter {
     std::string name = function == node.end() ? std::string() : Lower(TextOf(*function, "function_name"));
     if (dialect_ != nullptr) {
       const DialectFunction* known = dialect_->Find(name);
-      if (known == nullptr || (known->kind != FunctionKind::kTable && name != "unnest")) return UnknownFunction(*dialect_, name);
+      if (known == nullptr || (known->kind != FunctionKind::kTable && name != "unnest"))
+        return UnknownFunction(*dialect_, name);
       return {};
     }
     if (options_.fenced && !Contains(kTableFunctions, name)) {
@@ -276,7 +288,8 @@ class Rewriter {
     node["catalog"] = "";
     if (name.starts_with(kMacroPrefix)) return InvalidArgument("no function '{}'", name);
     if (dialect_ == nullptr) {
-      if (options_.fenced && (Contains(kFencedFunctions, name) || name.starts_with("duckdb_") || name.starts_with("pragma_"))) {
+      if (options_.fenced &&
+          (Contains(kFencedFunctions, name) || name.starts_with("duckdb_") || name.starts_with("pragma_"))) {
         return MakeError(ErrorCode::kPermissionDenied, "function '{}' is not available in queries", name);
       }
       return {};
@@ -292,9 +305,11 @@ class Rewriter {
       return UnknownFunction(*dialect_, name);
     }
     if (function->rewrite == CallRewrite::kNothing) {
-      return Unsupported("function '{}' of engine '{}' is not supported: {}", function->name, dialect_->name, function->native);
+      return Unsupported("function '{}' of engine '{}' is not supported: {}", function->name, dialect_->name,
+                         function->native);
     }
-    if (function->kind == FunctionKind::kWindow) return InvalidArgument("function '{}' needs OVER (...)", function->name);
+    if (function->kind == FunctionKind::kWindow)
+      return InvalidArgument("function '{}' needs OVER (...)", function->name);
     RETURN_IF_ERROR(RewriteArguments(node, *function));
     Rename(node, *function);
     return {};
@@ -348,7 +363,8 @@ class Rewriter {
         if (arguments.empty()) return InvalidArgument("function '{}' needs arguments", function.name);
         json joined = MakeCast(arguments[0], MakeType("VARCHAR"), false);
         for (size_t i = 1; i < arguments.size(); ++i) {
-          json next = MakeCall("||", json::array({std::move(joined), MakeCast(arguments[i], MakeType("VARCHAR"), false)}));
+          json next = MakeCall(
+              "||", json::array({std::move(joined), MakeCast(arguments[i], MakeType("VARCHAR"), false)}));
           next["is_operator"] = true;
           joined = std::move(next);
         }
@@ -357,10 +373,12 @@ class Rewriter {
         return {};
       }
       case CallRewrite::kNamedStruct: {
-        if (arguments.empty() || arguments.size() % 2 != 0) return InvalidArgument("named_struct needs pairs of name and value");
+        if (arguments.empty() || arguments.size() % 2 != 0)
+          return InvalidArgument("named_struct needs pairs of name and value");
         json values = json::array();
         for (size_t i = 0; i < arguments.size(); i += 2) {
-          if (!IsTextConstant(arguments[i])) return InvalidArgument("named_struct needs names that are text literals");
+          if (!IsTextConstant(arguments[i]))
+            return InvalidArgument("named_struct needs names that are text literals");
           json value = arguments[i + 1];
           value["alias"] = EncodeName(arguments[i]["value"]["value"].get<std::string>());
           values.push_back(std::move(value));
@@ -377,9 +395,21 @@ class Rewriter {
 
   Status RewriteArrowCast(json& node) {
     static constexpr auto kTypes = std::to_array<std::pair<std::string_view, std::string_view>>({
-        {"Boolean", "BOOLEAN"}, {"Int8", "TINYINT"}, {"Int16", "SMALLINT"}, {"Int32", "INTEGER"}, {"Int64", "BIGINT"},
-        {"UInt8", "UTINYINT"}, {"UInt16", "USMALLINT"}, {"UInt32", "UINTEGER"}, {"UInt64", "UBIGINT"}, {"Float32", "FLOAT"},
-        {"Float64", "DOUBLE"}, {"Utf8", "VARCHAR"}, {"LargeUtf8", "VARCHAR"}, {"Utf8View", "VARCHAR"}, {"Binary", "BLOB"},
+        {"Boolean", "BOOLEAN"},
+        {"Int8", "TINYINT"},
+        {"Int16", "SMALLINT"},
+        {"Int32", "INTEGER"},
+        {"Int64", "BIGINT"},
+        {"UInt8", "UTINYINT"},
+        {"UInt16", "USMALLINT"},
+        {"UInt32", "UINTEGER"},
+        {"UInt64", "UBIGINT"},
+        {"Float32", "FLOAT"},
+        {"Float64", "DOUBLE"},
+        {"Utf8", "VARCHAR"},
+        {"LargeUtf8", "VARCHAR"},
+        {"Utf8View", "VARCHAR"},
+        {"Binary", "BLOB"},
         {"Date32", "DATE"},
     });
     json& arguments = node["children"];
@@ -408,7 +438,8 @@ class Rewriter {
       return InvalidArgument("function '{}' is not an aggregate and takes no OVER", function->name);
     }
     // Ranks are unsigned in DataFusion.
-    static constexpr auto kRanks = std::to_array<std::string_view>({"row_number", "rank", "dense_rank", "ntile"});
+    static constexpr auto kRanks =
+        std::to_array<std::string_view>({"row_number", "rank", "dense_rank", "ntile"});
     if (dialect_->name == "datafusion" && Contains(kRanks, name)) {
       json cast = MakeCast(node, MakeType("UBIGINT"), false);
       TakeAlias(cast, node);
@@ -478,7 +509,8 @@ class Rewriter {
     if (raw.is_number_integer()) {
       number = raw.get<int64_t>();
     } else if (raw.is_object()) {
-      number = (static_cast<__int128>(raw.value("upper", int64_t{0})) << 64) + raw.value("lower", uint64_t{0});
+      number =
+          (static_cast<__int128>(raw.value("upper", int64_t{0})) << 64) + raw.value("lower", uint64_t{0});
     } else {
       return std::nullopt;
     }
@@ -528,7 +560,8 @@ Result<json> ParseSelect(Session& session, std::string_view source, const LexRul
     for (size_t i = 0; i < normal.items.size(); ++i) {
       json& item = node["select_list"][i];
       std::string kind = item.value("class", "");
-      if (kind != "COLUMN_REF" && kind != "STAR" && item.value("alias", "").empty()) item["alias"] = normal.items[i];
+      if (kind != "COLUMN_REF" && kind != "STAR" && item.value("alias", "").empty())
+        item["alias"] = normal.items[i];
     }
   }
   return tree;

@@ -24,9 +24,9 @@ struct RewriteOptions {
   std::vector<std::string> tables;
 };
 
-// Turns a parsed statement into one that the engine understands: names encoded, functions, casts and literals of the dialect replaced.
-// `used` receives the macros that the result calls.
-// Errors: kUnsupported for functions and syntax outside the dialect, kInvalidArgument for unknown tables, kPermissionDenied for what
+// Turns a parsed statement into one that the engine understands: names encoded, functions, casts and literals
+// of the dialect replaced. `used` receives the macros that the result calls. Errors: kUnsupported for
+// functions and syntax outside the dialect, kInvalidArgument for unknown tables, kPermissionDenied for what
 // the fence keeps out.
 Status Rewrite(nlohmann::json& tree, const RewriteOptions& options, std::set<std::string>& used);
 

@@ -105,12 +105,15 @@ Session::~Session() {
 }
 
 Result<std::unique_ptr<Session>> Session::Open(const SessionOptions& options) {
-  if (options.limits.memory_bytes < (int64_t{1} << 20) || options.limits.threads < 1 || options.limits.time_ms < 0) {
-    return InvalidArgument("limits of a query must be at least 1 MiB of memory and 1 thread, not {} bytes and {}",
-                           options.limits.memory_bytes, options.limits.threads);
+  if (options.limits.memory_bytes < (int64_t{1} << 20) || options.limits.threads < 1 ||
+      options.limits.time_ms < 0) {
+    return InvalidArgument(
+        "limits of a query must be at least 1 MiB of memory and 1 thread, not {} bytes and {}",
+        options.limits.memory_bytes, options.limits.threads);
   }
   Config config;
-  if (duckdb_create_config(config.out()) != DuckDBSuccess) return Internal("the SQL engine gives no configuration");
+  if (duckdb_create_config(config.out()) != DuckDBSuccess)
+    return Internal("the SQL engine gives no configuration");
   RETURN_IF_ERROR(Set(config.get(), "memory_limit", fmt::format("{}KiB", options.limits.memory_bytes >> 10)));
   RETURN_IF_ERROR(Set(config.get(), "threads", std::to_string(options.limits.threads)));
   RETURN_IF_ERROR(Set(config.get(), "temp_directory", options.limits.spill_folder));
@@ -138,7 +141,8 @@ Result<std::unique_ptr<Session>> Session::Open(const SessionOptions& options) {
 Status Session::Configure(const SessionOptions& options) {
   RETURN_IF_ERROR(registry_.Register(converter_.get()));
   RETURN_IF_ERROR(Execute("SET GLOBAL TimeZone = 'UTC'"));
-  RETURN_IF_ERROR(Execute(fmt::format("SET GLOBAL integer_division = {}", options.truncate_integer_division)));
+  RETURN_IF_ERROR(
+      Execute(fmt::format("SET GLOBAL integer_division = {}", options.truncate_integer_division)));
   for (const std::string& statement : options.setup) RETURN_IF_ERROR(Execute(statement));
   if (!options.fenced) return {};
   if (!options.allowed_paths.empty()) {

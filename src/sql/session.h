@@ -25,7 +25,7 @@ struct SessionOptions {
 struct Prepared {
   PreparedHandle handle;
   ResultShape shape;
-  std::string source;  // what the person wrote, for positions in messages
+  std::string source;                              // what the person wrote, for positions in messages
   std::vector<std::shared_ptr<ScanTable>> tables;  // what its results may point into
 };
 
@@ -65,7 +65,8 @@ class Session {
   Limits limits_;
   std::vector<std::shared_ptr<ScanTable>> tables_;
   Database database_;
-  Connection converter_;  // settings for conversions, asked by the engine's threads while `connection_` is busy
+  Connection
+      converter_;  // settings for conversions, asked by the engine's threads while `connection_` is busy
   Connection connection_;
   PreparedHandle call_text_;
   std::string call_text_function_;

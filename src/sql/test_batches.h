@@ -67,6 +67,8 @@ inline Result<RecordBatches> Collect(QueryResult& result) {
   }
 }
 
-inline TransformSpec OneStep(const std::string& engine, const std::string& query) { return {engine, {{"", query}}}; }
+inline TransformSpec OneStep(const std::string& engine, const std::string& query) {
+  return {engine, {{"", query}}};
+}
 
 }  // namespace sluice::sql

@@ -14,8 +14,8 @@
 
 namespace sluice::sql {
 
-// Interrupts a connection's query when its time is over or a stop is requested. One thread, started with the first time limit.
-// Confined to the connection's thread, but for its own.
+// Interrupts a connection's query when its time is over or a stop is requested. One thread, started with the
+// first time limit. Confined to the connection's thread, but for its own.
 class Watchdog {
  public:
   explicit Watchdog(duckdb_connection connection) : connection_(connection) {}
@@ -27,7 +27,8 @@ class Watchdog {
   uint64_t Arm(std::chrono::milliseconds limit, const std::stop_token& stop);
   // Ends query `number`, if it still is the one that runs: no interrupt comes after this returns.
   void Disarm(uint64_t number);
-  // kTimeout or kCancelled once query `number` was, or should have been, interrupted; kCancelled when another has taken its place.
+  // kTimeout or kCancelled once query `number` was, or should have been, interrupted; kCancelled when another
+  // has taken its place.
   Status Check(uint64_t number) const;
 
  private:
