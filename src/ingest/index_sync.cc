@@ -9,6 +9,7 @@
 #include <algorithm>
 
 #include "columnar/arrow_status.h"
+#include "columnar/plain_types.h"
 #include "columnar/slice.h"
 #include "odf/arrow_schema.h"
 
@@ -19,6 +20,7 @@ namespace {
 class SliceIndexer {
  public:
   static Result<SliceIndexer> Make(const index::KeySet& set, const odf::ChainState& state) {
+    columnar::EnsureArrowCompute();
     SliceIndexer indexer;
     indexer.set_ = &set;
     indexer.op_column_ = state.vocabulary.op;

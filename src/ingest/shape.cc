@@ -11,6 +11,7 @@
 #include "base/names.h"
 #include "columnar/arrow_status.h"
 #include "columnar/cast.h"
+#include "columnar/plain_types.h"
 #include "odf/arrow_schema.h"
 
 namespace sluice::ingest {
@@ -40,20 +41,6 @@ bool IsEpochType(const arrow::DataType& type) {
 
 bool IsText(const arrow::DataType& type) {
   return type.id() == arrow::Type::STRING || type.id() == arrow::Type::LARGE_STRING;
-}
-
-// Large and View variants are stored as the plain type.
-std::shared_ptr<arrow::DataType> PlainType(const std::shared_ptr<arrow::DataType>& type) {
-  switch (type->id()) {
-    case arrow::Type::LARGE_STRING:
-    case arrow::Type::STRING_VIEW:
-      return arrow::utf8();
-    case arrow::Type::LARGE_BINARY:
-    case arrow::Type::BINARY_VIEW:
-      return arrow::binary();
-    default:
-      return type;
-  }
 }
 
 Status CheckSystemColumns(const ShapeSpec& spec, const arrow::Schema& frame) {
@@ -140,6 +127,7 @@ Result<std::shared_ptr<arrow::Array>> ToMillisUtc(const std::shared_ptr<arrow::A
 }
 
 Result<Shaper> Shaper::Make(const ShapeSpec& spec, const std::shared_ptr<arrow::Schema>& frame) {
+  columnar::EnsureArrowCompute();
   Shaper shaper;
   RETURN_IF_ERROR(shaper.Plan(spec, *frame));
   if (spec.dataset_schema) RETURN_IF_ERROR(shaper.AlignTo(*spec.dataset_schema, spec));
@@ -161,11 +149,13 @@ Status Shaper::Plan(const ShapeSpec& spec, const arrow::Schema& frame) {
   auto renamed = arrow::schema(fields);
   RETURN_IF_ERROR(CheckSystemColumns(spec, *renamed));
 
+  // What a slice can hold; the chain, the file and the hash agree on it.
+  const auto stored = columnar::StoredSchema(*renamed);
   arrow::FieldVector shaped;
   for (int i = 0; i < renamed->num_fields(); ++i) {
     const auto& field = renamed->field(i);
     Column column{i, Convert::kKeep};
-    auto type = PlainType(field->type());
+    auto type = stored->field(i)->type();
     if (!type->Equals(*field->type())) column.convert = Convert::kPlain;
     if (field->name() == spec.vocabulary.event_time && !IsEventTimeType(*type)) {
       if (spec.default_preprocess && IsEpochType(*type)) {

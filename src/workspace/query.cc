@@ -10,6 +10,7 @@
 #include <cctype>
 
 #include "columnar/arrow_status.h"
+#include "columnar/plain_types.h"
 #include "columnar/slice.h"
 #include "odf/arrow_schema.h"
 
@@ -26,6 +27,7 @@ bool Mentions(std::string_view statement, std::string_view name) {
 // A slice's batch in the dataset's columns: those added later are NULL.
 Result<std::shared_ptr<arrow::RecordBatch>> Conform(const arrow::RecordBatch& batch,
                                                     const std::shared_ptr<arrow::Schema>& schema) {
+  columnar::EnsureArrowCompute();
   arrow::ArrayVector arrays;
   for (const auto& field : schema->fields()) {
     auto array = batch.GetColumnByName(field->name());
