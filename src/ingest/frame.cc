@@ -73,7 +73,12 @@ Result<std::unique_ptr<Frame>> Frame::Open(const SourceDefinition& source, const
   const odf::ReadStep step = format && *format != source.read.format ? read::OverrideFormat(source.read, *format) : source.read;
   ASSIGN_OR_RETURN(frame->reader_, read::OpenReader(step, std::move(input), options.read));
   auto schema = frame->reader_->schema();
-  if (!schema) return frame;
+  if (!schema) {
+    // Not one record could be read: no frame, but perhaps rejects.
+    ASSIGN_OR_RETURN(auto none, frame->NextRead());
+    if (none) return Internal("rows without a schema");
+    return frame;
+  }
   if (source.preprocess) {
     ASSIGN_OR_RETURN(frame->preprocess_, sql::Preprocess::Prepare(ToSpec(*source.preprocess), schema, options.sql));
     schema = frame->preprocess_->schema();

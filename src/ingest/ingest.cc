@@ -150,6 +150,7 @@ Result<MergedBatch> Ingestion::MergeOne(merge::Merger* merger, PreparedBatch& ba
   merged.schema = builder->schema();
   ASSIGN_OR_RETURN(auto links, LinkedObjects::Make(schema, dataset_.files()));
   const Instant fallback = input.event_time.value_or(system_time);
+  merger->BeginBatch(fallback);
   auto take = [&](const std::shared_ptr<arrow::RecordBatch>& rows) -> Status {
     if (!rows || rows->num_rows() == 0) return {};
     RETURN_IF_ERROR(links.Check(*rows));

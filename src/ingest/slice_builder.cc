@@ -29,6 +29,14 @@ std::shared_ptr<arrow::Scalar> EventTimeScalar(const std::shared_ptr<arrow::Data
   return std::make_shared<arrow::TimestampScalar>(millis, type);
 }
 
+const odf::DataField* FindField(const std::optional<odf::DataSchema>& schema, const std::string& name) {
+  if (!schema) return nullptr;
+  for (const auto& field : schema->fields) {
+    if (field.name == name) return &field;
+  }
+  return nullptr;
+}
+
 Result<std::shared_ptr<arrow::Array>> FillNulls(const std::shared_ptr<arrow::Array>& array, Instant fallback) {
   if (array->null_count() == 0) return array;
   auto scalar = EventTimeScalar(array->type(), fallback);
@@ -102,6 +110,8 @@ Status SliceBuilder::Impl::Plan() {
     const int index = spec.merged->GetFieldIndex(name);
     if (index < 0) return Internal("column '{}' is missing after the merge", name);
     auto field = spec.merged->field(index);
+    // The dataset decides what may be null; a required column is checked when rows come.
+    if (const auto* wanted = FindField(spec.dataset_schema, name)) field = field->WithNullable(wanted->type.is_option());
     if (name == vocab.op || name == vocab.event_time) field = field->WithNullable(false);
     if (name == vocab.event_time) event_time = static_cast<int>(filled_fields.size());
     from.push_back(index);
