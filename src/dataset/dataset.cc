@@ -8,6 +8,28 @@ namespace {
 constexpr char kStateName[] = "chain-state";
 constexpr char kDurableName[] = "durable-head";
 constexpr size_t kCheckpointEvery = 4096;  // blocks between saves while a long chain is read for the first time
+constexpr size_t kMaxSyncedNames = 256;    // syncing the whole file system costs less than more files one by one
+
+// The files that an event refers to.
+struct DataView {
+  const odf::DataSlice* slice = nullptr;
+  const odf::Checkpoint* checkpoint = nullptr;
+  bool has_extra = false;
+};
+
+DataView ViewData(const odf::MetadataEvent& event) {
+  DataView view;
+  const auto look = [&view](const auto& data) {
+    if (data.new_data) view.slice = &*data.new_data;
+    if (data.new_checkpoint) view.checkpoint = &*data.new_checkpoint;
+  };
+  if (const auto* add = std::get_if<odf::AddData>(&event)) {
+    look(*add);
+    view.has_extra = add->extra.has_value();
+  }
+  if (const auto* run = std::get_if<odf::ExecuteTransform>(&event)) look(*run);
+  return view;
+}
 
 Result<std::optional<Multihash>> ReadHash(const storage::Storage& storage, const std::string& name) {
   auto text = storage.Get(name);
@@ -48,46 +70,47 @@ Result<std::unique_ptr<Dataset>> Dataset::Create(DatasetStores stores, const odf
 }
 
 Status Dataset::LoadState(const Multihash& head) {
-  // What the cache knows is a prefix of the chain: read back to it, or to the Seed, and apply forwards.
-  if (!state_.head) {
+  ChainState known = state_;
+  if (!known.head) {
     if (auto bytes = stores_.derived->Get(kStateName); bytes.ok()) {
-      if (auto cached = ChainState::Deserialize(*bytes); cached.ok()) state_ = std::move(*cached);
+      if (auto cached = ChainState::Deserialize(*bytes); cached.ok()) known = std::move(*cached);
+    }
+    if (known.head == head) {
+      state_ = std::move(known);
+      return {};
     }
   }
-  if (state_.head == head) return {};
-
-  std::vector<Multihash> pending;
-  bool met_cache = false;
-  RETURN_IF_ERROR(WalkBack(
-      [&](const StoredBlock& block) -> Result<bool> {
-        if (state_.head && block.hash == *state_.head) {
-          met_cache = true;
-          return false;
-        }
-        pending.push_back(block.hash);
-        return true;
-      },
-      head));
-  ChainState state = met_cache ? state_ : ChainState();
-  size_t applied = 0;
-  for (auto it = pending.rbegin(); it != pending.rend(); ++it) {
-    ASSIGN_OR_RETURN(auto block, ReadBlock(*it));
-    if (auto status = state.Apply(block.block, block.hash); !status.ok()) {
-      return Corruption("the chain breaks a rule: {}", status.error().ToString()).With("block " + it->ToString());
-    }
-    if (++applied % kCheckpointEvery == 0) {
-      state_ = state;
-      SaveState();
-    }
-  }
-  state_ = std::move(state);
-  SaveState();
+  ASSIGN_OR_RETURN(state_, Derive(head, known));
+  SaveState(state_);
   return {};
 }
 
-void Dataset::SaveState() const {
+Result<ChainState> Dataset::Derive(const Multihash& head, const ChainState& known) const {
+  std::vector<Multihash> pending;
+  bool met_known = false;
+  RETURN_IF_ERROR(WalkBack(
+      [&](const StoredBlock& block) -> Result<bool> {
+        met_known = known.head == block.hash;
+        if (!met_known) pending.push_back(block.hash);
+        return !met_known;
+      },
+      head));
+  ChainState state = met_known ? known : ChainState();
+  size_t applied = 0;
+  for (auto it = pending.rbegin(); it != pending.rend(); ++it) {
+    ASSIGN_OR_RETURN(auto block, ReadBlock(*it));
+    // Other programs keep fewer rules than we do when we write.
+    if (auto status = state.Apply(block.block, block.hash, odf::Judging::kReplay); !status.ok()) {
+      return Corruption("the chain breaks a rule: {}", status.error().ToString()).With("block " + it->ToString());
+    }
+    if (++applied % kCheckpointEvery == 0) SaveState(state);
+  }
+  return state;
+}
+
+void Dataset::SaveState(const ChainState& state) const {
   // Only a cache: what cannot be written is derived again.
-  (void)stores_.derived->ReplaceUnsynced(kStateName, state_.Serialize()).ok();
+  (void)stores_.derived->ReplaceUnsynced(kStateName, state.Serialize()).ok();
 }
 
 Result<bool> Dataset::Refresh() {
@@ -100,66 +123,79 @@ Result<bool> Dataset::Refresh() {
 
 void Dataset::NoteDurable(const Multihash& head) {
   durable_head_ = head;
+  unsure_head_.reset();
   (void)stores_.derived->ReplaceUnsynced(kDurableName, head.ToString()).ok();
+}
+
+Result<std::optional<std::vector<std::string>>> Dataset::NamesAfter(const Multihash& known) const {
+  std::vector<std::string> names;
+  bool met_known = false;
+  bool all_named = true;
+  RETURN_IF_ERROR(WalkBack([&](const StoredBlock& block) -> Result<bool> {
+    met_known = block.hash == known;
+    if (met_known) return false;
+    names.push_back(BlockName(block.hash));
+    const DataView data = ViewData(block.block.event);
+    if (data.slice) names.push_back(DataName(data.slice->physical_hash));
+    if (data.checkpoint) names.push_back(CheckpointName(data.checkpoint->physical_hash));
+    // Rows may link to objects whose names only they know.
+    all_named = !data.has_extra && names.size() < kMaxSyncedNames;
+    return all_named;
+  }));
+  if (!met_known || !all_named) return std::optional<std::vector<std::string>>();
+  names.push_back(kHeadName);
+  return std::optional(std::move(names));
 }
 
 Status Dataset::EnsureDurable() {
   if (durable_head_ == state_.head) return {};
-  auto known = ReadHash(*stores_.derived, kDurableName);
-  if (known.ok() && *known == state_.head) {
-    durable_head_ = state_.head;
+  if (unsure_head_ == state_.head) {
+    return MakeError(ErrorCode::kUnavailable, "head {} could not be synced before: it is not known to be durable",
+                     state_.head->ToString());
+  }
+  // A note that cannot be read is as good as none.
+  const auto note = ReadHash(*stores_.derived, kDurableName);
+  const std::optional<Multihash> known = note.ok() ? *note : std::nullopt;
+  if (known == state_.head) {
+    durable_head_ = known;
     return {};
   }
-  std::vector<std::string> names;
-  bool met_known = false;
-  if (known.ok() && *known) {
-    RETURN_IF_ERROR(WalkBack([&](const StoredBlock& block) -> Result<bool> {
-      if (block.hash == **known) {
-        met_known = true;
-        return false;
-      }
-      names.push_back(BlockName(block.hash));
-      if (const auto* data = std::get_if<odf::AddData>(&block.block.event); data && data->new_data) {
-        names.push_back(DataName(data->new_data->physical_hash));
-      }
-      return true;
-    }));
+  std::optional<std::vector<std::string>> names;
+  if (known) {
+    ASSIGN_OR_RETURN(names, NamesAfter(*known));
   }
-  if (met_known) {
-    names.push_back(kHeadName);
-    RETURN_IF_ERROR(stores_.files->Sync(names));
-  } else {
-    RETURN_IF_ERROR(stores_.files->SyncAll());
+  Status synced = names ? stores_.files->Sync(*names) : stores_.files->SyncAll();
+  if (!synced.ok()) {
+    unsure_head_ = state_.head;
+    return synced;
   }
   NoteDurable(*state_.head);
   return {};
 }
 
 Result<StoredBlock> Dataset::ReadBlock(const Multihash& hash) const {
-  auto bytes = stores_.files->Get(BlockName(hash));
-  if (!bytes.ok()) {
-    if (bytes.error().code() == ErrorCode::kNotFound) {
-      return Corruption("block {} is missing: the chain refers to it", hash.ToString());
-    }
-    return std::move(bytes).error();
-  }
-  if (odf::HashBlock(*bytes) != hash) {
-    return Corruption("block hash: content of {} bytes hashes to {}", bytes->size(), odf::HashBlock(*bytes).ToString())
+  ASSIGN_OR_RETURN(std::string bytes, stores_.files->Get(BlockName(hash)));
+  if (const Multihash actual = odf::HashBlock(bytes); actual != hash) {
+    return Corruption("block hash: its {} bytes hash to {}", bytes.size(), actual.ToString())
         .With("block " + hash.ToString());
   }
-  auto block = odf::DecodeBlock(*bytes);
+  auto block = odf::DecodeBlock(bytes);
   if (!block.ok()) return std::move(block).error().With("block " + hash.ToString());
-  return StoredBlock{hash, std::move(*bytes), std::move(*block)};
+  return StoredBlock{hash, std::move(bytes), std::move(*block)};
 }
 
 Status Dataset::WalkBack(const std::function<Result<bool>(const StoredBlock&)>& visit,
                          std::optional<Multihash> from) const {
   std::optional<Multihash> next = from ? from : state_.head;
   while (next) {
-    ASSIGN_OR_RETURN(auto block, ReadBlock(*next));
-    ASSIGN_OR_RETURN(bool more, visit(block));
+    auto block = ReadBlock(*next);
+    if (!block.ok()) {
+      if (block.error().code() != ErrorCode::kNotFound) return std::move(block).error();
+      return Corruption("block {} is missing: the chain refers to it", next->ToString());
+    }
+    ASSIGN_OR_RETURN(const bool more, visit(*block));
     if (!more) return {};
-    next = block.block.prev_block_hash;
+    next = block->block.prev_block_hash;
   }
   return {};
 }
@@ -173,10 +209,8 @@ Result<std::optional<std::vector<Dataset::SliceRef>>> Dataset::SlicesAfter(
       found = true;
       return false;
     }
-    const std::optional<odf::DataSlice>* data = nullptr;
-    if (const auto* add = std::get_if<odf::AddData>(&block.block.event)) data = &add->new_data;
-    if (const auto* run = std::get_if<odf::ExecuteTransform>(&block.block.event)) data = &run->new_data;
-    if (data && *data) slices.push_back({block.hash, block.block.sequence_number, **data});
+    const DataView data = ViewData(block.block.event);
+    if (data.slice) slices.push_back({block.hash, block.block.sequence_number, *data.slice});
     return true;
   }));
   if (!found) return std::optional<std::vector<SliceRef>>();
@@ -185,10 +219,15 @@ Result<std::optional<std::vector<Dataset::SliceRef>>> Dataset::SlicesAfter(
 }
 
 Result<bool> Dataset::IsAncestor(const Multihash& hash) const {
+  if (state_.head == hash) return true;
+  // The block itself says how far back it would have to be.
+  const auto target = ReadBlock(hash);
+  if (!target.ok() && target.error().code() == ErrorCode::kNotFound) return false;
+  const uint64_t sequence = target.ok() ? target->block.sequence_number : 0;
   bool found = false;
   RETURN_IF_ERROR(WalkBack([&](const StoredBlock& block) -> Result<bool> {
     found = block.hash == hash;
-    return !found;
+    return !found && block.block.sequence_number > sequence;
   }));
   return found;
 }
@@ -208,68 +247,89 @@ Result<ChainState> Dataset::Preview(const std::vector<odf::MetadataEvent>& event
   return next;
 }
 
-Result<CommitResult> Dataset::Commit(CommitRequest request) {
-  if (request.events.empty()) return Internal("a commit without events");
-  ChainState next = state_;
-  std::vector<std::string> bytes;
-  std::vector<Multihash> hashes;
-  for (auto& event : request.events) {
-    odf::MetadataBlock block;
-    block.system_time = next.head ? std::max(request.system_time, next.system_time) : request.system_time;
-    block.prev_block_hash = next.head;
-    block.sequence_number = next.head ? next.sequence + 1 : 0;
-    block.event = std::move(event);
-    bytes.push_back(odf::EncodeBlock(block));
-    hashes.push_back(odf::HashBlock(bytes.back()));
-    RETURN_IF_ERROR(next.Apply(block, hashes.back()));
-  }
-  return Publish(std::move(next), std::move(bytes), std::move(hashes), std::move(request.slices));
+Status Dataset::Append(odf::MetadataBlock block, odf::Judging judging, NewBlocks* blocks) {
+  block.prev_block_hash = blocks->state.head;
+  block.sequence_number = blocks->state.head ? blocks->state.sequence + 1 : 0;
+  std::string bytes = odf::EncodeBlock(block);
+  const Multihash hash = odf::HashBlock(bytes);
+  RETURN_IF_ERROR(blocks->state.Apply(block, hash, judging));
+  blocks->bytes.push_back(std::move(bytes));
+  blocks->hashes.push_back(hash);
+  if (const DataView data = ViewData(block.event); data.slice) blocks->slices.push_back(data.slice->physical_hash);
+  return {};
 }
 
-Result<CommitResult> Dataset::Publish(ChainState next, std::vector<std::string> bytes, std::vector<Multihash> hashes,
-                                      std::vector<StagedSlice> slices) {
+Result<CommitResult> Dataset::Commit(CommitRequest request) {
+  if (request.events.empty()) return Internal("a commit without events");
+  NewBlocks blocks{.state = state_};
+  for (auto& event : request.events) {
+    odf::MetadataBlock block;
+    block.system_time = request.system_time;
+    if (blocks.state.head) block.system_time = std::max(request.system_time, blocks.state.system_time);
+    block.event = std::move(event);
+    RETURN_IF_ERROR(Append(std::move(block), odf::Judging::kAppend, &blocks));
+  }
+  return Publish(std::move(blocks), std::move(request.slices));
+}
+
+Status Dataset::CheckSlices(const NewBlocks& blocks, const std::vector<StagedSlice>& slices) const {
+  for (const Multihash& hash : blocks.slices) {
+    const bool given = std::any_of(slices.begin(), slices.end(),
+                                   [&](const StagedSlice& slice) { return slice.physical_hash == hash; });
+    if (given) continue;
+    ASSIGN_OR_RETURN(const bool stored, stores_.files->Exists(DataName(hash)));
+    if (!stored) return InvalidArgument("ObjectNotFound: '{}' is neither stored nor part of the commit", DataName(hash));
+  }
+  return {};
+}
+
+Status Dataset::MoveHead(const Multihash& head) {
+  std::optional<std::string> expected;
+  if (state_.head) expected = state_.head->ToString();
+  Status moved = stores_.files->CompareAndSwap(kHeadName, expected, head.ToString());
+  if (!moved.ok() && moved.error().code() == ErrorCode::kCommitUnknown) unsure_head_ = head;
+  return moved;
+}
+
+Result<CommitResult> Dataset::Publish(NewBlocks blocks, std::vector<StagedSlice> slices) {
+  RETURN_IF_ERROR(CheckSlices(blocks, slices));
   if (state_.head) RETURN_IF_ERROR(EnsureDurable());
   // Slices and blocks durable, in any order; then the head (decisions.md 12).
   for (auto& slice : slices) RETURN_IF_ERROR(slice.file->Commit(DataName(slice.physical_hash)));
   std::vector<std::pair<std::string, std::string>> objects;
-  for (size_t i = 0; i < bytes.size(); ++i) objects.emplace_back(BlockName(hashes[i]), std::move(bytes[i]));
+  for (size_t i = 0; i < blocks.bytes.size(); ++i) {
+    objects.emplace_back(BlockName(blocks.hashes[i]), std::move(blocks.bytes[i]));
+  }
   RETURN_IF_ERROR(stores_.files->PutAllIfAbsent(objects));
+  const Multihash new_head = blocks.hashes.back();
+  RETURN_IF_ERROR(MoveHead(new_head));
 
-  std::optional<std::string> expected;
-  if (state_.head) expected = state_.head->ToString();
-  RETURN_IF_ERROR(stores_.files->CompareAndSwap(kHeadName, expected, hashes.back().ToString()));
-
-  CommitResult result{state_.head, hashes.back(), std::move(hashes), next.sequence};
-  state_ = std::move(next);
-  NoteDurable(*state_.head);
-  SaveState();
+  CommitResult result{state_.head, new_head, std::move(blocks.hashes), blocks.state.sequence};
+  state_ = std::move(blocks.state);
+  NoteDurable(new_head);
+  SaveState(state_);
   return result;
 }
 
 Status Dataset::Reset(const Multihash& hash) {
-  ASSIGN_OR_RETURN(bool found, IsAncestor(hash));
+  ASSIGN_OR_RETURN(const bool found, IsAncestor(hash));
   if (!found) return NotFound("block '{}' is not in the chain of this dataset", hash.ToString());
+  ASSIGN_OR_RETURN(ChainState state, Derive(hash, ChainState()));
   RETURN_IF_ERROR(EnsureDurable());
-  RETURN_IF_ERROR(stores_.files->CompareAndSwap(kHeadName, state_.head->ToString(), hash.ToString()));
-  state_ = ChainState();
-  RETURN_IF_ERROR(stores_.derived->Delete(kStateName));
-  RETURN_IF_ERROR(LoadState(hash));
+  RETURN_IF_ERROR(MoveHead(hash));
+  state_ = std::move(state);
   NoteDurable(hash);
+  SaveState(state_);
   return {};
 }
 
 Result<Multihash> Dataset::ReplaceChain(std::vector<odf::MetadataBlock> blocks, std::vector<StagedSlice> slices) {
-  ChainState next;
-  std::vector<std::string> bytes;
-  std::vector<Multihash> hashes;
-  for (auto& block : blocks) {
-    block.prev_block_hash = next.head;
-    block.sequence_number = next.head ? next.sequence + 1 : 0;
-    bytes.push_back(odf::EncodeBlock(block));
-    hashes.push_back(odf::HashBlock(bytes.back()));
-    RETURN_IF_ERROR(next.Apply(block, hashes.back()));
+  NewBlocks next;
+  for (auto& block : blocks) RETURN_IF_ERROR(Append(std::move(block), odf::Judging::kReplay, &next));
+  if (!next.state.head || next.state.dataset_id != state_.dataset_id || next.state.kind != state_.kind) {
+    return InvalidArgument("the new chain does not begin with the Seed of dataset '{}'", state_.dataset_id.ToString());
   }
-  ASSIGN_OR_RETURN(auto result, Publish(std::move(next), std::move(bytes), std::move(hashes), std::move(slices)));
+  ASSIGN_OR_RETURN(const auto result, Publish(std::move(next), std::move(slices)));
   return result.new_head;
 }
 

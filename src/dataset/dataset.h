@@ -71,12 +71,15 @@ class Dataset {
   // Re-reads the head and catches up. Returns true when it had moved.
   Result<bool> Refresh();
   // Makes the present head durable when this process does not know it to be (push-protocol.md 5). Call before building on it or
-  // acknowledging from it. Errors: after a failed sync nothing may be answered from this head.
+  // acknowledging from it. Free when the head is known to be durable; else it syncs what came after the newest head that is
+  // known to be, or everything. Errors: after a failed sync nothing may be answered from this head.
   Status EnsureDurable();
 
-  // Errors: kCorruption when the bytes do not hash to `hash` or do not decode; kNotFound.
+  // Errors: kCorruption when the bytes do not hash to `hash` or do not decode, kUnsupported when they are a later version's;
+  // kNotFound.
   Result<StoredBlock> ReadBlock(const Multihash& hash) const;
-  // Blocks from `from` (or the head) back to the Seed, newest first, until `visit` returns false.
+  // Blocks from `from` (or the head) back to the Seed, newest first, until `visit` returns false. Errors: those of `visit`;
+  // kCorruption for a block that is damaged or not there.
   Status WalkBack(const std::function<Result<bool>(const StoredBlock&)>& visit,
                   std::optional<Multihash> from = std::nullopt) const;
   // Data slices after block `after` (none = from the Seed), oldest first, with the block that holds each. Nothing when `after` is not
@@ -93,27 +96,46 @@ class Dataset {
   // The system time that a commit made now would carry.
   Instant NextSystemTime(const Clock& clock) const;
   // Checks every event against the chain, makes slices and blocks durable, then moves the head. On failure before the head's
-  // move nothing of it is visible. Errors: kInvalidArgument from the chain rules; kConflict when another writer moved the head;
-  // kCommitUnknown when the move's outcome is not known.
+  // move nothing of it is visible and this object is as before. The cost does not depend on the chain's length.
+  // Errors: kInvalidArgument from the chain rules, and for an event whose slice is neither stored nor among those given;
+  // kConflict when another writer moved the head; kCommitUnknown when the move's outcome is not known. After these two,
+  // Refresh tells what holds.
   Result<CommitResult> Commit(CommitRequest request);
   // The chain after `events`, without writing: for dry runs.
   Result<ChainState> Preview(const std::vector<odf::MetadataEvent>& events, Instant system_time) const;
   // Points the head at an ancestor. Errors: kNotFound when `hash` is not in the chain.
   Status Reset(const Multihash& hash);
-  // Replaces the whole chain after the same Seed by `blocks` (compaction). All of it is durable before the head moves.
+  // Replaces the whole chain by `blocks` (compaction), which begin with the same Seed; their links and numbers are filled in. They
+  // are judged as blocks of an old chain are. All of it is durable before the head moves. Errors: as Commit.
   Result<Multihash> ReplaceChain(std::vector<odf::MetadataBlock> blocks, std::vector<StagedSlice> slices);
 
  private:
   explicit Dataset(DatasetStores stores) : stores_(std::move(stores)) {}
+  // Blocks that are encoded and judged, and the chain's state after them.
+  struct NewBlocks {
+    ChainState state;
+    std::vector<std::string> bytes;
+    std::vector<Multihash> hashes;
+    std::vector<Multihash> slices;  // physical hashes of those that the events refer to
+  };
+
+  static Status Append(odf::MetadataBlock block, odf::Judging judging, NewBlocks* blocks);
   Status LoadState(const Multihash& head);
-  void SaveState() const;
+  // The state at `head`. `known` saves work when its head is in the chain.
+  Result<ChainState> Derive(const Multihash& head, const ChainState& known) const;
+  void SaveState(const ChainState& state) const;
   void NoteDurable(const Multihash& head);
-  Result<CommitResult> Publish(ChainState next, std::vector<std::string> bytes, std::vector<Multihash> hashes,
-                               std::vector<StagedSlice> slices);
+  // Compare-and-swap of the head against the present one.
+  Status MoveHead(const Multihash& head);
+  // What was stored after `known`; nothing when that is not in the chain, or when syncing everything is the better way.
+  Result<std::optional<std::vector<std::string>>> NamesAfter(const Multihash& known) const;
+  Status CheckSlices(const NewBlocks& blocks, const std::vector<StagedSlice>& slices) const;
+  Result<CommitResult> Publish(NewBlocks blocks, std::vector<StagedSlice> slices);
 
   DatasetStores stores_;
   ChainState state_;
   std::optional<Multihash> durable_head_;
+  std::optional<Multihash> unsure_head_;  // a sync of it failed in this process: a later one would prove nothing
 };
 
 // `blocks/<hash>`, `data/<hash>`, `checkpoints/<hash>`.
