@@ -3,7 +3,6 @@
 find_package(Threads REQUIRED)
 find_package(OpenSSL 3 REQUIRED)
 find_package(fmt 9 REQUIRED)
-find_package(spdlog REQUIRED)
 find_package(nlohmann_json REQUIRED)
 find_package(yaml-cpp REQUIRED)
 find_package(tl-expected REQUIRED)
@@ -46,12 +45,8 @@ target_include_directories(sluice_duckdb SYSTEM INTERFACE "${SLUICE_DUCKDB_INCLU
 target_link_libraries(sluice_duckdb INTERFACE "${SLUICE_DUCKDB_LIB}")
 
 find_path(SLUICE_BOOST_INCLUDE boost/beast.hpp REQUIRED)
-find_library(SLUICE_BOOST_URL_LIB NAMES boost_url)
-find_library(SLUICE_BOOST_JSON_LIB NAMES boost_json)
 
 if(SLUICE_BUILD_TESTS)
   find_package(GTest REQUIRED)
-  find_path(SLUICE_RAPIDCHECK_INCLUDE rapidcheck.h REQUIRED)
-  find_library(SLUICE_RAPIDCHECK_LIB rapidcheck REQUIRED)
 endif()
 find_package(benchmark QUIET)

@@ -82,8 +82,11 @@ nlohmann::ordered_json ToJson(const Node& node) {
 }  // namespace
 
 Result<std::string> DescribeParquetSchema(const arrow::Schema& schema, bool json) {
+  // As slices are written (parquet_encoder.cc).
+  parquet::WriterProperties::Builder properties;
+  properties.version(parquet::ParquetVersion::PARQUET_2_6)->enable_store_decimal_as_integer();
   std::shared_ptr<parquet::SchemaDescriptor> descriptor;
-  RETURN_IF_ARROW_ERROR(parquet::arrow::ToParquetSchema(&schema, *parquet::default_writer_properties(), &descriptor));
+  RETURN_IF_ARROW_ERROR(parquet::arrow::ToParquetSchema(&schema, *properties.build(), &descriptor));
   if (json) return ToJson(*descriptor->group_node()).dump(2) + "\n";
   std::string text;
   Print(*descriptor->group_node(), 0, &text);
