@@ -22,6 +22,7 @@ struct IngestArgs {
   std::string on_error = "fail", rejects, on_duplicate = "last";
   bool use_stdin = false, recursive = false, again = false, atomic = false, dry_run = false, strict_columns = false;
   int64_t memory_mib = 256;
+  int64_t batch_rows = read::ReadOptions().batch_rows;
 };
 
 // Files of a folder and its subfolders, by path.
@@ -106,6 +107,7 @@ class IngestCommand {
     options.frame.read.stop = session_.stop();
     options.frame.read.spill_folder = workspace_->temp_folder();
     options.frame.read.strict_columns = args_.strict_columns;
+    options.frame.read.batch_rows = args_.batch_rows;
     options.frame.sql.spill_folder = workspace_->temp_folder();
     options.spool_memory_bytes = args_.memory_mib << 20;
     progress_ = std::make_unique<ProgressBar>(session_.stderr_is_terminal() && !session_.no_color && !session_.quiet);
@@ -259,6 +261,8 @@ void AddIngest(Commands& commands) {
   command->add_flag("--dry-run", args->dry_run, "Show what would be committed");
   command->add_option("--memory-mib", args->memory_mib, "Rows kept in memory before spilling to disk (default 256)")
       ->check(CLI::Range(int64_t{16}, int64_t{1} << 20));
+  // For tests: what is committed must not depend on how the input is cut.
+  command->add_option("--batch-rows", args->batch_rows, "Rows read at once")->check(CLI::Range(int64_t{1}, int64_t{1} << 20))->group("");
 }
 
 }  // namespace sluice::cli

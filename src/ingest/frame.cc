@@ -33,6 +33,9 @@ sql::TransformSpec ToSpec(const odf::TransformSql& transform) {
 }
 
 Result<SourceDefinition> SelectPushSource(const odf::ChainState& state, const std::optional<std::string>& name) {
+  if (state.kind != odf::DatasetKind::kRoot) {
+    return InvalidArgument("cannot ingest into a derivative dataset: its data comes from its transformation");
+  }
   auto definition = [](const odf::AddPushSource& event) {
     return SourceDefinition{event.source_name, event.read, event.preprocess, event.merge};
   };

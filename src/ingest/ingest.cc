@@ -104,9 +104,6 @@ Result<Ingestion::StateCheck> Ingestion::CheckState(const IngestInput& input) co
 Status Ingestion::Prepare() {
   batches_.clear();
   prepared_for_ = dataset_.state();
-  if (prepared_for_.kind != odf::DatasetKind::kRoot) {
-    return InvalidArgument("cannot ingest into a derivative dataset: its data comes from its transformation");
-  }
   ASSIGN_OR_RETURN(source_, SelectPushSource(prepared_for_, options_.source_name));
   for (const auto& input : inputs_) {
     ASSIGN_OR_RETURN(auto source, input.open());
