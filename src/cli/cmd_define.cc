@@ -384,12 +384,15 @@ Status ShowSource(Session& session, const SourceArgs& args) {
   }
   ASSIGN_OR_RETURN(auto source, ingest::SelectPushSource(state, args.name));
   const auto& active = state.push_sources.at(source.name);
-  RETURN_IF_ERROR(session.Out(odf::ToYaml(odf::MetadataEvent(active.event))));
+  // The state is a comment, so that what is printed can be given to `source add`.
+  std::string text = odf::ToYaml(odf::MetadataEvent(active.event));
   if (active.state) {
-    session.Say("State: {} = {} (block #{})", active.state->kind, active.state->value, active.state_sequence.value_or(0));
+    text += fmt::format("# State: {} = {} (block #{})\n", active.state->kind, active.state->value, active.state_sequence.value_or(0));
   }
-  if (active.file_state) session.Say("Files: {} (block #{})", active.file_state->value, active.file_state_sequence.value_or(0));
-  return {};
+  if (active.file_state) {
+    text += fmt::format("# Files: {} (block #{})\n", active.file_state->value, active.file_state_sequence.value_or(0));
+  }
+  return session.Out(text);
 }
 
 Status AddSourceFromFile(Session& session, const SourceArgs& args) {
