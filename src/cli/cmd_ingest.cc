@@ -57,6 +57,7 @@ class IngestCommand {
     ASSIGN_OR_RETURN(entry_, workspace_->Resolve(args_.dataset));
     ASSIGN_OR_RETURN(dataset_, workspace_->Open(entry_));
     const auto policy = args_.on_error == "skip" ? ingest::OnError::kSkip : ingest::OnError::kFail;
+    ASSIGN_OR_RETURN(scratch_, workspace_->MakeScratch(entry_.id));
     ASSIGN_OR_RETURN(rejects_, ingest::RejectLog::Open(policy, args_.rejects));
     auto status = args_.use_stdin ? IngestStdin() : IngestFiles();
     progress_.reset();
@@ -96,7 +97,7 @@ class IngestCommand {
 
   ingest::IngestContext Context() {
     return {dataset_.get(), [this] { return workspace_->BeginCommit(entry_.id); }, &session_.clock(),
-            workspace_->temp_folder()};
+            scratch_->folder()};
   }
 
   ingest::IngestOptions Options() {
@@ -105,10 +106,10 @@ class IngestCommand {
     options.refuse_duplicates = args_.on_duplicate == "error";
     options.dry_run = args_.dry_run;
     options.frame.read.stop = session_.stop();
-    options.frame.read.spill_folder = workspace_->temp_folder();
+    options.frame.read.spill_folder = scratch_->folder();
     options.frame.read.strict_columns = args_.strict_columns;
     options.frame.read.batch_rows = args_.batch_rows;
-    options.frame.sql.spill_folder = workspace_->temp_folder();
+    options.frame.sql.spill_folder = scratch_->folder();
     options.spool_memory_bytes = args_.memory_mib << 20;
     progress_ = std::make_unique<ProgressBar>(session_.stderr_is_terminal() && !session_.no_color && !session_.quiet);
     options.frame.progress = progress_.get();
@@ -224,6 +225,7 @@ class IngestCommand {
   const IngestArgs& args_;
   workspace::Workspace* workspace_ = nullptr;
   workspace::Entry entry_;
+  std::unique_ptr<workspace::Scratch> scratch_;
   std::unique_ptr<dataset::Dataset> dataset_;
   std::unique_ptr<ingest::RejectLog> rejects_;
   std::unique_ptr<ProgressBar> progress_;

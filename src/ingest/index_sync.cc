@@ -16,6 +16,8 @@
 namespace sluice::ingest {
 namespace {
 
+constexpr uint64_t kOneWriteRows = 65536;
+
 // Reads the indexed columns of slices and hands them on as index rows.
 class SliceIndexer {
  public:
@@ -45,7 +47,8 @@ class SliceIndexer {
 
   const std::shared_ptr<arrow::Schema>& row_schema() const { return row_schema_; }
 
-  Status Read(const dataset::Dataset& dataset, const odf::DataSlice& slice,
+  // With `whole`, a slice's rows come in one piece.
+  Status Read(const dataset::Dataset& dataset, const odf::DataSlice& slice, bool whole,
               const std::function<Status(const std::vector<index::IndexRow>&)>& visit) const {
     const std::string name = dataset::DataName(slice.physical_hash);
     ASSIGN_OR_RETURN(auto metadata, columnar::ReadSliceMetadata(dataset.files(), name));
@@ -55,11 +58,20 @@ class SliceIndexer {
       if (metadata.schema->GetFieldIndex(field->name()) >= 0) columns.push_back(field->name());
     }
     ASSIGN_OR_RETURN(auto reader, columnar::SliceReader::Open(dataset.files(), name, columns));
+    arrow::RecordBatchVector kept;
     while (true) {
       ASSIGN_OR_RETURN(auto batch, reader->Next());
-      if (!batch) return {};
-      RETURN_IF_ERROR(Index(*batch, visit));
+      if (!batch) break;
+      if (whole) {
+        kept.push_back(std::move(batch));
+      } else {
+        RETURN_IF_ERROR(Index(*batch, visit));
+      }
     }
+    if (kept.empty()) return {};
+    if (kept.size() == 1) return Index(*kept.front(), visit);
+    ASSIGN_OR_RETURN_ARROW(auto joined, arrow::ConcatenateRecordBatches(kept));
+    return Index(*joined, visit);
   }
 
  private:
@@ -104,6 +116,22 @@ class SliceIndexer {
   std::optional<columnar::KeyEncoder> encoder_;
   std::optional<columnar::RowCodec> codec_;
 };
+
+// A slice and the head it belongs to come into the index together or not at all: rows without their tag would still be seen
+// after a reset to before them.
+Status ApplySlice(index::KeyIndex& index, const index::KeySet& set, const SliceIndexer& indexer,
+                  const dataset::Dataset& dataset, const dataset::Dataset::SliceRef& ref) {
+  const auto& offsets = ref.slice.offset_interval;
+  if (offsets.end - offsets.start < kOneWriteRows) {
+    return indexer.Read(dataset, ref.slice, true, [&](const std::vector<index::IndexRow>& rows) {
+      return index.Apply(set, indexer.row_schema(), rows, ref.block);
+    });
+  }
+  ASSIGN_OR_RETURN(auto loader, index.StartApply(set, indexer.row_schema()));
+  RETURN_IF_ERROR(indexer.Read(dataset, ref.slice, false,
+                               [&](const std::vector<index::IndexRow>& rows) { return loader->Add(rows); }));
+  return loader->Finish(ref.block);
+}
 
 class IndexHistory final : public merge::KeyHistory {
  public:
@@ -183,13 +211,8 @@ Status SyncIndex(index::KeyIndex& index, const index::KeySet& set, const dataset
     ASSIGN_OR_RETURN(auto slices, dataset.SlicesAfter(tag));
     if (slices) {
       for (const auto& ref : *slices) {
-        std::vector<std::string> keep;
-        RETURN_IF_ERROR(indexer.Read(dataset, ref.slice, [&](const std::vector<index::IndexRow>& rows) {
-          // The tag moves with the last piece only; applying a piece twice changes nothing.
-          return index.Apply(set, indexer.row_schema(), rows, *tag);
-        }));
+        RETURN_IF_ERROR(ApplySlice(index, set, indexer, dataset, ref));
         tag = ref.block;
-        RETURN_IF_ERROR(index.SetHead(set, ref.block));
       }
       if (*tag != *state.head) RETURN_IF_ERROR(index.SetHead(set, *state.head));
       return {};
@@ -199,7 +222,7 @@ Status SyncIndex(index::KeyIndex& index, const index::KeySet& set, const dataset
   ASSIGN_OR_RETURN(auto loader, index.StartLoad(set, indexer.row_schema(), *state.head));
   int64_t done = 0;
   for (const auto& ref : *slices) {
-    RETURN_IF_ERROR(indexer.Read(dataset, ref.slice, [&](const std::vector<index::IndexRow>& rows) {
+    RETURN_IF_ERROR(indexer.Read(dataset, ref.slice, false, [&](const std::vector<index::IndexRow>& rows) {
       done += static_cast<int64_t>(rows.size());
       if (progress) progress->OnIndex(done, static_cast<int64_t>(state.data_records));
       return loader->Add(rows);

@@ -87,6 +87,17 @@ int Disk::Remove(const std::string& path) { return OrErrno(::unlink(path.c_str()
 
 int Disk::MakeFolder(const std::string& path) { return OrErrno(::mkdir(path.c_str(), 0777)); }
 
+int TryLock(int fd) {
+  struct flock lock{};
+  lock.l_type = F_WRLCK;
+  lock.l_whence = SEEK_SET;
+  while (::fcntl(fd, F_OFD_SETLK, &lock) < 0) {
+    if (errno == EINTR) continue;
+    return errno == EACCES ? -EAGAIN : -errno;
+  }
+  return 0;
+}
+
 Result<std::unique_ptr<File>> File::Open(Disk& disk, const std::string& path, int flags, mode_t mode) {
   const int fd = Uninterrupted([&] { return disk.Open(path, flags, mode); });
   if (fd < 0) return FromErrno(-fd, fmt::format("cannot open '{}'", path));

@@ -17,18 +17,6 @@ using Clock = std::chrono::steady_clock;
 constexpr std::chrono::milliseconds kFirstPause{1};
 constexpr std::chrono::milliseconds kLongestPause{50};
 
-// 0 when the lock is ours, EAGAIN when somebody has it, else errno.
-int TryLock(int fd) {
-  struct flock lock{};
-  lock.l_type = F_WRLCK;
-  lock.l_whence = SEEK_SET;
-  while (::fcntl(fd, F_OFD_SETLK, &lock) < 0) {
-    if (errno == EINTR) continue;
-    return errno == EACCES ? EAGAIN : errno;
-  }
-  return 0;
-}
-
 // The process id that the holder wrote; empty when it has not done so yet.
 std::string HolderOf(int fd) {
   char text[24] = {};
@@ -82,8 +70,8 @@ Result<std::unique_ptr<FileLock>> FileLock::Acquire(const std::string& path, std
       WriteHolder(fd);
       return std::unique_ptr<FileLock>(new FileLock(fd));
     }
-    if (outcome != EAGAIN) {
-      error = FromErrno(outcome, fmt::format("cannot lock '{}'", path));
+    if (outcome != -EAGAIN) {
+      error = FromErrno(-outcome, fmt::format("cannot lock '{}'", path));
       break;
     }
     const auto waited = std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now() - begin);

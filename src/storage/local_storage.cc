@@ -243,6 +243,10 @@ Result<std::unique_ptr<Pending>> LocalStorage::NewPending(const std::string& fol
     file = File::Open(disk_, path, O_RDWR | O_CREAT | O_EXCL);
   }
   if (!file.ok()) return std::move(file).error();
+  // The lock shows RemoveLeftovers that the writer lives. Whoever met the file before it was locked has removed it.
+  struct stat info{};
+  const int fd = (*file)->fd();
+  if (TryLock(fd) == -EAGAIN || (::fstat(fd, &info) == 0 && info.st_nlink == 0)) return NewPending(folder);
   return std::make_unique<Pending>(disk_, std::move(file).value());
 }
 
@@ -443,6 +447,8 @@ Result<int> LocalStorage::RemoveLeftovers(int age_seconds) {
     if (!IsPendingName(it->path().filename().native())) continue;
     std::error_code vanished;
     if (!it->is_regular_file(vanished) || it->last_write_time(vanished) > newest || vanished) continue;
+    auto file = File::Open(disk_, it->path().native(), O_RDWR);
+    if (!file.ok() || TryLock((*file)->fd()) == -EAGAIN) continue;
     if (disk_.Remove(it->path().native()) >= 0) ++removed;
   }
   if (error) return FromErrno(error.value(), fmt::format("cannot list '{}'", root_));

@@ -69,7 +69,7 @@ class Storage {
   virtual Status SyncAll() = 0;
   // A missing name is a success.
   virtual Status Delete(const std::string& name) = 0;
-  // Temporary files left by a crash, older than `age_seconds`. Returns how many were removed.
+  // Removes temporary files older than `age_seconds` that no living writer has. Returns how many.
   virtual Result<int> RemoveLeftovers(int age_seconds) = 0;
 };
 

@@ -206,7 +206,12 @@ Result<bool> Compact(const Workspace& workspace, const Entry& entry, const Compa
   const odf::Multihash old_head = dataset->head();
   Compaction compaction(*dataset, options);
   ASSIGN_OR_RETURN(bool changed, compaction.Build());
-  if (!changed) return false;
+  if (!changed) {
+    // What an earlier compaction or a killed writer left is swept up all the same.
+    RETURN_IF_ERROR(dataset->EnsureDurable());
+    RETURN_IF_ERROR(RemoveUnreferenced(*dataset));
+    return false;
+  }
   ASSIGN_OR_RETURN(auto new_head, dataset->ReplaceChain(compaction.TakeBlocks(), compaction.TakeSlices()));
 
   // Rows and offsets are the same, so the index only gets the new head. If this does not come to pass, it is built anew.

@@ -20,6 +20,8 @@ namespace {
 namespace fs = std::filesystem;
 constexpr char kVersion[] = "1";
 constexpr int kLeftoverAgeSeconds = 24 * 3600;
+constexpr char kScratchLock[] = "/lock";
+constexpr char kDeletedPrefix[] = ".deleted-";
 
 std::string Lower(std::string_view text) {
   std::string lower(text);
@@ -33,11 +35,37 @@ std::string Trim(std::string_view text) {
   return std::string(text.substr(first, text.find_last_not_of(" \t\r\n") - first + 1));
 }
 
+// A creation without a head. With data there was one once: that is damage, and nothing to remove.
+bool IsUnfinished(const fs::path& folder) {
+  std::error_code error;
+  if (fs::exists(folder / "refs" / "head", error) || error) return false;
+  const bool no_data = !fs::exists(folder / "data", error) || fs::is_empty(folder / "data", error);
+  return no_data && !error;
+}
+
+class LockedFolder final : public Scratch {
+ public:
+  LockedFolder(std::string folder, std::unique_ptr<storage::FileLock> lock)
+      : folder_(std::move(folder)), lock_(std::move(lock)) {}
+  ~LockedFolder() override {
+    std::error_code ignored;
+    fs::remove_all(folder_, ignored);
+  }
+  const std::string& folder() const override { return folder_; }
+
+ private:
+  std::string folder_;
+  std::unique_ptr<storage::FileLock> lock_;
+};
+
 class LockedIndex final : public index::GuardedIndex {
  public:
   LockedIndex(std::string folder, std::unique_ptr<storage::FileLock> workspace,
-              std::unique_ptr<storage::FileLock> dataset)
-      : folder_(std::move(folder)), workspace_(std::move(workspace)), dataset_(std::move(dataset)) {}
+              std::unique_ptr<storage::FileLock> dataset, std::unique_ptr<Scratch> scratch)
+      : folder_(std::move(folder)),
+        workspace_(std::move(workspace)),
+        dataset_(std::move(dataset)),
+        scratch_(std::move(scratch)) {}
   ~LockedIndex() override {
     // The index is closed before the lock that guards it is given up.
     if (index_) (void)index_->Close().ok();
@@ -53,17 +81,9 @@ class LockedIndex final : public index::GuardedIndex {
  private:
   std::string folder_;
   std::unique_ptr<storage::FileLock> workspace_, dataset_;
+  std::unique_ptr<Scratch> scratch_;
   std::unique_ptr<index::KeyIndex> index_;
 };
-
-// A fresh spool or sort file lasts as long as its process; what is older than a day was left by a crash.
-void CleanTempFolder(const std::string& folder) {
-  std::error_code ignored;
-  const auto limit = fs::file_time_type::clock::now() - std::chrono::seconds(kLeftoverAgeSeconds);
-  for (fs::directory_iterator it(folder, ignored), end; !ignored && it != end; it.increment(ignored)) {
-    if (it->last_write_time(ignored) < limit) fs::remove_all(it->path(), ignored);
-  }
-}
 
 }  // namespace
 
@@ -97,7 +117,7 @@ Result<std::unique_ptr<Workspace>> Workspace::Find(const std::string& from, cons
         return Unsupported("workspace '{}' has version '{}'; this program knows version {}", folder.string(), text, kVersion);
       }
       std::unique_ptr<Workspace> workspace(new Workspace((folder / ".sluice").string()));
-      CleanTempFolder(workspace->temp_folder());
+      workspace->RemoveLeftovers();
       return workspace;
     }
     if (!override_folder.empty() || folder == folder.parent_path()) break;
@@ -115,6 +135,35 @@ Result<dataset::DatasetStores> Workspace::StoresOf(const multiformats::DatasetId
   ASSIGN_OR_RETURN(stores.files, storage::OpenLocalStorage(DatasetFolder(id)));
   ASSIGN_OR_RETURN(stores.derived, storage::OpenLocalStorage(root_ + "/derived/" + id.ToMultibase()));
   return stores;
+}
+
+Result<std::unique_ptr<Scratch>> Workspace::MakeScratch(const multiformats::DatasetId& id) const {
+  std::string folder = fmt::format("{}/{}-{}", temp_folder(), id.ToMultibase(), RandomName(16));
+  auto lock = storage::FileLock::Acquire(folder + kScratchLock, std::chrono::seconds(1));
+  if (!lock.ok()) return std::move(lock).error();
+  return std::unique_ptr<Scratch>(std::make_unique<LockedFolder>(std::move(folder), std::move(*lock)));
+}
+
+// Scratch folders whose process is gone, and what it left in its dataset. Failures wait for the next command.
+void Workspace::RemoveLeftovers() const {
+  std::error_code ignored;
+  const auto limit = fs::file_time_type::clock::now() - std::chrono::seconds(kLeftoverAgeSeconds);
+  for (fs::directory_iterator it(temp_folder(), ignored), end; !ignored && it != end; it.increment(ignored)) {
+    const std::string name = it->path().filename().string();
+    const auto id = multiformats::DatasetId::ParseMultibase(name.substr(0, name.find('-')));
+    if (!id.ok()) {  // a query's spills
+      if (it->last_write_time(ignored) < limit) fs::remove_all(it->path(), ignored);
+      continue;
+    }
+    auto lock = storage::FileLock::Acquire(it->path().string() + kScratchLock, std::chrono::milliseconds(0));
+    if (!lock.ok()) continue;
+    std::error_code absent;
+    if (fs::exists(DatasetFolder(*id), absent)) {
+      auto stores = StoresOf(*id);
+      if (!stores.ok() || !stores->files->RemoveLeftovers(0).ok()) continue;
+    }
+    fs::remove_all(it->path(), ignored);
+  }
 }
 
 Result<std::vector<Entry>> Workspace::List() const {
@@ -172,8 +221,12 @@ Result<std::unique_ptr<dataset::Dataset>> Workspace::Open(const Entry& entry) co
 Result<std::unique_ptr<index::GuardedIndex>> Workspace::BeginCommit(const multiformats::DatasetId& id) const {
   ASSIGN_OR_RETURN(auto workspace, storage::FileLock::Acquire(root_ + "/locks/workspace", lock_timeout_, stop_));
   ASSIGN_OR_RETURN(auto dataset, storage::FileLock::Acquire(root_ + "/locks/" + id.ToMultibase(), lock_timeout_, stop_));
+  ASSIGN_OR_RETURN(auto scratch, MakeScratch(id));
+  // Readers write there too, and leave no trace elsewhere.
+  ASSIGN_OR_RETURN(auto stores, StoresOf(id));
+  RETURN_IF_ERROR(stores.derived->RemoveLeftovers(0));
   return std::unique_ptr<index::GuardedIndex>(
-      std::make_unique<LockedIndex>(root_ + "/index", std::move(workspace), std::move(dataset)));
+      std::make_unique<LockedIndex>(root_ + "/index", std::move(workspace), std::move(dataset), std::move(scratch)));
 }
 
 Status Workspace::CheckNameFree(const std::string& alias, const std::optional<multiformats::DatasetId>& except) const {
@@ -186,11 +239,33 @@ Status Workspace::CheckNameFree(const std::string& alias, const std::optional<mu
   return {};
 }
 
-Status Workspace::RemoveAbortedCreations() const {
+// The dataset's folder goes last: while it is there, the rest can be found again.
+Status Workspace::RemoveFiles(const multiformats::DatasetId& id, const std::string& folder) const {
   std::error_code error;
+  fs::remove_all(root_ + "/derived/" + id.ToMultibase(), error);
+  if (!error) fs::remove(root_ + "/keys/" + id.ToMultibase(), error);
+  if (!error) fs::remove(root_ + "/locks/" + id.ToMultibase(), error);
+  if (!error) fs::remove_all(folder, error);
+  if (error) return FromErrno(error.value(), fmt::format("cannot remove dataset folder '{}'", folder));
+  return {};
+}
+
+// Creations and deletions that were cut short. The caller holds the workspace's lock.
+Status Workspace::RemoveAbortedCreations() const {
+  ASSIGN_OR_RETURN(auto keys, storage::OpenLocalStorage(root_ + "/keys"));
+  RETURN_IF_ERROR(keys->RemoveLeftovers(0));
+  std::error_code error;
+  std::vector<fs::path> folders;
   for (fs::directory_iterator it(root_ + "/datasets", error), end; !error && it != end; it.increment(error)) {
-    std::error_code ignored;
-    if (!fs::exists(it->path() / "refs" / "head", ignored)) fs::remove_all(it->path(), ignored);
+    folders.push_back(it->path());
+  }
+  for (const auto& folder : folders) {
+    std::string name = folder.filename().string();
+    const bool deleted = name.starts_with(kDeletedPrefix);
+    if (deleted) name.erase(0, std::size(kDeletedPrefix) - 1);
+    const auto id = multiformats::DatasetId::ParseMultibase(name);
+    if (!id.ok()) continue;  // not ours
+    if (deleted || IsUnfinished(folder)) RETURN_IF_ERROR(RemoveFiles(*id, folder.string()));
   }
   return {};
 }
@@ -204,14 +279,15 @@ Result<Entry> Workspace::Create(const odf::DatasetSnapshot& snapshot, const Cloc
   const Entry entry{snapshot.name, key.id()};
 
   auto create = [&]() -> Status {
-    ASSIGN_OR_RETURN(auto keys, storage::OpenLocalStorage(root_ + "/keys"));
-    RETURN_IF_ERROR(keys->Replace(entry.id.ToMultibase(), key.PrivateKeyText()));
-    chmod((root_ + "/keys/" + entry.id.ToMultibase()).c_str(), 0600);
     std::error_code error;
     for (const char* name : {"blocks", "refs", "data", "checkpoints", "info"}) {
       fs::create_directories(DatasetFolder(entry.id) + "/" + name, error);
       if (error) return FromErrno(error.value(), fmt::format("cannot make folder for dataset '{}'", entry.alias));
     }
+    // After the folder, by which a creation that was cut short is found.
+    ASSIGN_OR_RETURN(auto keys, storage::OpenLocalStorage(root_ + "/keys"));
+    RETURN_IF_ERROR(keys->Replace(entry.id.ToMultibase(), key.PrivateKeyText()));
+    chmod((root_ + "/keys/" + entry.id.ToMultibase()).c_str(), 0600);
     ASSIGN_OR_RETURN(auto stores, StoresOf(entry.id));
     RETURN_IF_ERROR(stores.files->Replace("info/alias", entry.alias));
     ASSIGN_OR_RETURN(auto dataset, dataset::Dataset::Create(std::move(stores), odf::Seed{entry.id, snapshot.kind},
@@ -219,10 +295,7 @@ Result<Entry> Workspace::Create(const odf::DatasetSnapshot& snapshot, const Cloc
     return {};
   };
   if (auto status = create(); !status.ok()) {
-    std::error_code ignored;
-    fs::remove_all(DatasetFolder(entry.id), ignored);
-    fs::remove_all(root_ + "/derived/" + entry.id.ToMultibase(), ignored);
-    fs::remove(root_ + "/keys/" + entry.id.ToMultibase(), ignored);
+    (void)RemoveFiles(entry.id, DatasetFolder(entry.id)).ok();  // else the next creation does it
     return std::move(status).error();
   }
   return entry;
@@ -259,13 +332,10 @@ Status Workspace::Delete(const Entry& entry) {
     RETURN_IF_ERROR(index->DropDataset(entry.id));
   }
   // Out of sight in one step; a crash half-way leaves a folder that is no dataset and is removed by the next creation.
-  const std::string gone = root_ + "/datasets/.deleted-" + RandomName(16);
+  const std::string gone = root_ + "/datasets/" + kDeletedPrefix + entry.id.ToMultibase();
   fs::rename(DatasetFolder(entry.id), gone, error);
   if (error) return FromErrno(error.value(), fmt::format("cannot delete dataset '{}'", entry.alias));
-  fs::remove_all(gone, error);
-  fs::remove_all(root_ + "/derived/" + entry.id.ToMultibase(), error);
-  fs::remove(root_ + "/keys/" + entry.id.ToMultibase(), error);
-  return {};
+  return RemoveFiles(entry.id, gone);
 }
 
 Status Workspace::Reset(const Entry& entry, const odf::Multihash& hash) {

@@ -23,12 +23,20 @@ struct Entry {
   multiformats::DatasetId id;
 };
 
+// A folder for the spills of one process that writes to a dataset. It is locked while the process lives; once that is killed, the
+// next command removes it together with the temporary files that it left in the dataset.
+class Scratch {
+ public:
+  virtual ~Scratch() = default;
+  virtual const std::string& folder() const = 0;
+};
+
 // A folder with `.sluice/`:
 //   version           text, "1"
 //   datasets/<id>/    one folder a dataset, exactly the standard layout
 //   derived/<id>/     chain state, durable head: may be lost
 //   keys/<id>         private keys, mode 0600, never beside the data
-//   index/            the key index        locks/   kernel locks        tmp/   spools, cleaned when found
+//   index/            the key index        locks/   kernel locks        tmp/   a folder for each process that writes
 // Thread-compatible. Several processes may use one workspace; writers take the locks (decisions.md 11).
 class Workspace {
  public:
@@ -59,6 +67,9 @@ class Workspace {
   // holder.
   Result<std::unique_ptr<index::GuardedIndex>> BeginCommit(const multiformats::DatasetId& id) const;
 
+  // For everything that writes to a dataset outside BeginCommit. Must not outlive what writes into it.
+  Result<std::unique_ptr<Scratch>> MakeScratch(const multiformats::DatasetId& id) const;
+
   // Makes a dataset from a normalized snapshot: key, folder, Seed and events with one system time, alias. A creation that
   // fails leaves no folder behind. Errors: kAlreadyExists; kInvalidArgument for names and events.
   Result<Entry> Create(const odf::DatasetSnapshot& snapshot, const Clock& clock);
@@ -79,6 +90,8 @@ class Workspace {
 
   Status CheckNameFree(const std::string& alias, const std::optional<multiformats::DatasetId>& except) const;
   Status RemoveAbortedCreations() const;
+  void RemoveLeftovers() const;
+  Status RemoveFiles(const multiformats::DatasetId& id, const std::string& folder) const;
 
   std::string root_;
   std::chrono::milliseconds lock_timeout_{60000};
