@@ -27,11 +27,11 @@ build: setup $(BUILD)/build.ninja ## Build the release program: build/sluice
 test: build ## Build and run all tests that need no foreign server
 	@tools/run-tests
 
-check: setup ## Format, lint, layers, generated documents, sanitizers on unit tests
-	@tools/check
+check: build ## Format, layers, generated documents, spelling, clang-tidy, sanitizers
+	@tools/setup --lint && tools/check --ci
 
-check-full: setup ## Everything: full clang build, full clang-tidy, thread sanitizer, long fuzzing
-	@tools/check --full
+check-full: build ## Everything: full clang build, full clang-tidy, thread sanitizer, long fuzzing
+	@tools/setup --lint && tools/check --full
 
 bench: build ## The benchmarks, each against a peer in the same run
 	@benchmarks/run

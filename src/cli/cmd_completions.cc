@@ -4,9 +4,11 @@
 namespace sluice::cli {
 namespace {
 
+bool Shown(const CLI::App* command) { return !command->get_group().empty(); }
+
 std::string Words(const CLI::App& app) {
   std::string words;
-  for (const auto* command : app.get_subcommands([](const CLI::App*) { return true; })) words += command->get_name() + " ";
+  for (const auto* command : app.get_subcommands(Shown)) words += command->get_name() + " ";
   for (const auto* option : app.get_options()) {
     for (const auto& name : option->get_lnames()) words += "--" + name + " ";
   }
@@ -20,8 +22,8 @@ std::string Bash(const CLI::App& app) {
       "  local cur=${COMP_WORDS[COMP_CWORD]} path='' word words=''\n"
       "  for word in \"${COMP_WORDS[@]:1:COMP_CWORD-1}\"; do [[ $word == -* ]] || path=\"$path $word\"; done\n"
       "  case \"$path\" in\n";
-  for (const auto* command : app.get_subcommands([](const CLI::App*) { return true; })) {
-    for (const auto* child : command->get_subcommands([](const CLI::App*) { return true; })) {
+  for (const auto* command : app.get_subcommands(Shown)) {
+    for (const auto* child : command->get_subcommands(Shown)) {
       script += fmt::format("    ' {} {}'*) words='{}' ;;\n", command->get_name(), child->get_name(), Words(*child));
     }
     script += fmt::format("    ' {}'*) words='{}' ;;\n", command->get_name(), Words(*command));
@@ -40,7 +42,7 @@ std::string Zsh(const CLI::App& app) {
 
 std::string Fish(const CLI::App& app) {
   std::string script = "# fish completion for sluice\n";
-  for (const auto* command : app.get_subcommands([](const CLI::App*) { return true; })) {
+  for (const auto* command : app.get_subcommands(Shown)) {
     script += fmt::format("complete -c sluice -n __fish_use_subcommand -a {} -d '{}'\n", command->get_name(), command->get_description());
     for (const auto* option : command->get_options()) {
       for (const auto& name : option->get_lnames()) {

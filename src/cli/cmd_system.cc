@@ -4,6 +4,7 @@
 #include <map>
 
 #include "cli/commands.h"
+#include "cli/error_table.h"
 #include "cli/usage.h"
 #include "odf/yaml.h"
 #include "workspace/compact.h"
@@ -95,6 +96,10 @@ void AddSystem(Commands& commands) {
                [ref](Session& session) { return Path(session, *ref); }, parent)
       ->add_option("dataset", *ref, "The dataset")->required();
   commands.Add("info", "Print version and workspace", "sluice system info", [](Session& session) { return Info(session); }, parent);
+
+  // For the documents alone: docs/errors.md is made from it.
+  commands.Add("error-codes", "Print the table of error codes", "sluice system error-codes",
+               [](Session& session) { return session.Out(ErrorTable()); }, parent)->group("");
 
   auto args = std::make_shared<CompactArgs>();
   auto* compact = commands.Add("compact", "Merge small slices; replaces history", "sluice system compact --hard river.gauges",

@@ -100,19 +100,19 @@ struct DeleteOptions {
   bool recursive = false;
 };
 
-// Adds dependants, transitively, in front of what they depend on.
+// Adds dependents, transitively, in front of what they depend on.
 Status AddDependants(const workspace::Workspace& workspace, std::vector<workspace::Entry>* entries, bool recursive) {
   for (size_t i = 0; i < entries->size(); ++i) {
     const auto entry = (*entries)[i];
-    ASSIGN_OR_RETURN(auto dependants, workspace.Dependants(entry.id));
-    for (const auto& dependant : dependants) {
-      const bool known = std::any_of(entries->begin(), entries->end(), [&](const auto& e) { return e.id == dependant.id; });
+    ASSIGN_OR_RETURN(auto dependents, workspace.Dependants(entry.id));
+    for (const auto& dependent : dependents) {
+      const bool known = std::any_of(entries->begin(), entries->end(), [&](const auto& e) { return e.id == dependent.id; });
       if (known) continue;
       if (!recursive) {
         return InvalidArgument("Dataset {} is referenced by: {}; --recursive deletes those as well", entry.alias,
-                               dependant.alias);
+                               dependent.alias);
       }
-      entries->push_back(dependant);
+      entries->push_back(dependent);
     }
   }
   std::reverse(entries->begin(), entries->end());
@@ -155,7 +155,8 @@ void AddInit(Commands& commands) {
     std::error_code error;
     const bool existed = std::filesystem::exists(".sluice/version", error);
     ASSIGN_OR_RETURN(auto workspace, workspace::Workspace::Init(".", *exists_ok));
-    session.Say("{}: {}", existed ? "Workspace already exists" : "Initialized an empty workspace", workspace->root());
+    session.Say("{}: {}", existed ? "Workspace already exists" : "Initialized an empty workspace",
+                std::filesystem::path(workspace->root()).lexically_normal().string());
     return {};
   });
   command->add_flag("--exists-ok", *exists_ok, "No error when there is one already");

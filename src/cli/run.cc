@@ -1,8 +1,8 @@
 #include <csignal>
 #include <cstdio>
 
-#include "base/names.h"
 #include "cli/commands.h"
+#include "cli/help.h"
 
 #ifndef SLUICE_VERSION
 #define SLUICE_VERSION "0.0.0"
@@ -20,7 +20,10 @@ constexpr char kFooter[] =
     "  sluice add readings.yaml\n"
     "  sluice ingest readings data.csv\n"
     "  sluice tail readings\n"
-    "Every command has its own --help with an example.";
+    "Every command has its own --help with an example. The options above may also stand after a command.\n"
+    "\n"
+    "Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 3 busy, 4 changed underneath, 5 corrupt,\n"
+    "6 out of space or memory, 7 outcome unknown, 8 invalid records, 130 interrupted.";
 
 void AddGlobals(CLI::App& app, Session& session) {
   app.add_flag("-v,--verbose", session.verbosity, "Say more; may be repeated");
@@ -33,31 +36,6 @@ void AddGlobals(CLI::App& app, Session& session) {
   app.fallthrough();
 }
 
-std::string NearCommand(const CLI::App& app, const std::string& word) {
-  std::vector<std::string> names;
-  for (const auto* command : app.get_subcommands([](const CLI::App*) { return true; })) names.push_back(command->get_name());
-  const auto near = NearNames(word, names);
-  return near.empty() ? "" : near.front();
-}
-
-int PrintUsageError(const CLI::App& app, const CLI::ParseError& error, int argc, char** argv) {
-  std::fprintf(stderr, "Error: %s\n", error.what());
-  // The first word that is no command is most likely a misspelt one.
-  for (int i = 1; i < argc; ++i) {
-    const std::string word = argv[i];
-    if (word.empty() || word[0] == '-') continue;
-    const auto known = app.get_subcommands([&](const CLI::App* command) { return command->check_name(word); });
-    if (known.empty()) {
-      if (auto near = NearCommand(app, word); !near.empty()) std::fprintf(stderr, "Did you mean '%s'?\n", near.c_str());
-      std::fprintf(stderr, "Run 'sluice --help' for the commands.\n");
-    } else {
-      std::fprintf(stderr, "Run 'sluice %s --help' for its options.\n", word.c_str());
-    }
-    break;
-  }
-  return kUsageExit;
-}
-
 }  // namespace
 
 int Run(int argc, char** argv, std::stop_token stop) {
@@ -65,7 +43,7 @@ int Run(int argc, char** argv, std::stop_token stop) {
   app.set_version_flag("--version", "sluice " SLUICE_VERSION);
   app.require_subcommand(1);
   app.footer(kFooter);
-  app.get_formatter()->column_width(34);
+  app.formatter(MakeHelpFormatter());
   Session session(std::move(stop));
   AddGlobals(app, session);
 
@@ -83,7 +61,8 @@ int Run(int argc, char** argv, std::stop_token stop) {
   } catch (const CLI::CallForVersion& version) {
     return app.exit(version);
   } catch (const CLI::ParseError& error) {
-    return PrintUsageError(app, error, argc, argv);
+    std::fputs(ExplainUsageError(app, error, argc, argv).c_str(), stderr);
+    return kUsageExit;
   }
 
   Status status = session.Prepare();
