@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
 """Runs the commands that the documents show, and compares what is printed with what the documents say.
 
-usage: console_test.py PROGRAM PAGE...
+usage: console_test.py PROGRAM PAGE|FOLDER...
+
+Of a folder, all pages below it that show commands are taken.
 
 Every ```console block of a page is run in order in one scratch folder: a line `$ command` is given to bash (with the lines
 of its here-document), what follows up to the next such line is the expected output, standard error included. A line `...`
@@ -109,8 +111,20 @@ def run_page(program, path, update):
     return passed, failed
 
 
+def pages_of(paths):
+    for path in paths:
+        if not os.path.isdir(path):
+            yield path
+            continue
+        for folder, _, names in sorted(os.walk(path)):
+            for name in sorted(names):
+                page = os.path.join(folder, name)
+                if name.endswith(".md") and "```console" in open(page, encoding="utf-8").read():
+                    yield page
+
+
 def main():
-    program, pages = sys.argv[1], sys.argv[2:]
+    program, pages = sys.argv[1], list(pages_of(sys.argv[2:]))
     update = "SLUICE_UPDATE_DOCS" in os.environ
     passed = failed = 0
     for page in pages:
