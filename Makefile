@@ -40,7 +40,8 @@ demo: build ## The main job on real data, in a scratch workspace
 	@tools/demo
 
 install: build ## Install into PREFIX; the tree can be moved
-	@cmake --install $(BUILD) --prefix $(PREFIX) > /dev/null
+	@ninja -C $(BUILD) -j $(JOBS) sluice_bundle > /dev/null
+	@cmake --install $(BUILD) --prefix $(abspath $(PREFIX)) > /dev/null
 	@echo "installed: $(PREFIX)"
 
 clean: ## Remove what was built

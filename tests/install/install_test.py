@@ -124,7 +124,8 @@ def main():
     with tempfile.TemporaryDirectory() as scratch:
         env = clean_environment(scratch)
         tree = os.path.join(scratch, "there", "moved")
-        run("cmake", "--install", BUILD, "--prefix", os.path.join(scratch, "here"))
+        # What users call, without the steps that have been made already.
+        run("make", "-o", "setup", "-o", "build", "install", f"BUILD={BUILD}", "PREFIX=" + os.path.join(scratch, "here"), cwd=SOURCE)
         os.mkdir(os.path.join(scratch, "there"))
         os.rename(os.path.join(scratch, "here"), tree)
         hide = hiding_prefix()
