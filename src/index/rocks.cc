@@ -57,6 +57,8 @@ rocksdb::Options IndexOptions() {
   options.create_if_missing = true;
   options.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
   options.compression = rocksdb::kNoCompression;
+  // Blocks are used where the kernel has them: a look-up among many keys copies nothing and needs no cache of its own.
+  options.allow_mmap_reads = true;
   options.write_buffer_size = kWriteBufferBytes;
   options.max_write_buffer_number = 3;
   // Look-ups of keys that are not in the buffers need not search them.

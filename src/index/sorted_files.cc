@@ -30,7 +30,9 @@ class FileSequence {
 
   Status Put(std::string_view key, std::string_view value) {
     if (writer_ == nullptr) {
-      writer_ = std::make_unique<rocksdb::SstFileWriter>(rocksdb::EnvOptions(), IndexOptions());
+      // They are searched next, and so stay in the page cache.
+      writer_ = std::make_unique<rocksdb::SstFileWriter>(rocksdb::EnvOptions(), IndexOptions(), nullptr,
+                                                         /*invalidate_page_cache=*/false);
       files_.push_back(fmt::format("{}/{}-{}.sst", options_.folder, name_, files_.size()));
       RETURN_IF_ROCKS_ERROR(writer_->Open(files_.back()), "writing a file of");
       bytes_ = 0;
