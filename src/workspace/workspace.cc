@@ -20,7 +20,7 @@ namespace {
 namespace fs = std::filesystem;
 constexpr char kVersion[] = "1";
 constexpr int kLeftoverAgeSeconds = 24 * 3600;
-constexpr char kScratchLock[] = "/lock";
+constexpr char kScratchLock[] = ".lock";
 constexpr char kDeletedPrefix[] = ".deleted-";
 
 std::string Lower(std::string_view text) {
@@ -50,6 +50,7 @@ class LockedFolder final : public Scratch {
   ~LockedFolder() override {
     std::error_code ignored;
     fs::remove_all(folder_, ignored);
+    fs::remove(folder_ + kScratchLock, ignored);
   }
   const std::string& folder() const override { return folder_; }
 
@@ -138,31 +139,43 @@ Result<dataset::DatasetStores> Workspace::StoresOf(const multiformats::DatasetId
 }
 
 Result<std::unique_ptr<Scratch>> Workspace::MakeScratch(const multiformats::DatasetId& id) const {
-  std::string folder = fmt::format("{}/{}-{}", temp_folder(), id.ToMultibase(), RandomName(16));
-  auto lock = storage::FileLock::Acquire(folder + kScratchLock, std::chrono::seconds(1));
-  if (!lock.ok()) return std::move(lock).error();
-  return std::unique_ptr<Scratch>(std::make_unique<LockedFolder>(std::move(folder), std::move(*lock)));
+  const std::string folder = fmt::format("{}/{}-{}", temp_folder(), id.ToMultibase(), RandomName(16));
+  std::error_code error;
+  while (true) {
+    ASSIGN_OR_RETURN(auto lock, storage::FileLock::Acquire(folder + kScratchLock, lock_timeout_, stop_));
+    // Whoever met the file before it was locked has removed it.
+    if (!fs::exists(folder + kScratchLock, error) && !error) continue;
+    fs::create_directory(folder, error);
+    if (error) return FromErrno(error.value(), fmt::format("cannot make folder '{}'", folder));
+    return std::unique_ptr<Scratch>(std::make_unique<LockedFolder>(folder, std::move(lock)));
+  }
 }
 
 // Scratch folders whose process is gone, and what it left in its dataset. Failures wait for the next command.
 void Workspace::RemoveLeftovers() const {
   std::error_code ignored;
-  const auto limit = fs::file_time_type::clock::now() - std::chrono::seconds(kLeftoverAgeSeconds);
+  std::vector<fs::path> paths;
   for (fs::directory_iterator it(temp_folder(), ignored), end; !ignored && it != end; it.increment(ignored)) {
-    const std::string name = it->path().filename().string();
-    const auto id = multiformats::DatasetId::ParseMultibase(name.substr(0, name.find('-')));
-    if (!id.ok()) {  // a query's spills
-      if (it->last_write_time(ignored) < limit) fs::remove_all(it->path(), ignored);
+    paths.push_back(it->path());
+  }
+  const auto limit = fs::file_time_type::clock::now() - std::chrono::seconds(kLeftoverAgeSeconds);
+  for (const auto& path : paths) {
+    if (path.extension() != kScratchLock) {
+      // A query's spills, or a folder whose lock's turn comes.
+      const auto changed = fs::last_write_time(path, ignored);
+      if (!ignored && changed < limit && !fs::exists(path.string() + kScratchLock, ignored)) fs::remove_all(path, ignored);
       continue;
     }
-    auto lock = storage::FileLock::Acquire(it->path().string() + kScratchLock, std::chrono::milliseconds(0));
-    if (!lock.ok()) continue;
-    std::error_code absent;
-    if (fs::exists(DatasetFolder(*id), absent)) {
+    const std::string name = path.filename().string();
+    const auto id = multiformats::DatasetId::ParseMultibase(name.substr(0, name.find('-')));
+    auto lock = storage::FileLock::Acquire(path.string(), std::chrono::milliseconds(0));
+    if (!id.ok() || !lock.ok()) continue;
+    if (fs::exists(DatasetFolder(*id), ignored)) {
       auto stores = StoresOf(*id);
       if (!stores.ok() || !stores->files->RemoveLeftovers(0).ok()) continue;
     }
-    fs::remove_all(it->path(), ignored);
+    fs::remove_all(fs::path(path).replace_extension(), ignored);
+    fs::remove(path, ignored);
   }
 }
 

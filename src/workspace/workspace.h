@@ -36,7 +36,7 @@ class Scratch {
 //   datasets/<id>/    one folder a dataset, exactly the standard layout
 //   derived/<id>/     chain state, durable head: may be lost
 //   keys/<id>         private keys, mode 0600, never beside the data
-//   index/            the key index        locks/   kernel locks        tmp/   a folder for each process that writes
+//   index/            the key index        locks/   kernel locks        tmp/   a folder and its lock for each process that writes
 // Thread-compatible. Several processes may use one workspace; writers take the locks (decisions.md 11).
 class Workspace {
  public:

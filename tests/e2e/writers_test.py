@@ -1,0 +1,160 @@
+#!/usr/bin/env python3
+"""Several processes write to one dataset at once: every success is one commit, and every row is there once."""
+import fcntl
+import os
+import random
+import struct
+import time
+
+from harness import APPEND, EXIT_BUSY, EXIT_CHANGED, LEDGER, UPSERT, Workspace, in_parallel, live, main, record, records
+
+
+def hold(path):
+    """Takes the kernel lock of an open file description, as another process would."""
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    fcntl.fcntl(fd, 37, struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0))  # F_OFD_SETLK
+    return fd
+
+
+def together(merge, writers, batches):
+    """Each writer sends its batches; Ledger's keys overlap with everybody's."""
+    with Workspace() as ws:
+        ws.add("d", merge)
+
+        def writer(number):
+            added = 0
+            for n in range(batches):
+                first = (n * writers + number) * 10
+                keys = range(first, first + 10) if merge == APPEND else range(n * 10, n * 10 + 10 + 5 * number)
+                # A file can be read again when another writer's first commit defines the schema meanwhile; a stream cannot.
+                rows = records(keys, f"{number}/{n}")
+                done = (ws.run("ingest", "d", "--stdin", data=rows, timeout=60) if n % 2 else
+                        ws.run("ingest", "d", ws.write(f"batch{number}", rows), timeout=60))
+                added += b" 0 added" not in done.err
+            return added
+
+        commits = sum(in_parallel([lambda i=i: writer(i) for i in range(writers)]))
+        rows = ws.rows("d")
+        assert [r["offset"] for r in rows] == list(range(len(rows)))
+        keys = sorted(r["k"] for r in rows)
+        top = writers * batches * 10 if merge == APPEND else (batches - 1) * 10 + 10 + 5 * (writers - 1)
+        assert keys == list(range(top)), f"{len(keys)} rows, expected {top}"
+        assert len(ws.data_blocks("d")) == commits, f"{len(ws.data_blocks('d'))} commits for {commits} successes"
+        times = [r["system_time"] for r in rows]
+        assert times == sorted(times)
+        ws.check_sound("d")
+        ws.check_clean()
+
+
+def append_from_several():
+    yield "two", lambda: together(APPEND, 2, 15)
+    yield "four", lambda: together(APPEND, 4, 6)
+
+
+def ledger_from_several():
+    yield "two", lambda: together(LEDGER, 2, 15)
+    yield "four", lambda: together(LEDGER, 4, 6)
+
+
+def compare_and_set_lets_one_through():
+    """Four processes try each step of one token: exactly one commits, the others say that the state has moved."""
+    with Workspace() as ws:
+        ws.add("d", APPEND)
+        ws.run("ingest", "d", "--stdin", "--state", 0, data=records([0]))
+        for step in range(1, 7):
+            expected = str(step - 1)
+
+            def attempt(number, step=step, expected=expected):
+                # Every one writes other rows under another token: none is a repeat.
+                return ws.run("ingest", "d", "--stdin", "--state", f"{step}-{number}", "--if-state", expected,
+                              data=records([step * 10 + number]), code=(0, EXIT_CHANGED), timeout=60).code
+
+            codes = in_parallel([lambda n=n: attempt(n) for n in range(4)])
+            assert sorted(codes) == [0, EXIT_CHANGED, EXIT_CHANGED, EXIT_CHANGED], codes
+            ws.run("ingest", "d", "--stdin", "--state", str(step), "--if-state", f"{step}-{codes.index(0)}", data=b"")
+        assert len(ws.rows("d")) == 7
+        ws.check_sound("d")
+
+
+def one_token_from_several_is_one_commit():
+    with Workspace() as ws:
+        ws.add("d", APPEND)
+        ws.run("ingest", "d", "--stdin", "--state", 0, data=records([0]))
+        for step in range(1, 6):
+            in_parallel([lambda: ws.run("ingest", "d", "--stdin", "--state", step, data=records([step]), timeout=60)] * 4)
+        assert [r["k"] for r in ws.rows("d")] == list(range(6))
+
+
+def upserts_from_several_keep_a_history_that_adds_up():
+    with Workspace() as ws:
+        ws.add("d", UPSERT)
+        ws.run("ingest", "d", "--stdin", data=records([0]))
+
+        def writer(number):
+            dice = random.Random(number)
+            for n in range(8):
+                batch = "".join(record(k, f"{number}/{n}") for k in dice.sample(range(12), 6))
+                ws.run("ingest", "d", "--stdin", data=batch.encode(), timeout=60)
+
+        in_parallel([lambda i=i: writer(i) for i in range(3)])
+        assert set(live(ws.rows("d"))) == set(range(12))
+        ws.check_sound("d")
+
+
+def readers_and_compaction_beside_writers():
+    with Workspace() as ws:
+        ws.add("d", LEDGER)
+        ws.run("ingest", "d", "--stdin", data=records(range(10)))
+        stop = time.monotonic() + 8
+
+        def writer():
+            n = 1
+            while time.monotonic() < stop:
+                ws.run("ingest", "d", "--stdin", data=records(range(n * 10 - 5, n * 10 + 10)))
+                n += 1
+            return n
+
+        def compactor():
+            while time.monotonic() < stop:
+                ws.run("system", "compact", "--hard", "d", "--yes")
+                time.sleep(0.1)
+
+        def reader():
+            while time.monotonic() < stop:
+                keys = [r["k"] for r in ws.rows("d")]
+                assert keys == list(range(len(keys))), "a reader saw half a commit"
+                ws.run("verify", "d")
+                ws.run("log", "d")
+
+        batches = in_parallel([writer, compactor, reader])[0]
+        assert [r["k"] for r in ws.rows("d")] == list(range(batches * 10))
+        ws.check_sound("d")
+
+
+def held_locks_time_out():
+    for name in ("workspace", "dataset"):
+        for seconds in (0, 1):
+            def case(name=name, seconds=seconds):
+                with Workspace() as ws:
+                    ws.add("d", LEDGER)
+                    ws.run("ingest", "d", "--stdin", data=records([1]))
+                    lock = os.path.join(ws.home, "locks", name if name == "workspace" else os.path.basename(ws.path("d")))
+                    head, fd = ws.head("d"), hold(lock)
+                    for command in (["ingest", "d", "--stdin"], ["reset", "d", head, "--yes"],
+                                    ["system", "compact", "--hard", "d", "--yes"]):
+                        done = ws.run(*command, "--lock-timeout", seconds, data=records([2]), code=EXIT_BUSY)
+                        assert seconds <= done.seconds < seconds + 5, done.seconds
+                        assert lock.encode() in done.err and b"held by" in done.err, done
+                    assert ws.head("d") == head
+                    assert len(ws.rows("d")) == 1, "readers need no lock"
+                    ws.run("verify", "d")
+                    os.close(fd)
+                    ws.run("ingest", "d", "--stdin", "--lock-timeout", 0, data=records([2]))
+                    assert len(ws.rows("d")) == 2
+            yield f"{name}, {seconds} s", case
+
+
+if __name__ == "__main__":
+    main([append_from_several, ledger_from_several, compare_and_set_lets_one_through, one_token_from_several_is_one_commit,
+          upserts_from_several_keep_a_history_that_adds_up, readers_and_compaction_beside_writers, held_locks_time_out])
