@@ -5,6 +5,7 @@
 #include <arrow/compute/cast.h>
 #include <arrow/record_batch.h>
 #include <arrow/type.h>
+#include <arrow/type_traits.h>
 
 #include <algorithm>
 
@@ -216,7 +217,9 @@ Status Shaper::AlignTo(const odf::DataSchema& dataset, const ShapeSpec& spec) {
     const auto& have = schema_->field(index);
     // The event time and the op are filled or checked later; their columns may hold nulls here.
     const bool may_be_null = wanted.name == spec.vocabulary.event_time || wanted.name == spec.vocabulary.op;
-    if (!have->type()->Equals(*target->type())) {
+    // Operations are cast to the dataset's type when they are written.
+    const bool castable = wanted.name == spec.vocabulary.op && arrow::is_integer(have->type()->id());
+    if (!castable && !have->type()->Equals(*target->type())) {
       differences.push_back(fmt::format("column '{}' is {} in the data and {} in the dataset", wanted.name,
                                         Describe(*have), odf::ToString(wanted.type)));
       continue;

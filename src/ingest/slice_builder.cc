@@ -3,6 +3,7 @@
 #include <arrow/array.h>
 #include <arrow/array/util.h>
 #include <arrow/builder.h>
+#include <arrow/compute/cast.h>
 #include <arrow/compute/exec.h>
 #include <arrow/record_batch.h>
 #include <arrow/scalar.h>
@@ -35,6 +36,22 @@ const odf::DataField* FindField(const std::optional<odf::DataSchema>& schema, co
     if (field.name == name) return &field;
   }
   return nullptr;
+}
+
+// System columns have the types of the dataset's schema, which may be another program's choice; ours where there is none yet.
+Result<std::shared_ptr<arrow::DataType>> SystemType(const std::optional<odf::DataSchema>& schema, const std::string& name,
+                                                    std::shared_ptr<arrow::DataType> own) {
+  const auto* field = FindField(schema, name);
+  if (!field) return own;
+  ASSIGN_OR_RETURN(auto wanted, odf::ToArrow(odf::StripEncodings(odf::DataSchema{{*field}, {}}).fields[0]));
+  return wanted->type();
+}
+
+Result<std::shared_ptr<arrow::Array>> CastTo(const std::shared_ptr<arrow::Array>& array,
+                                             const std::shared_ptr<arrow::DataType>& type) {
+  if (array->type()->Equals(*type)) return array;
+  ASSIGN_OR_RETURN_ARROW(auto cast, arrow::compute::Cast(*array, type));
+  return cast;
 }
 
 Result<std::shared_ptr<arrow::Array>> FillNulls(const std::shared_ptr<arrow::Array>& array, Instant fallback) {
@@ -100,11 +117,13 @@ Status SliceBuilder::Impl::Plan() {
   arrow::FieldVector filled_fields, output_fields;
   for (const auto& name : order) {
     if (name == vocab.offset) {
-      output_fields.push_back(arrow::field(name, arrow::int64(), false));
+      ASSIGN_OR_RETURN(auto type, SystemType(spec.dataset_schema, name, arrow::int64()));
+      output_fields.push_back(arrow::field(name, std::move(type), false));
       continue;
     }
     if (name == vocab.system_time) {
-      output_fields.push_back(arrow::field(name, MillisUtc(), false));
+      ASSIGN_OR_RETURN(auto type, SystemType(spec.dataset_schema, name, MillisUtc()));
+      output_fields.push_back(arrow::field(name, std::move(type), false));
       continue;
     }
     const int index = spec.merged->GetFieldIndex(name);
@@ -113,6 +132,10 @@ Status SliceBuilder::Impl::Plan() {
     // The dataset decides what may be null; a required column is checked when rows come.
     if (const auto* wanted = FindField(spec.dataset_schema, name)) field = field->WithNullable(wanted->type.is_option());
     if (name == vocab.op || name == vocab.event_time) field = field->WithNullable(false);
+    if (name == vocab.op) {
+      ASSIGN_OR_RETURN(auto type, SystemType(spec.dataset_schema, name, field->type()));
+      field = field->WithType(type);
+    }
     if (name == vocab.event_time) event_time = static_cast<int>(filled_fields.size());
     from.push_back(index);
     filled_fields.push_back(field);
@@ -138,6 +161,7 @@ Result<std::shared_ptr<arrow::RecordBatch>> SliceBuilder::Impl::Fill(const arrow
                        "column '{}' contains {} null values while none were expected: it is declared non-nullable",
                        filled->field(static_cast<int>(i))->name(), array->null_count());
     }
+    ASSIGN_OR_RETURN(array, CastTo(array, filled->field(static_cast<int>(i))->type()));
     arrays.push_back(std::move(array));
   }
   return arrow::RecordBatch::Make(filled, merged.num_rows(), std::move(arrays));
@@ -166,9 +190,11 @@ Status SliceBuilder::Impl::Write(const std::shared_ptr<arrow::RecordBatch>& rows
   int next = 0;
   for (const auto& field : output->fields()) {
     if (field->name() == spec.vocabulary.offset) {
-      arrays.push_back(offset_array);
+      ASSIGN_OR_RETURN(auto array, CastTo(offset_array, field->type()));
+      arrays.push_back(std::move(array));
     } else if (field->name() == spec.vocabulary.system_time) {
-      arrays.push_back(system_array);
+      ASSIGN_OR_RETURN(auto array, CastTo(system_array, field->type()));
+      arrays.push_back(std::move(array));
     } else {
       arrays.push_back(rows->column(next++));
     }

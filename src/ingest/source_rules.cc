@@ -82,6 +82,18 @@ Status CheckSource(const SourceDefinition& source, const odf::ChainState& state)
   return {};
 }
 
+// A vocabulary with other names than the data has would refuse every input from then on.
+Status CheckVocabulary(const odf::Vocabulary& vocabulary, const odf::DataSchema& schema) {
+  std::vector<std::string> columns;
+  for (const auto& field : schema.fields) columns.push_back(field.name);
+  for (const auto& name : {vocabulary.offset, vocabulary.op, vocabulary.system_time, vocabulary.event_time}) {
+    if (std::find(columns.begin(), columns.end(), name) == columns.end()) {
+      return InvalidArgument("SetVocab: the dataset's data has no column '{}'; its columns are: {}", name, JoinNames(columns));
+    }
+  }
+  return {};
+}
+
 }  // namespace
 
 Status CheckNewEvents(odf::ChainState state, const std::vector<odf::MetadataEvent>& events,
@@ -92,6 +104,7 @@ Status CheckNewEvents(odf::ChainState state, const std::vector<odf::MetadataEven
     if (const auto* vocab = std::get_if<odf::SetVocab>(&event)) last.vocabulary = odf::Vocabulary::From(*vocab);
     if (const auto* schema = std::get_if<odf::SetDataSchema>(&event); schema && schema->schema) last.schema = schema->schema;
   }
+  if (state.schema && last.vocabulary != state.vocabulary) RETURN_IF_ERROR(CheckVocabulary(last.vocabulary, *last.schema));
   for (const auto& event : events) {
     RETURN_IF_ERROR(odf::CheckEvent(event));
     if (const auto* push = std::get_if<odf::AddPushSource>(&event)) {

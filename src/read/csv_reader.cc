@@ -8,6 +8,7 @@
 #include <cstring>
 #include <set>
 
+#include "base/names.h"
 #include "columnar/cast.h"
 #include "read/block_reader.h"
 #include "read/csv_infer.h"
@@ -156,6 +157,13 @@ Result<std::vector<std::string>> ColumnNames(const FirstRecord& first, bool head
   return names;
 }
 
+// Values are taken by position; a header that says otherwise is an error where columns are strict.
+Status CheckHeader(const FirstRecord& first, const arrow::Schema& schema, const std::string& input) {
+  if (first.cells == schema.field_names()) return {};
+  return InvalidArgument("line 1 of '{}': the header has columns {}, the schema {}", input, JoinNames(first.cells),
+                         JoinNames(schema.field_names()));
+}
+
 // Opens step by step: header, names, types.
 class CsvOpening {
  public:
@@ -205,6 +213,7 @@ class CsvOpening {
       ASSIGN_OR_RETURN(names_, ColumnNames(first, options_.header, input()));
     }
     if (!options_.header) return true;
+    if (plan_.schema && read_.strict_columns) RETURN_IF_ERROR(CheckHeader(first, *plan_.schema, input()));
     plan_.lines_before += first.lines;
     TextBlock& block = plan_.pending.front();
     const size_t next = std::min(first.next, block.size);
