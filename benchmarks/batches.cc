@@ -2,8 +2,9 @@
 //
 //   sluice_bench_batches WORKSPACE ledger|upsert HISTORY_ROWS BATCHES
 //
-// Makes the dataset and its history, then takes BATCHES batches of 1,000 rows, half of whose keys are in history (uniformly), checks
-// what became of each, and prints one line: key=value pairs, times in milliseconds.
+// Makes the dataset and its history, then takes BATCHES batches of 1,000 rows, half of whose keys are in
+// history (uniformly), checks what became of each, and prints one line: key=value pairs, times in
+// milliseconds.
 #include <sys/resource.h>
 
 #include <algorithm>
@@ -58,8 +59,8 @@ content:
 
 void AppendRow(int64_t id, int64_t version, std::string* out) {
   const int64_t second = (id + version) % 86400;
-  fmt::format_to(std::back_inserter(*out), "{},2024-05-01T{:02}:{:02}:{:02}Z,label-{},{}.5\n", id, second / 3600, second / 60 % 60,
-                 second % 60, id % 1000, version * 1000 + id % 1000);
+  fmt::format_to(std::back_inserter(*out), "{},2024-05-01T{:02}:{:02}:{:02}Z,label-{},{}.5\n", id,
+                 second / 3600, second / 60 % 60, second % 60, id % 1000, version * 1000 + id % 1000);
 }
 
 // Keys 0 to `rows` - 1, made while they are read.
@@ -92,13 +93,16 @@ double Millis(std::chrono::nanoseconds time) { return static_cast<double>(time.c
 double CpuMillis() {
   rusage usage;
   getrusage(RUSAGE_SELF, &usage);
-  auto millis = [](const timeval& t) { return static_cast<double>(t.tv_sec) * 1e3 + static_cast<double>(t.tv_usec) / 1e3; };
+  auto millis = [](const timeval& t) {
+    return static_cast<double>(t.tv_sec) * 1e3 + static_cast<double>(t.tv_usec) / 1e3;
+  };
   return millis(usage.ru_utime) + millis(usage.ru_stime);
 }
 
 class Benchmark {
  public:
-  Benchmark(std::string strategy, int64_t history) : strategy_(std::move(strategy)), history_(history), upsert_(strategy_ == "upsert") {}
+  Benchmark(std::string strategy, int64_t history)
+      : strategy_(std::move(strategy)), history_(history), upsert_(strategy_ == "upsert") {}
 
   Status Run(const std::string& folder, int batches) {
     ASSIGN_OR_RETURN(workspace_, workspace::Workspace::Init(folder, /*exists_ok=*/true));
@@ -121,11 +125,14 @@ class Benchmark {
       samples.push_back(sample);
     }
     const Sample cold = samples.front();
-    std::sort(samples.begin(), samples.end(), [](const Sample& a, const Sample& b) { return a.work_ms() < b.work_ms(); });
+    std::sort(samples.begin(), samples.end(),
+              [](const Sample& a, const Sample& b) { return a.work_ms() < b.work_ms(); });
     const Sample& middle = samples[samples.size() / 2];
-    std::printf("load_ms=%.0f load_cpu_ms=%.0f first_ms=%.2f work_ms=%.2f work_p90_ms=%.2f cpu_ms=%.2f wall_ms=%.2f folder=%s\n",
-                load.wall_ms, load.cpu_ms, cold.work_ms(), middle.work_ms(), samples[samples.size() * 9 / 10].work_ms(), middle.cpu_ms,
-                middle.wall_ms, workspace_->DatasetFolder(entry_.id).c_str());
+    std::printf(
+        "load_ms=%.0f load_cpu_ms=%.0f first_ms=%.2f work_ms=%.2f work_p90_ms=%.2f cpu_ms=%.2f wall_ms=%.2f folder=%s\n",
+        load.wall_ms, load.cpu_ms, cold.work_ms(), middle.work_ms(),
+        samples[samples.size() * 9 / 10].work_ms(), middle.cpu_ms, middle.wall_ms,
+        workspace_->DatasetFolder(entry_.id).c_str());
     return {};
   }
 
@@ -135,7 +142,8 @@ class Benchmark {
   }
 
   // Some keys of a batch may be drawn twice: what is corrected may be a little less than asked for.
-  Result<Sample> Take(std::function<std::unique_ptr<read::ByteSource>()> open, int64_t appended, int64_t corrected) {
+  Result<Sample> Take(std::function<std::unique_ptr<read::ByteSource>()> open, int64_t appended,
+                      int64_t corrected) {
     const auto start = Timer::now();
     const auto sync = SyncTime();
     const double cpu = CpuMillis();
@@ -150,8 +158,10 @@ class Benchmark {
     ASSIGN_OR_RETURN(auto outcomes, ingest::Ingest(context, std::move(inputs), *rejects, {}));
     Sample sample{Millis(Timer::now() - start), Millis(SyncTime() - sync), CpuMillis() - cpu};
     const auto& counts = outcomes[0].counts;
-    if (counts.appended != appended || counts.corrected > corrected || counts.corrected < corrected * 9 / 10) {
-      return Internal("{} rows appended, {} corrected; expected {} and {}", counts.appended, counts.corrected, appended, corrected);
+    if (counts.appended != appended || counts.corrected > corrected ||
+        counts.corrected < corrected * 9 / 10) {
+      return Internal("{} rows appended, {} corrected; expected {} and {}", counts.appended, counts.corrected,
+                      appended, corrected);
     }
     return sample;
   }
@@ -169,7 +179,9 @@ class Benchmark {
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc != 5) return std::fprintf(stderr, "usage: sluice_bench_batches WORKSPACE ledger|upsert HISTORY_ROWS BATCHES\n"), 2;
+  if (argc != 5)
+    return std::fprintf(stderr, "usage: sluice_bench_batches WORKSPACE ledger|upsert HISTORY_ROWS BATCHES\n"),
+           2;
   Status status = Benchmark(argv[2], std::atoll(argv[3])).Run(argv[1], std::atoi(argv[4]));
   if (!status.ok()) std::fprintf(stderr, "Error: %s\n", status.error().ToString().c_str());
   return status.ok() ? 0 : 1;

@@ -2,7 +2,8 @@
 //
 //   sluice_bench_data ROWS FILE [FIRST_ID]
 //
-// Seven columns, about 113 bytes a row: a unique key, times in order, a station of 5,000, a note of words, two floats, a count.
+// Seven columns, about 113 bytes a row: a unique key, times in order, a station of 5,000, a note of words,
+// two floats, a count.
 #include <fmt/format.h>
 
 #include <cstdint>
@@ -13,8 +14,9 @@
 
 namespace {
 
-constexpr const char* kWords[] = {"steady", "rising", "falling", "calibrated", "north", "south",    "filter", "sensor",
-                                  "quiet",  "storm",  "cloudy",  "maintenance", "dry",  "humidity", "valley", "ridge"};
+constexpr const char* kWords[] = {"steady", "rising",   "falling", "calibrated", "north",  "south",
+                                  "filter", "sensor",   "quiet",   "storm",      "cloudy", "maintenance",
+                                  "dry",    "humidity", "valley",  "ridge"};
 constexpr int64_t kFirstMillis = 1700000000000;
 constexpr int64_t kMillisPerDay = 86400000;
 
@@ -40,7 +42,8 @@ Date ToDate(int64_t days) {
   const unsigned day_of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
   const unsigned shifted = (5 * day_of_year + 2) / 153;
   const unsigned month = shifted < 10 ? shifted + 3 : shifted - 9;
-  return {static_cast<int64_t>(year_of_era) + era * 400 + (month <= 2 ? 1 : 0), month, day_of_year - (153 * shifted + 2) / 5 + 1};
+  return {static_cast<int64_t>(year_of_era) + era * 400 + (month <= 2 ? 1 : 0), month,
+          day_of_year - (153 * shifted + 2) / 5 + 1};
 }
 
 void AppendRow(int64_t id, fmt::memory_buffer* out) {
@@ -48,10 +51,13 @@ void AppendRow(int64_t id, fmt::memory_buffer* out) {
   const int64_t millis = kFirstMillis + id * 250;
   const Date date = ToDate(millis / kMillisPerDay);
   const int64_t of_day = millis % kMillisPerDay;
-  fmt::format_to(std::back_inserter(*out), "{},{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z,station-{:05},", id, date.year, date.month,
-                 date.day, of_day / 3600000, of_day / 60000 % 60, of_day / 1000 % 60, of_day % 1000, a % 5000);
-  for (int i = 0; i < 5; ++i) fmt::format_to(std::back_inserter(*out), "{}{}", i == 0 ? "" : " ", kWords[b >> (8 * i) & 15]);
-  fmt::format_to(std::back_inserter(*out), " {},{:.3f},{:.6f},{}\n", c % 1000000, static_cast<double>(c >> 20 & 0xffff) / 997.0 - 20,
+  fmt::format_to(std::back_inserter(*out), "{},{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z,station-{:05},", id,
+                 date.year, date.month, date.day, of_day / 3600000, of_day / 60000 % 60, of_day / 1000 % 60,
+                 of_day % 1000, a % 5000);
+  for (int i = 0; i < 5; ++i)
+    fmt::format_to(std::back_inserter(*out), "{}{}", i == 0 ? "" : " ", kWords[b >> (8 * i) & 15]);
+  fmt::format_to(std::back_inserter(*out), " {},{:.3f},{:.6f},{}\n", c % 1000000,
+                 static_cast<double>(c >> 20 & 0xffff) / 997.0 - 20,
                  static_cast<double>(c >> 36) / 268435.456, a >> 32 & 0xffff);
 }
 

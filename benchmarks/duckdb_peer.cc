@@ -1,4 +1,5 @@
-// The peer of the benchmarks: runs SQL statements in DuckDB and prints the seconds that each took, and its first value.
+// The peer of the benchmarks: runs SQL statements in DuckDB and prints the seconds that each took, and its
+// first value.
 //
 //   sluice_bench_duckdb THREADS SQL...
 #include <duckdb.h>
@@ -30,7 +31,9 @@ int main(int argc, char** argv) {
   if (argc < 3) return std::fprintf(stderr, "usage: sluice_bench_duckdb THREADS SQL...\n"), 2;
   duckdb_database database;
   duckdb_connection connection;
-  if (duckdb_open(nullptr, &database) != DuckDBSuccess || duckdb_connect(database, &connection) != DuckDBSuccess) return 1;
+  if (duckdb_open(nullptr, &database) != DuckDBSuccess ||
+      duckdb_connect(database, &connection) != DuckDBSuccess)
+    return 1;
   bool good = Run(connection, std::string("SET threads TO ") + argv[1], false);
   for (int i = 2; i < argc && good; ++i) good = Run(connection, argv[i], true);
   duckdb_disconnect(&connection);

@@ -1,4 +1,5 @@
-// Opens (or makes) a workspace in the folder given, adds a dataset, and ingests a batch: run it twice, and the second run adds nothing.
+// Opens (or makes) a workspace in the folder given, adds a dataset, and ingests a batch: run it twice, and
+// the second run adds nothing.
 #include <cstdio>
 
 #include "ingest/ingest.h"
@@ -31,12 +32,16 @@ static Status Run(const char* folder) {
     if (!entry.ok()) return entry.error();
   }
   ASSIGN_OR_RETURN(auto dataset, workspace->Open(*entry));
-  ingest::IngestContext context{dataset.get(), [&] { return workspace->BeginCommit(entry->id); }, &clock, workspace->temp_folder()};
+  ingest::IngestContext context{dataset.get(), [&] { return workspace->BeginCommit(entry->id); }, &clock,
+                                workspace->temp_folder()};
   std::vector<ingest::IngestInput> inputs(1);
-  inputs[0].open = [] { return read::MakeMemorySource("{\"event_time\":\"2024-05-01T10:00:00Z\",\"level\":1.5}\n", "memory"); };
+  inputs[0].open = [] {
+    return read::MakeMemorySource("{\"event_time\":\"2024-05-01T10:00:00Z\",\"level\":1.5}\n", "memory");
+  };
   ASSIGN_OR_RETURN(auto rejects, ingest::RejectLog::Open(ingest::OnError::kFail, ""));
   ASSIGN_OR_RETURN(auto outcomes, ingest::Ingest(context, std::move(inputs), *rejects, {}));
-  std::printf("%lld record(s) added, head %s\n", static_cast<long long>(outcomes[0].records_added), dataset->head().ToString().c_str());
+  std::printf("%lld record(s) added, head %s\n", static_cast<long long>(outcomes[0].records_added),
+              dataset->head().ToString().c_str());
   return {};
 }
 

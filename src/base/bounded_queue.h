@@ -16,7 +16,8 @@ class BoundedQueue {
   // Blocks while full. False once closed; the item is then dropped.
   bool Push(T item) EXCLUDES(mutex_) {
     MutexLock lock(mutex_);
-    not_full_.Wait(mutex_, [this]() NO_THREAD_SAFETY_ANALYSIS { return closed_ || items_.size() < capacity_; });
+    not_full_.Wait(mutex_,
+                   [this]() NO_THREAD_SAFETY_ANALYSIS { return closed_ || items_.size() < capacity_; });
     if (closed_) return false;
     items_.push_back(std::move(item));
     not_empty_.NotifyOne();

@@ -70,13 +70,16 @@ CivilDate CivilFromDays(int64_t z) {
 }
 
 Result<Instant> ParseInstant(std::string_view text) {
-  auto fail = [&] { return InvalidArgument("'{}' is not an RFC 3339 time such as 2024-05-01T10:00:00Z", text); };
+  auto fail = [&] {
+    return InvalidArgument("'{}' is not an RFC 3339 time such as 2024-05-01T10:00:00Z", text);
+  };
   size_t pos = 0;
   int64_t year, month, day, hour, minute, second;
   if (!ReadDigits(text, &pos, 4, &year) || !ReadChar(text, &pos, "-") || !ReadDigits(text, &pos, 2, &month) ||
       !ReadChar(text, &pos, "-") || !ReadDigits(text, &pos, 2, &day) || !ReadChar(text, &pos, "Tt ") ||
-      !ReadDigits(text, &pos, 2, &hour) || !ReadChar(text, &pos, ":") || !ReadDigits(text, &pos, 2, &minute) ||
-      !ReadChar(text, &pos, ":") || !ReadDigits(text, &pos, 2, &second)) {
+      !ReadDigits(text, &pos, 2, &hour) || !ReadChar(text, &pos, ":") ||
+      !ReadDigits(text, &pos, 2, &minute) || !ReadChar(text, &pos, ":") ||
+      !ReadDigits(text, &pos, 2, &second)) {
     return fail();
   }
   if (month < 1 || month > 12 || day < 1 || day > DaysInMonth(year, month) || hour > 23 || minute > 59 ||
@@ -104,23 +107,24 @@ Result<Instant> ParseInstant(std::string_view text) {
     if (pos >= text.size() || (text[pos] != '+' && text[pos] != '-')) return fail();
     const int64_t sign = text[pos++] == '-' ? -1 : 1;
     int64_t oh, om;
-    if (!ReadDigits(text, &pos, 2, &oh) || !ReadChar(text, &pos, ":") || !ReadDigits(text, &pos, 2, &om) || oh > 23 ||
-        om > 59) {
+    if (!ReadDigits(text, &pos, 2, &oh) || !ReadChar(text, &pos, ":") || !ReadDigits(text, &pos, 2, &om) ||
+        oh > 23 || om > 59) {
       return fail();
     }
     offset = sign * (oh * 3600 + om * 60);
   }
   if (pos != text.size()) return fail();
   const int64_t days = DaysFromCivil(year, static_cast<unsigned>(month), static_cast<unsigned>(day));
-  return Instant{days * kSecondsPerDay + hour * 3600 + minute * 60 + second - offset, static_cast<uint32_t>(nanos)};
+  return Instant{days * kSecondsPerDay + hour * 3600 + minute * 60 + second - offset,
+                 static_cast<uint32_t>(nanos)};
 }
 
 std::string FormatInstant(Instant t) {
   const int64_t days = FloorDiv(t.seconds, kSecondsPerDay);
   const int64_t rest = t.seconds - days * kSecondsPerDay;
   const CivilDate date = CivilFromDays(days);
-  std::string text = fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}", date.year, date.month, date.day, rest / 3600,
-                                 rest / 60 % 60, rest % 60);
+  std::string text = fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}", date.year, date.month, date.day,
+                                 rest / 3600, rest / 60 % 60, rest % 60);
   if (t.nanoseconds % 1000 != 0) {
     text += fmt::format(".{:09}", t.nanoseconds);
   } else if (t.nanoseconds % 1000000 != 0) {

@@ -52,7 +52,8 @@ class CondVar {
   }
   // False when the time passed and the predicate still does not hold.
   template <class Duration, class Predicate>
-  bool WaitFor(Mutex& mutex, Duration duration, Predicate predicate) REQUIRES(mutex) NO_THREAD_SAFETY_ANALYSIS {
+  bool WaitFor(Mutex& mutex, Duration duration, Predicate predicate)
+      REQUIRES(mutex) NO_THREAD_SAFETY_ANALYSIS {
     std::unique_lock<std::mutex> lock(mutex.mutex_, std::adopt_lock);
     bool holds = condition_.wait_for(lock, duration, predicate);
     lock.release();

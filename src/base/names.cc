@@ -26,7 +26,8 @@ size_t EditDistance(std::string_view a, std::string_view b) {
 
 }  // namespace
 
-std::vector<std::string> NearNames(std::string_view word, const std::vector<std::string>& candidates, size_t limit) {
+std::vector<std::string> NearNames(std::string_view word, const std::vector<std::string>& candidates,
+                                   size_t limit) {
   std::vector<std::pair<size_t, std::string>> ranked;
   for (const auto& candidate : candidates) {
     const size_t distance = EditDistance(word, candidate);

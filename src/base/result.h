@@ -69,15 +69,15 @@ Error FromErrno(int errno_value, std::string what);
 #define SLUICE_CONCAT_INNER(a, b) a##b
 #define SLUICE_CONCAT(a, b) SLUICE_CONCAT_INNER(a, b)
 
-#define RETURN_IF_ERROR(expr)                                  \
-  do {                                                         \
-    if (auto sluice_status = (expr); !sluice_status.ok()) {    \
-      return std::move(sluice_status).error();                 \
-    }                                                          \
+#define RETURN_IF_ERROR(expr)                               \
+  do {                                                      \
+    if (auto sluice_status = (expr); !sluice_status.ok()) { \
+      return std::move(sluice_status).error();              \
+    }                                                       \
   } while (false)
 
-#define ASSIGN_OR_RETURN_IMPL(tmp, lhs, expr) \
-  auto tmp = (expr);                          \
+#define ASSIGN_OR_RETURN_IMPL(tmp, lhs, expr)   \
+  auto tmp = (expr);                            \
   if (!tmp.ok()) return std::move(tmp).error(); \
   lhs = std::move(tmp).value()
 

@@ -24,7 +24,8 @@ std::string Bash(const CLI::App& app) {
       "  case \"$path\" in\n";
   for (const auto* command : app.get_subcommands(Shown)) {
     for (const auto* child : command->get_subcommands(Shown)) {
-      script += fmt::format("    ' {} {}'*) words='{}' ;;\n", command->get_name(), child->get_name(), Words(*child));
+      script += fmt::format("    ' {} {}'*) words='{}' ;;\n", command->get_name(), child->get_name(),
+                            Words(*child));
     }
     script += fmt::format("    ' {}'*) words='{}' ;;\n", command->get_name(), Words(*command));
   }
@@ -43,10 +44,12 @@ std::string Zsh(const CLI::App& app) {
 std::string Fish(const CLI::App& app) {
   std::string script = "# fish completion for sluice\n";
   for (const auto* command : app.get_subcommands(Shown)) {
-    script += fmt::format("complete -c sluice -n __fish_use_subcommand -a {} -d '{}'\n", command->get_name(), command->get_description());
+    script += fmt::format("complete -c sluice -n __fish_use_subcommand -a {} -d '{}'\n", command->get_name(),
+                          command->get_description());
     for (const auto* option : command->get_options()) {
       for (const auto& name : option->get_lnames()) {
-        script += fmt::format("complete -c sluice -n '__fish_seen_subcommand_from {}' -l {}\n", command->get_name(), name);
+        script += fmt::format("complete -c sluice -n '__fish_seen_subcommand_from {}' -l {}\n",
+                              command->get_name(), name);
       }
     }
   }
@@ -57,13 +60,16 @@ std::string Fish(const CLI::App& app) {
 
 void AddCompletions(Commands& commands) {
   auto shell = std::make_shared<std::string>();
-  auto* command = commands.Add("completions", "Print completions for a shell", "source <(sluice completions bash)",
-                               [shell, &commands](Session& session) -> Status {
-                                 if (*shell == "zsh") return session.Out(Zsh(commands.app()));
-                                 if (*shell == "fish") return session.Out(Fish(commands.app()));
-                                 return session.Out(Bash(commands.app()));
-                               });
-  command->add_option("shell", *shell, "bash, zsh or fish")->required()->check(CLI::IsMember({"bash", "zsh", "fish"}));
+  auto* command =
+      commands.Add("completions", "Print completions for a shell", "source <(sluice completions bash)",
+                   [shell, &commands](Session& session) -> Status {
+                     if (*shell == "zsh") return session.Out(Zsh(commands.app()));
+                     if (*shell == "fish") return session.Out(Fish(commands.app()));
+                     return session.Out(Bash(commands.app()));
+                   });
+  command->add_option("shell", *shell, "bash, zsh or fish")
+      ->required()
+      ->check(CLI::IsMember({"bash", "zsh", "fish"}));
 }
 
 }  // namespace sluice::cli

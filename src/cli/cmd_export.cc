@@ -34,7 +34,8 @@ class FileSet {
         RETURN_IF_ERROR(Close());
         RETURN_IF_ERROR(Open());
       }
-      const int64_t n = limit_ > 0 ? std::min(batch.num_rows() - done, limit_ - in_file_) : batch.num_rows() - done;
+      const int64_t n =
+          limit_ > 0 ? std::min(batch.num_rows() - done, limit_ - in_file_) : batch.num_rows() - done;
       RETURN_IF_ERROR(writer_->Write(*batch.Slice(done, n)));
       done += n;
       in_file_ += n;
@@ -112,13 +113,16 @@ Status Export(Session& session, const ExportArgs& args) {
 
 void AddExport(Commands& commands) {
   auto args = std::make_shared<ExportArgs>();
-  auto* command = commands.Add("export", "Write a dataset's rows to files", "sluice export river.gauges --output-format parquet",
+  auto* command = commands.Add("export", "Write a dataset's rows to files",
+                               "sluice export river.gauges --output-format parquet",
                                [args](Session& session) { return Export(session, *args); });
   command->add_option("dataset", args->dataset, "The dataset")->required();
   command->add_option("--output-format", args->format, "csv (default), json, ndjson or parquet")
       ->check(CLI::IsMember({"csv", "json", "ndjson", "parquet"}));
-  command->add_option("--output-path", args->path, "File, or folder with --records-per-file; default: the dataset's name");
-  command->add_option("--records-per-file", args->records_per_file, "Several files in a folder")->check(CLI::NonNegativeNumber);
+  command->add_option("--output-path", args->path,
+                      "File, or folder with --records-per-file; default: the dataset's name");
+  command->add_option("--records-per-file", args->records_per_file, "Several files in a folder")
+      ->check(CLI::NonNegativeNumber);
 }
 
 }  // namespace sluice::cli

@@ -20,12 +20,15 @@ struct LogOptions {
 
 bool Passes(const odf::MetadataEvent& event, const std::string& filter) {
   if (filter.empty()) return true;
-  const bool data = std::holds_alternative<odf::AddData>(event) || std::holds_alternative<odf::ExecuteTransform>(event);
-  if (data && (filter.find("data") != std::string::npos || filter.find("watermark") != std::string::npos)) return true;
-  const bool source = std::holds_alternative<odf::Seed>(event) || std::holds_alternative<odf::SetPollingSource>(event) ||
-                      std::holds_alternative<odf::AddPushSource>(event) || std::holds_alternative<odf::SetTransform>(event) ||
-                      std::holds_alternative<odf::DisablePollingSource>(event) ||
-                      std::holds_alternative<odf::DisablePushSource>(event) || std::holds_alternative<odf::SetVocab>(event);
+  const bool data =
+      std::holds_alternative<odf::AddData>(event) || std::holds_alternative<odf::ExecuteTransform>(event);
+  if (data && (filter.find("data") != std::string::npos || filter.find("watermark") != std::string::npos))
+    return true;
+  const bool source =
+      std::holds_alternative<odf::Seed>(event) || std::holds_alternative<odf::SetPollingSource>(event) ||
+      std::holds_alternative<odf::AddPushSource>(event) || std::holds_alternative<odf::SetTransform>(event) ||
+      std::holds_alternative<odf::DisablePollingSource>(event) ||
+      std::holds_alternative<odf::DisablePushSource>(event) || std::holds_alternative<odf::SetVocab>(event);
   return source && filter.find("source") != std::string::npos;
 }
 
@@ -63,8 +66,9 @@ Status Head(Session& session, const HeadOptions& options) {
   if (!options.sign) return session.Out(head + "\n");
   ASSIGN_OR_RETURN(auto key, workspace->LoadKey(entry.id));
   // One line each, in this order; the signature is over the lines above it.
-  const std::string statement = fmt::format("dataset: {}\nhead: {}\nsequence: {}\nsignedAt: {}\n", entry.id.ToString(), head,
-                                            dataset->state().sequence, FormatInstant(session.clock().Now()));
+  const std::string statement =
+      fmt::format("dataset: {}\nhead: {}\nsequence: {}\nsignedAt: {}\n", entry.id.ToString(), head,
+                  dataset->state().sequence, FormatInstant(session.clock().Now()));
   ASSIGN_OR_RETURN(auto signature, key.Sign(statement));
   return session.Out(statement + "signature: u" + multiformats::EncodeBase64Url(signature) + "\n");
 }
@@ -73,20 +77,25 @@ Status Head(Session& session, const HeadOptions& options) {
 
 void AddLog(Commands& commands) {
   auto options = std::make_shared<LogOptions>();
-  auto* command = commands.Add("log", "Show the blocks of a dataset, newest first", "sluice log river.gauges --limit 5",
-                               [options](Session& session) { return Log(session, *options); });
+  auto* command =
+      commands.Add("log", "Show the blocks of a dataset, newest first", "sluice log river.gauges --limit 5",
+                   [options](Session& session) { return Log(session, *options); });
   command->add_option("dataset", options->dataset, "The dataset")->required();
-  command->add_option("-o,--output-format", options->format, "shell (default) or yaml")->check(CLI::IsMember({"shell", "yaml"}));
+  command->add_option("-o,--output-format", options->format, "shell (default) or yaml")
+      ->check(CLI::IsMember({"shell", "yaml"}));
   command->add_option("-f,--filter", options->filter, "source, data, watermark, or several joined by commas");
-  command->add_option("--limit", options->limit, "At most so many blocks (default 500)")->check(CLI::NonNegativeNumber);
+  command->add_option("--limit", options->limit, "At most so many blocks (default 500)")
+      ->check(CLI::NonNegativeNumber);
 }
 
 void AddHead(Commands& commands) {
   auto options = std::make_shared<HeadOptions>();
-  auto* command = commands.Add("head", "Print a dataset's head, signed if asked", "sluice head --sign river.gauges > anchor.txt",
+  auto* command = commands.Add("head", "Print a dataset's head, signed if asked",
+                               "sluice head --sign river.gauges > anchor.txt",
                                [options](Session& session) { return Head(session, *options); });
   command->add_option("dataset", options->dataset, "The dataset")->required();
-  command->add_flag("--sign", options->sign, "With the dataset's key: keep it as an anchor outside this machine");
+  command->add_flag("--sign", options->sign,
+                    "With the dataset's key: keep it as an anchor outside this machine");
 }
 
 }  // namespace sluice::cli

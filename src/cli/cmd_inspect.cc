@@ -35,13 +35,17 @@ Status Schema(Session& session, const SchemaArgs& args) {
 }  // namespace
 
 void AddInspect(Commands& commands) {
-  auto* parent = commands.Add("inspect", "Look into a dataset", "sluice inspect schema river.gauges", nullptr);
+  auto* parent =
+      commands.Add("inspect", "Look into a dataset", "sluice inspect schema river.gauges", nullptr);
   parent->require_subcommand(1);
   auto args = std::make_shared<SchemaArgs>();
-  auto* schema = commands.Add("schema", "The schema of a dataset's data", "sluice inspect schema river.gauges -o ddl",
-                              [args](Session& session) { return Schema(session, *args); }, parent);
+  auto* schema = commands.Add(
+      "schema", "The schema of a dataset's data", "sluice inspect schema river.gauges -o ddl",
+      [args](Session& session) { return Schema(session, *args); }, parent);
   schema->add_option("dataset", args->dataset, "The dataset")->required();
-  schema->add_option("-o,--output-format", args->format, "odf-yaml (default), odf-json, arrow-json, ddl, parquet, parquet-json")
+  schema
+      ->add_option("-o,--output-format", args->format,
+                   "odf-yaml (default), odf-json, arrow-json, ddl, parquet, parquet-json")
       ->check(CLI::IsMember({"odf-yaml", "odf-json", "arrow-json", "ddl", "parquet", "parquet-json"}));
 }
 

@@ -26,10 +26,14 @@ Status Decode(Session& session, const std::string& path) {
   if (block.ok()) return session.Out(odf::ToYaml(*block));
   auto manifests = odf::ParseManifests(bytes, path);
   if (!manifests.ok()) {
-    return InvalidArgument("neither a metadata block ({}) nor a manifest ({})", block.error().ToString(), manifests.error().ToString()).With(path);
+    return InvalidArgument("neither a metadata block ({}) nor a manifest ({})", block.error().ToString(),
+                           manifests.error().ToString())
+        .With(path);
   }
   for (size_t i = 0; i < manifests->size(); ++i) {
-    RETURN_IF_ERROR(session.Out((i ? "---\n" : "") + std::visit([](const auto& manifest) { return odf::ToYaml(manifest); }, (*manifests)[i])));
+    RETURN_IF_ERROR(
+        session.Out((i ? "---\n" : "") +
+                    std::visit([](const auto& manifest) { return odf::ToYaml(manifest); }, (*manifests)[i])));
   }
   return {};
 }
@@ -49,7 +53,9 @@ struct CompactArgs {
 
 Status Compact(Session& session, const CompactArgs& args) {
   if (!args.hard) {
-    return Unsupported("compaction that keeps history is not supported; --hard replaces it: anchors and followers of the dataset will notice").With("usage");
+    return Unsupported(
+               "compaction that keeps history is not supported; --hard replaces it: anchors and followers of the dataset will notice")
+        .With("usage");
   }
   ASSIGN_OR_RETURN(auto* workspace, session.OpenWorkspace());
   std::vector<workspace::Entry> entries;
@@ -65,7 +71,8 @@ Status Compact(Session& session, const CompactArgs& args) {
   options.stop = session.stop();
   int compacted = 0;
   for (const auto& entry : entries) {
-    ASSIGN_OR_RETURN(bool sure, session.Confirm(fmt::format("Replace the history of '{}' by a compacted one?", entry.alias)));
+    ASSIGN_OR_RETURN(bool sure, session.Confirm(fmt::format("Replace the history of '{}' by a compacted one?",
+                                                            entry.alias)));
     if (!sure) continue;
     ASSIGN_OR_RETURN(bool changed, workspace::Compact(*workspace, entry, options));
     compacted += changed ? 1 : 0;
@@ -75,7 +82,8 @@ Status Compact(Session& session, const CompactArgs& args) {
 }
 
 Status Info(Session& session) {
-  RETURN_IF_ERROR(session.Out("program: sluice " SLUICE_VERSION "\nblockVersions: 2 and 3 read, 3 written\n"));
+  RETURN_IF_ERROR(
+      session.Out("program: sluice " SLUICE_VERSION "\nblockVersions: 2 and 3 read, 3 written\n"));
   auto workspace = session.OpenWorkspace();
   if (!workspace.ok()) return session.Out("workspace: none\n");
   ASSIGN_OR_RETURN(auto entries, (*workspace)->List());
@@ -85,30 +93,45 @@ Status Info(Session& session) {
 }  // namespace
 
 void AddSystem(Commands& commands) {
-  auto* parent = commands.Add("system", "Paths, blocks, compaction, versions", "sluice system path river.gauges", nullptr);
+  auto* parent = commands.Add("system", "Paths, blocks, compaction, versions",
+                              "sluice system path river.gauges", nullptr);
   parent->require_subcommand(1);
   auto file = std::make_shared<std::string>();
-  commands.Add("decode", "Print a block or manifest as YAML", "sluice system decode blocks/f16209a51...",
-               [file](Session& session) { return Decode(session, *file); }, parent)
-      ->add_option("file", *file, "The file, - for standard input")->required();
+  commands
+      .Add(
+          "decode", "Print a block or manifest as YAML", "sluice system decode blocks/f16209a51...",
+          [file](Session& session) { return Decode(session, *file); }, parent)
+      ->add_option("file", *file, "The file, - for standard input")
+      ->required();
   auto ref = std::make_shared<std::string>();
-  commands.Add("path", "Print a dataset's folder (the standard layout)", "sluice system path river.gauges",
-               [ref](Session& session) { return Path(session, *ref); }, parent)
-      ->add_option("dataset", *ref, "The dataset")->required();
-  commands.Add("info", "Print version and workspace", "sluice system info", [](Session& session) { return Info(session); }, parent);
+  commands
+      .Add(
+          "path", "Print a dataset's folder (the standard layout)", "sluice system path river.gauges",
+          [ref](Session& session) { return Path(session, *ref); }, parent)
+      ->add_option("dataset", *ref, "The dataset")
+      ->required();
+  commands.Add(
+      "info", "Print version and workspace", "sluice system info",
+      [](Session& session) { return Info(session); }, parent);
 
   // For the documents alone: docs/errors.md is made from it.
-  commands.Add("error-codes", "Print the table of error codes", "sluice system error-codes",
-               [](Session& session) { return session.Out(ErrorTable()); }, parent)->group("");
+  commands
+      .Add(
+          "error-codes", "Print the table of error codes", "sluice system error-codes",
+          [](Session& session) { return session.Out(ErrorTable()); }, parent)
+      ->group("");
 
   auto args = std::make_shared<CompactArgs>();
-  auto* compact = commands.Add("compact", "Merge small slices; replaces history", "sluice system compact --hard river.gauges",
-                               [args](Session& session) { return Compact(session, *args); }, parent);
+  auto* compact = commands.Add(
+      "compact", "Merge small slices; replaces history", "sluice system compact --hard river.gauges",
+      [args](Session& session) { return Compact(session, *args); }, parent);
   compact->add_option("dataset", args->datasets, "Names, ids, or patterns with %")->required();
   compact->add_flag("--hard", args->hard, "Yes, replace the history");
   compact->add_option("--max-slice-size", args->max_slice_size, "Bytes a slice may have (default 300000000)");
-  compact->add_option("--max-slice-records", args->max_slice_records, "Records a slice may have (default 10000)");
-  compact->add_flag("--keep-metadata-only", args->keep_metadata_only, "Drop all data, and the states of the sources");
+  compact->add_option("--max-slice-records", args->max_slice_records,
+                      "Records a slice may have (default 10000)");
+  compact->add_flag("--keep-metadata-only", args->keep_metadata_only,
+                    "Drop all data, and the states of the sources");
   compact->add_flag("--verify", args->verify, "Verify the dataset first");
 }
 

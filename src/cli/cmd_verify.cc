@@ -20,7 +20,9 @@ struct VerifyArgs {
 Result<odf::Multihash> ReadAnchor(const std::string& text, const multiformats::DatasetId& id) {
   if (auto hash = odf::Multihash::Parse(text); hash.ok()) return hash;
   std::ifstream file(text);
-  if (!file) return UsageError("--contains takes a block hash or a file written by 'sluice head --sign', not '{}'", text);
+  if (!file)
+    return UsageError("--contains takes a block hash or a file written by 'sluice head --sign', not '{}'",
+                      text);
   const std::string content(std::istreambuf_iterator<char>(file), {});
   const auto field = [&](const std::string& name) -> std::string {
     const auto at = content.find(name + ": ");
@@ -31,7 +33,8 @@ Result<odf::Multihash> ReadAnchor(const std::string& text, const multiformats::D
   const auto split = content.find("signature: u");
   if (split == std::string::npos) return InvalidArgument("'{}' holds no signature", text);
   ASSIGN_OR_RETURN(auto signer, multiformats::DatasetId::Parse(field("dataset")));
-  if (signer != id) return InvalidArgument("'{}' was signed for dataset {}, not this one", text, signer.ToString());
+  if (signer != id)
+    return InvalidArgument("'{}' was signed for dataset {}, not this one", text, signer.ToString());
   ASSIGN_OR_RETURN(auto signature, multiformats::DecodeBase64Url(field("signature").substr(1)));
   if (!multiformats::VerifySignature(signer, content.substr(0, split), signature)) {
     return Corruption("the signature in '{}' does not hold", text);
@@ -58,15 +61,16 @@ Result<bool> VerifyOne(Session& session, const workspace::Workspace& workspace, 
   if (!report.ok()) return std::move(report).error().With(fmt::format("dataset '{}'", entry.alias));
   for (const auto& violation : report->violations) session.Warn(entry.alias + ": " + violation.ToString());
   if (!report->violations.empty()) return false;
-  session.Say("{}: {} blocks, {} slices, {} records, {} bytes hold", entry.alias, report->blocks, report->slices,
-              report->records, report->bytes);
+  session.Say("{}: {} blocks, {} slices, {} records, {} bytes hold", entry.alias, report->blocks,
+              report->slices, report->records, report->bytes);
   if (!args.contains.empty()) {
     ASSIGN_OR_RETURN(auto anchor, ReadAnchor(args.contains, entry.id));
     ASSIGN_OR_RETURN(auto dataset, workspace.Open(entry));
     ASSIGN_OR_RETURN(bool found, dataset->IsAncestor(anchor));
     if (!found) {
-      session.Warn(fmt::format("{}: block {} is not in the history of head {}: it was rewritten or never there", entry.alias,
-                               anchor.ToString(), dataset->head().ToString()));
+      session.Warn(
+          fmt::format("{}: block {} is not in the history of head {}: it was rewritten or never there",
+                      entry.alias, anchor.ToString(), dataset->head().ToString()));
       return false;
     }
     session.Say("{}: the history contains {}", entry.alias, anchor.ToString());
@@ -101,10 +105,12 @@ Status Verify(Session& session, const VerifyArgs& args) {
 
 void AddVerify(Commands& commands) {
   auto args = std::make_shared<VerifyArgs>();
-  auto* command = commands.Add("verify", "Check hashes, chain rules and data, of all datasets or some", "sluice verify river.gauges",
-                               [args](Session& session) { return Verify(session, *args); });
+  auto* command =
+      commands.Add("verify", "Check hashes, chain rules and data, of all datasets or some",
+                   "sluice verify river.gauges", [args](Session& session) { return Verify(session, *args); });
   command->add_option("dataset", args->datasets, "Names, ids, or patterns with %; default: all");
-  command->add_option("--contains", args->contains, "Prove that this block, or signed head, is in the history");
+  command->add_option("--contains", args->contains,
+                      "Prove that this block, or signed head, is in the history");
   command->add_flag("--metadata-only", args->metadata_only, "Check blocks only, read no data");
 }
 

@@ -79,15 +79,16 @@ Status List(Session& session, const ListOptions& options) {
   return table.Print(session, format);
 }
 
-Result<std::vector<workspace::Entry>> Choose(workspace::Workspace& workspace, const std::vector<std::string>& refs,
-                                             bool all) {
+Result<std::vector<workspace::Entry>> Choose(workspace::Workspace& workspace,
+                                             const std::vector<std::string>& refs, bool all) {
   if (all != refs.empty()) return UsageError("name the datasets, or give --all");
   if (all) return workspace.List();
   std::vector<workspace::Entry> chosen;
   for (const auto& ref : refs) {
     ASSIGN_OR_RETURN(auto entries, workspace.ResolvePattern(ref));
     for (auto& entry : entries) {
-      const bool twice = std::any_of(chosen.begin(), chosen.end(), [&](const auto& c) { return c.id == entry.id; });
+      const bool twice =
+          std::any_of(chosen.begin(), chosen.end(), [&](const auto& c) { return c.id == entry.id; });
       if (!twice) chosen.push_back(std::move(entry));
     }
   }
@@ -101,16 +102,18 @@ struct DeleteOptions {
 };
 
 // Adds dependents, transitively, in front of what they depend on.
-Status AddDependants(const workspace::Workspace& workspace, std::vector<workspace::Entry>* entries, bool recursive) {
+Status AddDependants(const workspace::Workspace& workspace, std::vector<workspace::Entry>* entries,
+                     bool recursive) {
   for (size_t i = 0; i < entries->size(); ++i) {
     const auto entry = (*entries)[i];
     ASSIGN_OR_RETURN(auto dependents, workspace.Dependants(entry.id));
     for (const auto& dependent : dependents) {
-      const bool known = std::any_of(entries->begin(), entries->end(), [&](const auto& e) { return e.id == dependent.id; });
+      const bool known =
+          std::any_of(entries->begin(), entries->end(), [&](const auto& e) { return e.id == dependent.id; });
       if (known) continue;
       if (!recursive) {
-        return InvalidArgument("Dataset {} is referenced by: {}; --recursive deletes those as well", entry.alias,
-                               dependent.alias);
+        return InvalidArgument("Dataset {} is referenced by: {}; --recursive deletes those as well",
+                               entry.alias, dependent.alias);
       }
       entries->push_back(dependent);
     }
@@ -126,7 +129,8 @@ Status Delete(Session& session, const DeleteOptions& options) {
   std::string names;
   for (const auto& entry : entries) names += "\n  " + entry.alias;
   if (!entries.empty()) {
-    ASSIGN_OR_RETURN(bool sure, session.Confirm(fmt::format("Delete for good, data and history:{}\nSure?", names)));
+    ASSIGN_OR_RETURN(bool sure,
+                     session.Confirm(fmt::format("Delete for good, data and history:{}\nSure?", names)));
     if (!sure) return Error(ErrorCode::kCancelled, "nothing was deleted");
   }
   for (const auto& entry : entries) RETURN_IF_ERROR(workspace->Delete(entry));
@@ -139,8 +143,8 @@ Status Reset(Session& session, const std::string& ref, const std::string& hash_t
   ASSIGN_OR_RETURN(auto entry, workspace->Resolve(ref));
   ASSIGN_OR_RETURN(auto hash, odf::Multihash::Parse(hash_text));
   ASSIGN_OR_RETURN(bool sure,
-                   session.Confirm(fmt::format("Take dataset '{}' back to block {}? What came after is lost.", entry.alias,
-                                               hash.ToShortString())));
+                   session.Confirm(fmt::format("Take dataset '{}' back to block {}? What came after is lost.",
+                                               entry.alias, hash.ToShortString())));
   if (!sure) return Error(ErrorCode::kCancelled, "nothing was changed");
   RETURN_IF_ERROR(workspace->Reset(entry, hash));
   session.Say("Dataset was reset");
@@ -151,14 +155,16 @@ Status Reset(Session& session, const std::string& ref, const std::string& hash_t
 
 void AddInit(Commands& commands) {
   auto exists_ok = std::make_shared<bool>(false);
-  auto* command = commands.Add("init", "Make a workspace in the current folder", "sluice init", [exists_ok](Session& session) -> Status {
-    std::error_code error;
-    const bool existed = std::filesystem::exists(".sluice/version", error);
-    ASSIGN_OR_RETURN(auto workspace, workspace::Workspace::Init(".", *exists_ok));
-    session.Say("{}: {}", existed ? "Workspace already exists" : "Initialized an empty workspace",
-                std::filesystem::path(workspace->root()).lexically_normal().string());
-    return {};
-  });
+  auto* command = commands.Add(
+      "init", "Make a workspace in the current folder", "sluice init",
+      [exists_ok](Session& session) -> Status {
+        std::error_code error;
+        const bool existed = std::filesystem::exists(".sluice/version", error);
+        ASSIGN_OR_RETURN(auto workspace, workspace::Workspace::Init(".", *exists_ok));
+        session.Say("{}: {}", existed ? "Workspace already exists" : "Initialized an empty workspace",
+                    std::filesystem::path(workspace->root()).lexically_normal().string());
+        return {};
+      });
   command->add_flag("--exists-ok", *exists_ok, "No error when there is one already");
 }
 
@@ -181,14 +187,15 @@ void AddDeleteRenameReset(Commands& commands) {
   remove->add_flag("-r,--recursive", options->recursive, "Also the datasets derived from them");
 
   auto reset = std::make_shared<std::pair<std::string, std::string>>();
-  auto* back = commands.Add("reset", "Take a dataset back to an earlier block", "sluice reset readings f16209a51...",
-                            [reset](Session& session) { return Reset(session, reset->first, reset->second); });
+  auto* back =
+      commands.Add("reset", "Take a dataset back to an earlier block", "sluice reset readings f16209a51...",
+                   [reset](Session& session) { return Reset(session, reset->first, reset->second); });
   back->add_option("dataset", reset->first, "The dataset")->required();
   back->add_option("hash", reset->second, "The block that is to be the head")->required();
 
   auto names = std::make_shared<std::pair<std::string, std::string>>();
-  auto* rename = commands.Add("rename", "Give a dataset another name", "sluice rename readings river.readings",
-                              [names](Session& session) -> Status {
+  auto* rename = commands.Add("rename", "Give a dataset another name",
+                              "sluice rename readings river.readings", [names](Session& session) -> Status {
                                 ASSIGN_OR_RETURN(auto* workspace, session.OpenWorkspace());
                                 ASSIGN_OR_RETURN(auto entry, workspace->Resolve(names->first));
                                 RETURN_IF_ERROR(workspace->Rename(entry, names->second));

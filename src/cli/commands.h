@@ -13,14 +13,15 @@ namespace sluice::cli {
 
 using Action = std::function<Status(Session&)>;
 
-// Makes a subcommand whose options live in an `Options` shared by parser and action. `example` is shown at the end of its help.
+// Makes a subcommand whose options live in an `Options` shared by parser and action. `example` is shown at
+// the end of its help.
 class Commands {
  public:
   explicit Commands(CLI::App& app) : app_(app) {}
 
   // A command of `parent` (the program when null).
-  CLI::App* Add(const std::string& name, const std::string& summary, const std::string& example, Action action,
-                CLI::App* parent = nullptr) {
+  CLI::App* Add(const std::string& name, const std::string& summary, const std::string& example,
+                Action action, CLI::App* parent = nullptr) {
     CLI::App* command = (parent ? parent : &app_)->add_subcommand(name, summary);
     command->footer("Example:\n  " + example);
     if (action) command->callback([this, action] { action_ = action; });

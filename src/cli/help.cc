@@ -15,12 +15,12 @@ namespace {
 
 using Metavar = std::pair<std::string_view, std::string_view>;
 constexpr std::array kMetavars = {
-    Metavar{"command", "QUERY"},      Metavar{"contains", "HASH|FILE"}, Metavar{"event-time", "TIME"},
-    Metavar{"filter", "KINDS"},       Metavar{"if-state", "STATE"},     Metavar{"input-format", "FORMAT"},
-    Metavar{"name", "NAME"},          Metavar{"output-format", "FORMAT"}, Metavar{"output-path", "PATH"},
-    Metavar{"rejects", "FILE"},       Metavar{"script", "FILE"},        Metavar{"source-name", "NAME"},
-    Metavar{"state", "STATE"},        Metavar{"state-kind", "KIND"},    Metavar{"lock-timeout", "SECONDS"},
-    Metavar{"timeout", "SECONDS"},    Metavar{"memory-mib", "MIB"},     Metavar{"memory-limit-mib", "MIB"},
+    Metavar{"command", "QUERY"},       Metavar{"contains", "HASH|FILE"},   Metavar{"event-time", "TIME"},
+    Metavar{"filter", "KINDS"},        Metavar{"if-state", "STATE"},       Metavar{"input-format", "FORMAT"},
+    Metavar{"name", "NAME"},           Metavar{"output-format", "FORMAT"}, Metavar{"output-path", "PATH"},
+    Metavar{"rejects", "FILE"},        Metavar{"script", "FILE"},          Metavar{"source-name", "NAME"},
+    Metavar{"state", "STATE"},         Metavar{"state-kind", "KIND"},      Metavar{"lock-timeout", "SECONDS"},
+    Metavar{"timeout", "SECONDS"},     Metavar{"memory-mib", "MIB"},       Metavar{"memory-limit-mib", "MIB"},
     Metavar{"max-slice-size", "BYTES"}};
 
 // Flags have no type.
@@ -28,9 +28,11 @@ bool TakesValue(const CLI::Option& option) { return !option.get_type_name().empt
 
 std::string ValueName(const CLI::Option& option) {
   const std::string type = option.get_type_name();
-  if (const auto set = type.find('{'); set != std::string::npos && option.get_name() != "--output-format") return type.substr(set);
+  if (const auto set = type.find('{'); set != std::string::npos && option.get_name() != "--output-format")
+    return type.substr(set);
   for (const auto& name : option.get_lnames()) {
-    const auto* found = std::find_if(kMetavars.begin(), kMetavars.end(), [&](const Metavar& row) { return row.first == name; });
+    const auto* found = std::find_if(kMetavars.begin(), kMetavars.end(),
+                                     [&](const Metavar& row) { return row.first == name; });
     if (found != kMetavars.end()) return std::string(found->second);
   }
   return type.find("INT") != std::string::npos ? "N" : "TEXT";
@@ -39,7 +41,8 @@ std::string ValueName(const CLI::Option& option) {
 class HelpFormatter : public CLI::Formatter {
  public:
   std::string make_option_opts(const CLI::Option* option) const override {
-    if (!option->nonpositional()) return option->get_expected_max() == CLI::detail::expected_max_vector_size ? "..." : "";
+    if (!option->nonpositional())
+      return option->get_expected_max() == CLI::detail::expected_max_vector_size ? "..." : "";
     return TakesValue(*option) ? " " + ValueName(*option) : "";
   }
 };
@@ -61,7 +64,8 @@ struct Words {
 
 std::vector<const CLI::App*> OptionOwners(const CLI::App& app, const CLI::App* command) {
   std::vector<const CLI::App*> owners{command};
-  for (const auto* parent = command->get_parent(); parent != nullptr; parent = parent->get_parent()) owners.push_back(parent);
+  for (const auto* parent = command->get_parent(); parent != nullptr; parent = parent->get_parent())
+    owners.push_back(parent);
   if (owners.back() != &app) owners.push_back(&app);
   return owners;
 }
@@ -99,7 +103,8 @@ Words ReadWords(const CLI::App& app, int argc, char** argv) {
 
 std::vector<std::string> CommandNames(const CLI::App& app) {
   std::vector<std::string> names;
-  for (const auto* command : app.get_subcommands([](const CLI::App* it) { return !it->get_group().empty(); })) {
+  for (const auto* command :
+       app.get_subcommands([](const CLI::App* it) { return !it->get_group().empty(); })) {
     names.push_back(command->get_name());
   }
   return names;
@@ -133,7 +138,8 @@ std::string ExplainUsageError(const CLI::App& app, const CLI::ParseError& error,
   const auto commands = CommandNames(*words.command);
   std::string text;
   if (!words.unknown_command.empty()) {
-    text = fmt::format("unknown command '{}'{}", words.unknown_command, Hint(words.unknown_command, commands));
+    text =
+        fmt::format("unknown command '{}'{}", words.unknown_command, Hint(words.unknown_command, commands));
   } else if (!words.unknown_option.empty()) {
     text = fmt::format("'{}' has no option '{}'{}", words.title, words.unknown_option,
                        Hint(words.unknown_option, OptionNames(app, words.command)));
@@ -142,7 +148,8 @@ std::string ExplainUsageError(const CLI::App& app, const CLI::ParseError& error,
   } else {
     text = error.what();
   }
-  return fmt::format("Error: {}\nRun '{} --help' for {}.\n", text, words.title, commands.empty() ? "its options" : "the commands");
+  return fmt::format("Error: {}\nRun '{} --help' for {}.\n", text, words.title,
+                     commands.empty() ? "its options" : "the commands");
 }
 
 }  // namespace sluice::cli

@@ -47,9 +47,11 @@ void ProgressBar::OnRead(uint64_t bytes, int64_t rows) {
   if (!DueForDrawing()) return;
   const double seconds = std::chrono::duration<double>(steady_clock::now() - start_).count();
   const double rate = static_cast<double>(bytes) / seconds;
-  std::string line = fmt::format("{}: {} rows, {}, {}/s", name_, rows, Mebibytes(static_cast<double>(bytes)), Mebibytes(rate));
+  std::string line = fmt::format("{}: {} rows, {}, {}/s", name_, rows, Mebibytes(static_cast<double>(bytes)),
+                                 Mebibytes(rate));
   if (total_ && *total_ > bytes && rate > 0) {
-    line += fmt::format(", {:.0f} %, {:.0f} s left", 100.0 * static_cast<double>(bytes) / static_cast<double>(*total_),
+    line += fmt::format(", {:.0f} %, {:.0f} s left",
+                        100.0 * static_cast<double>(bytes) / static_cast<double>(*total_),
                         static_cast<double>(*total_ - bytes) / rate);
   }
   Draw(line);

@@ -9,8 +9,8 @@
 
 namespace sluice::cli {
 
-// One line on the terminal, redrawn: rows, bytes, rate, remaining time. Draws nothing for the first half second, and
-// removes itself at the end.
+// One line on the terminal, redrawn: rows, bytes, rate, remaining time. Draws nothing for the first half
+// second, and removes itself at the end.
 class ProgressBar final : public ingest::Progress {
  public:
   explicit ProgressBar(bool enabled) : enabled_(enabled), start_(std::chrono::steady_clock::now()) {}

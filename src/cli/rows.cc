@@ -49,7 +49,9 @@ Status RowTable::Print(Session& session, columnar::OutputFormat format) const {
     arrays.push_back(std::move(array));
   }
   auto schema = arrow::schema(fields);
-  ASSIGN_OR_RETURN(auto writer, columnar::RowWriter::Make(format, schema, [&](std::string_view text) { return session.Out(text); }));
+  ASSIGN_OR_RETURN(auto writer, columnar::RowWriter::Make(format, schema, [&](std::string_view text) {
+                     return session.Out(text);
+                   }));
   auto batch = arrow::RecordBatch::Make(schema, static_cast<int64_t>(rows_.size()), std::move(arrays));
   RETURN_IF_ERROR(writer->Write(*batch));
   return writer->Finish();

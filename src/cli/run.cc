@@ -30,7 +30,8 @@ void AddGlobals(CLI::App& app, Session& session) {
   app.add_flag("-q,--quiet", session.quiet, "Print data and errors only");
   app.add_flag("-y,--yes", session.yes, "Answer yes to every question");
   app.add_flag("--no-color", session.no_color, "No colour, no progress bar");
-  app.add_option("--lock-timeout", session.lock_timeout_seconds, "Seconds to wait for another writer (default 60)")
+  app.add_option("--lock-timeout", session.lock_timeout_seconds,
+                 "Seconds to wait for another writer (default 60)")
       ->check(CLI::Range(int64_t{0}, int64_t{86400}));
   app.add_option("--system-time", session.system_time, "Freeze the clock at this RFC 3339 time")->group("");
   app.fallthrough();
@@ -48,8 +49,9 @@ int Run(int argc, char** argv, std::stop_token stop) {
   AddGlobals(app, session);
 
   Commands commands(app);
-  for (auto add : {AddInit, AddNew, AddAdd, AddList, AddIngest, AddLog, AddTail, AddSql, AddExport, AddVerify, AddInspect,
-                   AddHead, AddSource, AddCommit, AddDeleteRenameReset, AddSystem, AddCompletions}) {
+  for (auto add :
+       {AddInit, AddNew, AddAdd, AddList, AddIngest, AddLog, AddTail, AddSql, AddExport, AddVerify,
+        AddInspect, AddHead, AddSource, AddCommit, AddDeleteRenameReset, AddSystem, AddCompletions}) {
     add(commands);
   }
   try {
@@ -71,7 +73,8 @@ int Run(int argc, char** argv, std::stop_token stop) {
   const Error& error = status.error();
   if (error.code() == ErrorCode::kCancelled && error.message() == "standard output was closed") return 0;
   session.Warn("Error: " + error.ToString());
-  return error.context().empty() || error.context().front() != "usage" ? InfoOf(error.code()).exit_code : kUsageExit;
+  return error.context().empty() || error.context().front() != "usage" ? InfoOf(error.code()).exit_code
+                                                                       : kUsageExit;
 }
 
 }  // namespace sluice::cli

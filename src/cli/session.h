@@ -17,8 +17,8 @@
 
 namespace sluice::cli {
 
-// What a command has to do with: options that all commands share, the workspace, the two streams. Data goes to standard output,
-// messages for people to standard error. One per process; confined to the main thread.
+// What a command has to do with: options that all commands share, the workspace, the two streams. Data goes
+// to standard output, messages for people to standard error. One per process; confined to the main thread.
 class Session {
  public:
   explicit Session(std::stop_token stop);
@@ -53,7 +53,8 @@ class Session {
   }
   // A line that --quiet does not silence.
   void Warn(std::string_view line);
-  // Asks on the terminal; true with --yes. Without a terminal and without --yes: an error that says to give --yes.
+  // Asks on the terminal; true with --yes. Without a terminal and without --yes: an error that says to give
+  // --yes.
   Result<bool> Confirm(std::string_view question);
 
   // The format asked for, or the default: a table on a terminal, JSON elsewhere.

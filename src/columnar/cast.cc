@@ -26,7 +26,8 @@ class FixedCaster final : public TextCaster {
   FixedCaster(std::shared_ptr<arrow::DataType> type, bool nullable, std::string what, Parse parse)
       : type_(std::move(type)), nullable_(nullable), what_(std::move(what)), parse_(std::move(parse)) {}
 
-  Status Append(const std::string_view* cells, size_t stride, size_t count, std::vector<BadCell>* bad) override {
+  Status Append(const std::string_view* cells, size_t stride, size_t count,
+                std::vector<BadCell>* bad) override {
     RETURN_IF_ARROW_ERROR(values_.Reserve(static_cast<int64_t>(count * sizeof(T))));
     T* out = reinterpret_cast<T*>(values_.mutable_data() + values_.length());
     uint8_t* valid = validity_.Extend(count);
@@ -53,7 +54,8 @@ class FixedCaster final : public TextCaster {
     const auto length = static_cast<int64_t>(validity_.size());
     int64_t null_count = 0;
     std::shared_ptr<arrow::Buffer> bitmap;
-    if (auto bits = validity_.TakeBitmap(&null_count); null_count != 0) bitmap = arrow::Buffer::FromVector(std::move(bits));
+    if (auto bits = validity_.TakeBitmap(&null_count); null_count != 0)
+      bitmap = arrow::Buffer::FromVector(std::move(bits));
     std::shared_ptr<arrow::Buffer> values;
     RETURN_IF_ARROW_ERROR(values_.Finish(&values));
     return arrow::MakeArray(arrow::ArrayData::Make(type_, length, {bitmap, values}, null_count));
@@ -72,7 +74,8 @@ class BoolCaster final : public TextCaster {
  public:
   explicit BoolCaster(bool nullable) : nullable_(nullable) {}
 
-  Status Append(const std::string_view* cells, size_t stride, size_t count, std::vector<BadCell>* bad) override {
+  Status Append(const std::string_view* cells, size_t stride, size_t count,
+                std::vector<BadCell>* bad) override {
     uint8_t* valid = validity_.Extend(count);
     uint8_t* out = values_.Extend(count);
     for (size_t i = 0; i < count; ++i) {
@@ -99,8 +102,8 @@ class BoolCaster final : public TextCaster {
     if (falses == 0) values.assign(static_cast<size_t>((length + 7) / 8), 0xff);
     std::shared_ptr<arrow::Buffer> bitmap;
     if (null_count != 0) bitmap = arrow::Buffer::FromVector(std::move(bits));
-    return arrow::MakeArray(arrow::ArrayData::Make(arrow::boolean(), length,
-                                                   {bitmap, arrow::Buffer::FromVector(std::move(values))}, null_count));
+    return arrow::MakeArray(arrow::ArrayData::Make(
+        arrow::boolean(), length, {bitmap, arrow::Buffer::FromVector(std::move(values))}, null_count));
   }
 
  private:
@@ -110,9 +113,11 @@ class BoolCaster final : public TextCaster {
 
 class StringCaster final : public TextCaster {
  public:
-  StringCaster(std::shared_ptr<arrow::DataType> type, bool nullable) : type_(std::move(type)), nullable_(nullable) {}
+  StringCaster(std::shared_ptr<arrow::DataType> type, bool nullable)
+      : type_(std::move(type)), nullable_(nullable) {}
 
-  Status Append(const std::string_view* cells, size_t stride, size_t count, std::vector<BadCell>* bad) override {
+  Status Append(const std::string_view* cells, size_t stride, size_t count,
+                std::vector<BadCell>* bad) override {
     size_t bytes = 0;
     for (size_t i = 0; i < count; ++i) bytes += cells[i * stride].size();
     if (static_cast<size_t>(data_.length()) + bytes > std::numeric_limits<int32_t>::max()) {
@@ -149,7 +154,8 @@ class StringCaster final : public TextCaster {
     const auto length = static_cast<int64_t>(validity_.size());
     int64_t null_count = 0;
     std::shared_ptr<arrow::Buffer> bitmap, ends, data;
-    if (auto bits = validity_.TakeBitmap(&null_count); null_count != 0) bitmap = arrow::Buffer::FromVector(std::move(bits));
+    if (auto bits = validity_.TakeBitmap(&null_count); null_count != 0)
+      bitmap = arrow::Buffer::FromVector(std::move(bits));
     if (ends_.length() == 0) {
       const int32_t zero = 0;
       RETURN_IF_ARROW_ERROR(ends_.Append(&zero, sizeof zero));
@@ -167,13 +173,14 @@ class StringCaster final : public TextCaster {
 };
 
 template <class T, class Parse>
-std::unique_ptr<TextCaster> MakeFixed(const std::shared_ptr<arrow::DataType>& type, bool nullable, std::string what,
-                                      Parse parse) {
+std::unique_ptr<TextCaster> MakeFixed(const std::shared_ptr<arrow::DataType>& type, bool nullable,
+                                      std::string what, Parse parse) {
   return std::make_unique<FixedCaster<T, Parse>>(type, nullable, std::move(what), std::move(parse));
 }
 
 template <class T>
-std::unique_ptr<TextCaster> MakeInteger(const std::shared_ptr<arrow::DataType>& type, bool nullable, std::string what) {
+std::unique_ptr<TextCaster> MakeInteger(const std::shared_ptr<arrow::DataType>& type, bool nullable,
+                                        std::string what) {
   return MakeFixed<T>(type, nullable, std::move(what), [](std::string_view text, T* value) {
     using Wide = std::conditional_t<std::is_signed_v<T>, int64_t, uint64_t>;
     Wide wide;
@@ -189,7 +196,8 @@ std::unique_ptr<TextCaster> MakeInteger(const std::shared_ptr<arrow::DataType>& 
   });
 }
 
-// The fraction digits of a plain decimal that fits 64 bits with `scale` digits; the common case without Arrow's parser.
+// The fraction digits of a plain decimal that fits 64 bits with `scale` digits; the common case without
+// Arrow's parser.
 bool ParseShortDecimal(std::string_view text, int32_t scale, int64_t* value) {
   if (text.size() > 18 || scale < 0 || scale > 18 || text.empty()) return false;
   const bool negative = text[0] == '-';
@@ -209,7 +217,8 @@ bool ParseShortDecimal(std::string_view text, int32_t scale, int64_t* value) {
     }
   }
   if (fraction < 0) fraction = 0;
-  if (i == first || fraction > scale || static_cast<int32_t>(text.size()) + scale - fraction > 18) return false;
+  if (i == first || fraction > scale || static_cast<int32_t>(text.size()) + scale - fraction > 18)
+    return false;
   if (static_cast<size_t>(fraction) + 1 == text.size() - first && fraction == 0) return false;  // a lone dot
   for (; fraction < scale; ++fraction) digits *= 10;
   *value = negative ? -digits : digits;
@@ -243,10 +252,14 @@ Outcome ParseDecimalText(std::string_view text, int32_t precision, int32_t scale
 
 int64_t UnitsPerSecond(arrow::TimeUnit::type unit) {
   switch (unit) {
-    case arrow::TimeUnit::SECOND: return 1;
-    case arrow::TimeUnit::MILLI: return 1000;
-    case arrow::TimeUnit::MICRO: return 1000000;
-    case arrow::TimeUnit::NANO: break;
+    case arrow::TimeUnit::SECOND:
+      return 1;
+    case arrow::TimeUnit::MILLI:
+      return 1000;
+    case arrow::TimeUnit::MICRO:
+      return 1000000;
+    case arrow::TimeUnit::NANO:
+      break;
   }
   return 1000000000;
 }
@@ -256,21 +269,24 @@ std::unique_ptr<TextCaster> MakeTimestamp(const std::shared_ptr<arrow::DataType>
   const int64_t units = UnitsPerSecond(static_cast<const arrow::TimestampType&>(*type).unit());
   auto pattern = options.timestamp_pattern;
   const bool raw = options.raw_times;
-  return MakeFixed<int64_t>(type, nullable, "Timestamp", [units, pattern, raw](std::string_view text, int64_t* value) {
-    if (raw && ParseInt64(text, value) == Outcome::kOk) return Outcome::kOk;
-    Instant instant;
-    if (pattern ? !pattern->Read(text, &instant) : !ParseTimestamp(text, &instant)) return Outcome::kMalformed;
-    const int64_t fraction = instant.nanoseconds / (1000000000 / units);
-    if (__builtin_mul_overflow(instant.seconds, units, value) || __builtin_add_overflow(*value, fraction, value)) {
-      return Outcome::kOutOfRange;
-    }
-    return Outcome::kOk;
-  });
+  return MakeFixed<int64_t>(type, nullable, "Timestamp",
+                            [units, pattern, raw](std::string_view text, int64_t* value) {
+                              if (raw && ParseInt64(text, value) == Outcome::kOk) return Outcome::kOk;
+                              Instant instant;
+                              if (pattern ? !pattern->Read(text, &instant) : !ParseTimestamp(text, &instant))
+                                return Outcome::kMalformed;
+                              const int64_t fraction = instant.nanoseconds / (1000000000 / units);
+                              if (__builtin_mul_overflow(instant.seconds, units, value) ||
+                                  __builtin_add_overflow(*value, fraction, value)) {
+                                return Outcome::kOutOfRange;
+                              }
+                              return Outcome::kOk;
+                            });
 }
 
 template <class T>
-std::unique_ptr<TextCaster> MakeTime(const std::shared_ptr<arrow::DataType>& type, bool nullable, arrow::TimeUnit::type unit,
-                                     bool raw) {
+std::unique_ptr<TextCaster> MakeTime(const std::shared_ptr<arrow::DataType>& type, bool nullable,
+                                     arrow::TimeUnit::type unit, bool raw) {
   const int64_t units = UnitsPerSecond(unit);
   return MakeFixed<T>(type, nullable, "Time such as 10:30:00", [units, raw](std::string_view text, T* value) {
     int64_t nanos;
@@ -284,7 +300,8 @@ std::unique_ptr<TextCaster> MakeTime(const std::shared_ptr<arrow::DataType>& typ
   });
 }
 
-std::unique_ptr<TextCaster> MakeDate(const std::shared_ptr<arrow::DataType>& type, bool nullable, const CastOptions& options) {
+std::unique_ptr<TextCaster> MakeDate(const std::shared_ptr<arrow::DataType>& type, bool nullable,
+                                     const CastOptions& options) {
   auto parse = [pattern = options.date_pattern](std::string_view text, int32_t* days) {
     if (!pattern) return ParseDate(text, days) ? Outcome::kOk : Outcome::kMalformed;
     Instant instant;
@@ -324,45 +341,67 @@ std::vector<uint8_t> ValidityBytes::TakeBitmap(int64_t* null_count) {
   std::vector<uint8_t> bits;
   if (*null_count != 0) {
     bits.assign((bytes_.size() + 7) / 8, 0);
-    for (size_t i = 0; i < bytes_.size(); ++i) bits[i / 8] = static_cast<uint8_t>(bits[i / 8] | (bytes_[i] << (i % 8)));
+    for (size_t i = 0; i < bytes_.size(); ++i)
+      bits[i / 8] = static_cast<uint8_t>(bits[i / 8] | (bytes_[i] << (i % 8)));
   }
   bytes_.clear();
   return bits;
 }
 
-Result<std::unique_ptr<TextCaster>> TextCaster::Make(const std::shared_ptr<arrow::DataType>& type, bool nullable,
-                                                     const CastOptions& options) {
+Result<std::unique_ptr<TextCaster>> TextCaster::Make(const std::shared_ptr<arrow::DataType>& type,
+                                                     bool nullable, const CastOptions& options) {
   switch (type->id()) {
-    case arrow::Type::BOOL: return std::make_unique<BoolCaster>(nullable);
-    case arrow::Type::INT8: return MakeInteger<int8_t>(type, nullable, "Int8");
-    case arrow::Type::INT16: return MakeInteger<int16_t>(type, nullable, "Int16");
-    case arrow::Type::INT32: return MakeInteger<int32_t>(type, nullable, "Int32");
-    case arrow::Type::INT64: return MakeInteger<int64_t>(type, nullable, "Int64");
-    case arrow::Type::UINT8: return MakeInteger<uint8_t>(type, nullable, "UInt8");
-    case arrow::Type::UINT16: return MakeInteger<uint16_t>(type, nullable, "UInt16");
-    case arrow::Type::UINT32: return MakeInteger<uint32_t>(type, nullable, "UInt32");
-    case arrow::Type::UINT64: return MakeInteger<uint64_t>(type, nullable, "UInt64");
+    case arrow::Type::BOOL:
+      return std::make_unique<BoolCaster>(nullable);
+    case arrow::Type::INT8:
+      return MakeInteger<int8_t>(type, nullable, "Int8");
+    case arrow::Type::INT16:
+      return MakeInteger<int16_t>(type, nullable, "Int16");
+    case arrow::Type::INT32:
+      return MakeInteger<int32_t>(type, nullable, "Int32");
+    case arrow::Type::INT64:
+      return MakeInteger<int64_t>(type, nullable, "Int64");
+    case arrow::Type::UINT8:
+      return MakeInteger<uint8_t>(type, nullable, "UInt8");
+    case arrow::Type::UINT16:
+      return MakeInteger<uint16_t>(type, nullable, "UInt16");
+    case arrow::Type::UINT32:
+      return MakeInteger<uint32_t>(type, nullable, "UInt32");
+    case arrow::Type::UINT64:
+      return MakeInteger<uint64_t>(type, nullable, "UInt64");
     case arrow::Type::HALF_FLOAT:
       return MakeFixed<uint16_t>(type, nullable, "Float16", [](std::string_view text, uint16_t* value) {
         double wide = 0;
         const Outcome outcome = ParseDouble(text, &wide);
         *value = arrow::util::Float16::FromDouble(wide).bits();
-        return outcome == Outcome::kOk && wide - wide == 0 && (wide > 65519 || wide < -65519) ? Outcome::kOutOfRange : outcome;
+        return outcome == Outcome::kOk && wide - wide == 0 && (wide > 65519 || wide < -65519)
+                   ? Outcome::kOutOfRange
+                   : outcome;
       });
-    case arrow::Type::FLOAT: return MakeFixed<float>(type, nullable, "Float32", [](auto t, float* v) { return ParseFloat(t, v); });
+    case arrow::Type::FLOAT:
+      return MakeFixed<float>(type, nullable, "Float32", [](auto t, float* v) { return ParseFloat(t, v); });
     case arrow::Type::DOUBLE:
-      return MakeFixed<double>(type, nullable, "Float64", [](auto t, double* v) { return ParseDouble(t, v); });
-    case arrow::Type::DECIMAL128: return MakeDecimal<arrow::Decimal128>(type, nullable);
-    case arrow::Type::DECIMAL256: return MakeDecimal<arrow::Decimal256>(type, nullable);
+      return MakeFixed<double>(type, nullable, "Float64",
+                               [](auto t, double* v) { return ParseDouble(t, v); });
+    case arrow::Type::DECIMAL128:
+      return MakeDecimal<arrow::Decimal128>(type, nullable);
+    case arrow::Type::DECIMAL256:
+      return MakeDecimal<arrow::Decimal256>(type, nullable);
     case arrow::Type::DATE32:
-    case arrow::Type::DATE64: return MakeDate(type, nullable, options);
+    case arrow::Type::DATE64:
+      return MakeDate(type, nullable, options);
     case arrow::Type::TIME32:
-      return MakeTime<int32_t>(type, nullable, static_cast<const arrow::Time32Type&>(*type).unit(), options.raw_times);
+      return MakeTime<int32_t>(type, nullable, static_cast<const arrow::Time32Type&>(*type).unit(),
+                               options.raw_times);
     case arrow::Type::TIME64:
-      return MakeTime<int64_t>(type, nullable, static_cast<const arrow::Time64Type&>(*type).unit(), options.raw_times);
-    case arrow::Type::TIMESTAMP: return MakeTimestamp(type, nullable, options);
-    case arrow::Type::STRING: return std::make_unique<StringCaster>(type, nullable);
-    default: return UnsupportedType(*type);
+      return MakeTime<int64_t>(type, nullable, static_cast<const arrow::Time64Type&>(*type).unit(),
+                               options.raw_times);
+    case arrow::Type::TIMESTAMP:
+      return MakeTimestamp(type, nullable, options);
+    case arrow::Type::STRING:
+      return std::make_unique<StringCaster>(type, nullable);
+    default:
+      return UnsupportedType(*type);
   }
 }
 

@@ -26,12 +26,14 @@ struct BadCell {
 struct CastOptions {
   std::shared_ptr<const TimePattern> date_pattern;       // absent = RFC 3339
   std::shared_ptr<const TimePattern> timestamp_pattern;  // absent = RFC 3339
-  bool raw_times = false;  // integers in timestamp and time columns are values in the column's unit (odf-ingest.md 1.7)
+  bool raw_times =
+      false;  // integers in timestamp and time columns are values in the column's unit (odf-ingest.md 1.7)
 };
 
 inline constexpr std::string_view kNullInRequired = "null in a non-nullable column";
 
-// One typed column grown from cells of text. A cell without data (`data() == nullptr`) is null. Confined to one thread.
+// One typed column grown from cells of text. A cell without data (`data() == nullptr`) is null. Confined to
+// one thread.
 class TextCaster {
  public:
   // Errors: kUnsupported for types that text cannot give (lists, structs, maps, binary, durations).
@@ -39,9 +41,10 @@ class TextCaster {
                                                   const CastOptions& options = {});
   virtual ~TextCaster() = default;
 
-  // Appends cells[0], cells[stride], ...: `count` of them. A cell that does not fit is appended as null and added to `bad`,
-  // which stays in row order within one call. The texts are not kept.
-  virtual Status Append(const std::string_view* cells, size_t stride, size_t count, std::vector<BadCell>* bad) = 0;
+  // Appends cells[0], cells[stride], ...: `count` of them. A cell that does not fit is appended as null and
+  // added to `bad`, which stays in row order within one call. The texts are not kept.
+  virtual Status Append(const std::string_view* cells, size_t stride, size_t count,
+                        std::vector<BadCell>* bad) = 0;
 
   // The column so far; the caster is empty afterwards.
   virtual Result<std::shared_ptr<arrow::Array>> Finish() = 0;

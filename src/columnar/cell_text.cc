@@ -266,8 +266,8 @@ class ValueAppender {
 template <class Function>
 bool VisitPrintable(const arrow::Array& array, Function function) {
   switch (array.type_id()) {
-#define SLUICE_PRINTABLE(id, Class)                   \
-  case arrow::Type::id:                               \
+#define SLUICE_PRINTABLE(id, Class)                    \
+  case arrow::Type::id:                                \
     function(static_cast<const arrow::Class&>(array)); \
     return true;
     SLUICE_PRINTABLE(NA, NullArray)

@@ -11,7 +11,8 @@ bool SameColumns(const arrow::Schema& a, const arrow::Schema& b) {
   if (&a == &b) return true;
   if (a.num_fields() != b.num_fields()) return false;
   for (int i = 0; i < a.num_fields(); ++i) {
-    if (a.field(i)->name() != b.field(i)->name() || !a.field(i)->type()->Equals(*b.field(i)->type())) return false;
+    if (a.field(i)->name() != b.field(i)->name() || !a.field(i)->type()->Equals(*b.field(i)->type()))
+      return false;
   }
   return true;
 }

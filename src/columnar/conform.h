@@ -11,9 +11,9 @@ class Schema;
 
 namespace sluice::columnar {
 
-// The rows of `batch` with exactly the columns of `schema`, found by name: columns that the schema lacks are left out, missing ones
-// are null, others are cast where that loses nothing (String to LargeString, say). No cost where nothing differs.
-// Errors: kConflict naming a column that does not cast.
+// The rows of `batch` with exactly the columns of `schema`, found by name: columns that the schema lacks are
+// left out, missing ones are null, others are cast where that loses nothing (String to LargeString, say). No
+// cost where nothing differs. Errors: kConflict naming a column that does not cast.
 Result<std::shared_ptr<arrow::RecordBatch>> ConformBatch(const std::shared_ptr<arrow::RecordBatch>& batch,
                                                          const std::shared_ptr<arrow::Schema>& schema);
 

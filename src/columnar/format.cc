@@ -134,8 +134,8 @@ std::unique_ptr<RowWriter> MakeParquetWriter(std::shared_ptr<arrow::Schema> sche
   return std::make_unique<ParquetWriter>(std::move(schema), std::move(sink));
 }
 
-Result<std::unique_ptr<RowWriter>> RowWriter::Make(OutputFormat format, std::shared_ptr<arrow::Schema> schema, Sink sink,
-                                                   FormatOptions options) {
+Result<std::unique_ptr<RowWriter>> RowWriter::Make(OutputFormat format, std::shared_ptr<arrow::Schema> schema,
+                                                   Sink sink, FormatOptions options) {
   if (format == OutputFormat::kParquet) return MakeParquetWriter(std::move(schema), std::move(sink));
   const auto plain = PlainSchema(*schema);
   for (const auto& field : plain->fields()) {

@@ -26,16 +26,17 @@ std::string_view NameOf(OutputFormat format);
 using Sink = std::function<Status(std::string_view)>;
 
 struct FormatOptions {
-  std::string op_column;    // shown as +A -R -C +C in tables, a number elsewhere; empty = no such column
+  std::string op_column;       // shown as +A -R -C +C in tables, a number elsewhere; empty = no such column
   size_t max_cell_width = 60;  // tables only, 0 = unlimited
 };
 
-// Writes batches one by one; a table is laid out at the end (its rows are kept), the others stream. Box-drawing table,
-// centred headers, right-aligned cells, timestamps `2050-01-02T03:04:05Z` with a fraction only if there is one.
+// Writes batches one by one; a table is laid out at the end (its rows are kept), the others stream.
+// Box-drawing table, centred headers, right-aligned cells, timestamps `2050-01-02T03:04:05Z` with a fraction
+// only if there is one.
 class RowWriter {
  public:
-  static Result<std::unique_ptr<RowWriter>> Make(OutputFormat format, std::shared_ptr<arrow::Schema> schema, Sink sink,
-                                                 FormatOptions options = {});
+  static Result<std::unique_ptr<RowWriter>> Make(OutputFormat format, std::shared_ptr<arrow::Schema> schema,
+                                                 Sink sink, FormatOptions options = {});
   virtual ~RowWriter() = default;
   virtual Status Write(const arrow::RecordBatch& batch) = 0;
   virtual Status Finish() = 0;

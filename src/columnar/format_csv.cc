@@ -2,14 +2,16 @@
 
 #include "columnar/format_internal.h"
 
-// CSV as RFC 4180 has it, lines ended by LF: a header, quotes where a value needs them, NULL as nothing, the empty text as
+// CSV as RFC 4180 has it, lines ended by LF: a header, quotes where a value needs them, NULL as nothing, the
+// empty text as
 // "".
 namespace sluice::columnar {
 namespace {
 
 // A header cell needs quotes under the same rules as a value.
 std::string CsvName(const std::string& name) {
-  if (!name.empty() && name.find_first_of(",\"\r\n") == std::string::npos && name.front() != ' ' && name.back() != ' ') {
+  if (!name.empty() && name.find_first_of(",\"\r\n") == std::string::npos && name.front() != ' ' &&
+      name.back() != ' ') {
     return name;
   }
   std::string quoted = "\"";

@@ -9,7 +9,8 @@
 // The row writers behind RowWriter::Make.
 namespace sluice::columnar {
 
-// What all text formats share: plain types, and cells formatted a column at a time in pieces that stay in the cache.
+// What all text formats share: plain types, and cells formatted a column at a time in pieces that stay in the
+// cache.
 class TextRowWriter : public RowWriter {
  public:
   TextRowWriter(std::shared_ptr<arrow::Schema> schema, CellStyle style, Sink sink);
@@ -35,9 +36,11 @@ class TextRowWriter : public RowWriter {
   std::vector<CellColumn> cells_;
 };
 
-std::unique_ptr<RowWriter> MakeTableWriter(std::shared_ptr<arrow::Schema> schema, Sink sink, FormatOptions options);
+std::unique_ptr<RowWriter> MakeTableWriter(std::shared_ptr<arrow::Schema> schema, Sink sink,
+                                           FormatOptions options);
 std::unique_ptr<RowWriter> MakeCsvWriter(std::shared_ptr<arrow::Schema> schema, Sink sink);
-std::unique_ptr<RowWriter> MakeJsonWriter(OutputFormat format, std::shared_ptr<arrow::Schema> schema, Sink sink);
+std::unique_ptr<RowWriter> MakeJsonWriter(OutputFormat format, std::shared_ptr<arrow::Schema> schema,
+                                          Sink sink);
 std::unique_ptr<RowWriter> MakeParquetWriter(std::shared_ptr<arrow::Schema> schema, Sink sink);
 
 }  // namespace sluice::columnar

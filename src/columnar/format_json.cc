@@ -90,7 +90,8 @@ class JsonColumnsWriter final : public TextRowWriter {
 
 }  // namespace
 
-std::unique_ptr<RowWriter> MakeJsonWriter(OutputFormat format, std::shared_ptr<arrow::Schema> schema, Sink sink) {
+std::unique_ptr<RowWriter> MakeJsonWriter(OutputFormat format, std::shared_ptr<arrow::Schema> schema,
+                                          Sink sink) {
   static constexpr RowShape kArrayOfObjects{true, "[", ",\n", "]\n"};
   static constexpr RowShape kArrayOfArrays{false, "[", ",\n", "]\n"};
   static constexpr RowShape kLines{true, "", "", ""};

@@ -5,7 +5,8 @@
 #include "columnar/display_width_internal.h"
 #include "columnar/format_internal.h"
 
-// The table that people read. It is laid out when all rows are known, because a column is as wide as its widest cell.
+// The table that people read. It is laid out when all rows are known, because a column is as wide as its
+// widest cell.
 namespace sluice::columnar {
 namespace {
 
@@ -96,7 +97,8 @@ class TableWriter final : public TextRowWriter {
 
 }  // namespace
 
-std::unique_ptr<RowWriter> MakeTableWriter(std::shared_ptr<arrow::Schema> schema, Sink sink, FormatOptions options) {
+std::unique_ptr<RowWriter> MakeTableWriter(std::shared_ptr<arrow::Schema> schema, Sink sink,
+                                           FormatOptions options) {
   return std::make_unique<TableWriter>(std::move(schema), std::move(sink), std::move(options));
 }
 

@@ -15,9 +15,9 @@
 namespace sluice::columnar {
 namespace {
 
-using ::testing::HasSubstr;
 using testing::AllTypesBatch;
 using testing::BatchFromJson;
+using ::testing::HasSubstr;
 using testing::ToText;
 
 std::string Print(OutputFormat format, const std::vector<std::shared_ptr<arrow::RecordBatch>>& batches,
@@ -32,14 +32,16 @@ std::string Print(OutputFormat format, const std::vector<std::shared_ptr<arrow::
   return text;
 }
 
-std::string Print(OutputFormat format, const std::shared_ptr<arrow::RecordBatch>& batch, FormatOptions options = {}) {
+std::string Print(OutputFormat format, const std::shared_ptr<arrow::RecordBatch>& batch,
+                  FormatOptions options = {}) {
   return Print(format, {batch}, batch->schema(), options);
 }
 
 std::shared_ptr<arrow::RecordBatch> Cities() {
-  auto schema = arrow::schema({arrow::field("offset", arrow::int64(), false), arrow::field("op", arrow::int32(), false),
-                               arrow::field("event_time", arrow::timestamp(arrow::TimeUnit::MILLI, "UTC")),
-                               arrow::field("city", arrow::utf8()), arrow::field("population", arrow::float64())});
+  auto schema =
+      arrow::schema({arrow::field("offset", arrow::int64(), false), arrow::field("op", arrow::int32(), false),
+                     arrow::field("event_time", arrow::timestamp(arrow::TimeUnit::MILLI, "UTC")),
+                     arrow::field("city", arrow::utf8()), arrow::field("population", arrow::float64())});
   return BatchFromJson(schema, R"([[0, 0, 2524705445000, "A", 1.5], [1, 1, 2524705445120, null, null],
                                    [2, 2, null, "", 100], [3, 3, 0, "京都", -1e-7]])");
 }
@@ -49,7 +51,8 @@ TEST(OutputFormatTest, NamesGoBothWays) {
     ASSERT_OK_AND_ASSIGN(auto format, ParseOutputFormat(name));
     EXPECT_EQ(NameOf(format), name);
   }
-  EXPECT_THAT(ParseOutputFormat("xml"), IsError(ErrorCode::kInvalidArgument, HasSubstr("'xml', choose one of: table, csv")));
+  EXPECT_THAT(ParseOutputFormat("xml"),
+              IsError(ErrorCode::kInvalidArgument, HasSubstr("'xml', choose one of: table, csv")));
 }
 
 TEST(TableFormatTest, CentresHeadersAndAlignsCellsRight) {
@@ -94,7 +97,8 @@ TEST(DisplayWidthTest, KnowsWideAndCombiningCharacters) {
 TEST(CsvFormatTest, QuotesWhatNeedsItAndTellsNullFromEmpty) {
   auto schema = arrow::schema({arrow::field("a", arrow::utf8()), arrow::field("b,c", arrow::utf8()),
                                arrow::field("n", arrow::int32())});
-  auto batch = BatchFromJson(schema, R"([["x", "say \"hi\"", 1], [null, "", null], ["a,b", "two\nlines", -5]])");
+  auto batch =
+      BatchFromJson(schema, R"([["x", "say \"hi\"", 1], [null, "", null], ["a,b", "two\nlines", -5]])");
   EXPECT_EQ(Print(OutputFormat::kCsv, batch),
             "a,\"b,c\",n\n"
             "x,\"say \"\"hi\"\"\",1\n"
@@ -108,24 +112,28 @@ TEST(CsvFormatTest, KeepsALineForASingleNull) {
 }
 
 TEST(CsvFormatTest, WritesEveryType) {
-  EXPECT_EQ(Print(OutputFormat::kCsv, AllTypesBatch()),
-            "bool,i8,i16,i32,i64,u8,u16,u32,u64,f32,f64,text,binary,fixed,date,date64,ms,us,ns,t32,t64,d9,d18,d38,d76,list,"
-            "pair\n"
-            "true,-1,-2,-3,-4,1,2,3,4,0.5,1.25,a,78,6869,2020-01-01,2020-01-01,2020-01-01T00:00:00Z,"
-            "2020-01-01T00:00:00.000001,2020-01-01T00:00:00.000000002Z,01:01:01,01:01:01.000000001"
-            ",1.25,-0.125,99999999999999999999999999999999999999,0.5,\"[1,null,3]\",\"[1.0,2.0]\"\n"
-            "false,127,32767,2147483647,9223372036854775807,255,65535,4294967295,18446744073709551615,-1e+30,1e+300,\"\",\"\","
-            "686f,1969-12-31,1969-12-31,1969-12-31T23:59:59.999Z,1969-12-31T23:59:59.999999,1969-12-31T23:59:59.999999999Z,"
-            "00:00:00,00:00:00,-9999999.99,999999999999999.999,-1,-1.5,[],\"[null,4.0]\"\n"
-            ",,,,,,,,,,,,,,,,,,,,,,,,,,\n");
+  EXPECT_EQ(
+      Print(OutputFormat::kCsv, AllTypesBatch()),
+      "bool,i8,i16,i32,i64,u8,u16,u32,u64,f32,f64,text,binary,fixed,date,date64,ms,us,ns,t32,t64,d9,d18,d38,d76,list,"
+      "pair\n"
+      "true,-1,-2,-3,-4,1,2,3,4,0.5,1.25,a,78,6869,2020-01-01,2020-01-01,2020-01-01T00:00:00Z,"
+      "2020-01-01T00:00:00.000001,2020-01-01T00:00:00.000000002Z,01:01:01,01:01:01.000000001"
+      ",1.25,-0.125,99999999999999999999999999999999999999,0.5,\"[1,null,3]\",\"[1.0,2.0]\"\n"
+      "false,127,32767,2147483647,9223372036854775807,255,65535,4294967295,18446744073709551615,-1e+30,1e+300,\"\",\"\","
+      "686f,1969-12-31,1969-12-31,1969-12-31T23:59:59.999Z,1969-12-31T23:59:59.999999,1969-12-31T23:59:59.999999999Z,"
+      "00:00:00,00:00:00,-9999999.99,999999999999999.999,-1,-1.5,[],\"[null,4.0]\"\n"
+      ",,,,,,,,,,,,,,,,,,,,,,,,,,\n");
 }
 
 TEST(JsonFormatTest, WritesRowsAndColumnsInEveryShape) {
   auto schema = arrow::schema({arrow::field("a", arrow::int64()), arrow::field("b\"", arrow::utf8())});
   auto batch = BatchFromJson(schema, R"([[1, "x"], [null, null], [3, "é\n\u0001"]])");
-  const auto print = [&](OutputFormat format) { return Print(format, {batch->Slice(0, 1), batch->Slice(1)}, schema); };
-  EXPECT_EQ(print(OutputFormat::kJson),
-            "[{\"a\":1,\"b\\\"\":\"x\"},\n{\"a\":null,\"b\\\"\":null},\n{\"a\":3,\"b\\\"\":\"é\\n\\u0001\"}]\n");
+  const auto print = [&](OutputFormat format) {
+    return Print(format, {batch->Slice(0, 1), batch->Slice(1)}, schema);
+  };
+  EXPECT_EQ(
+      print(OutputFormat::kJson),
+      "[{\"a\":1,\"b\\\"\":\"x\"},\n{\"a\":null,\"b\\\"\":null},\n{\"a\":3,\"b\\\"\":\"é\\n\\u0001\"}]\n");
   EXPECT_EQ(print(OutputFormat::kNdJson),
             "{\"a\":1,\"b\\\"\":\"x\"}\n{\"a\":null,\"b\\\"\":null}\n{\"a\":3,\"b\\\"\":\"é\\n\\u0001\"}\n");
   EXPECT_EQ(print(OutputFormat::kJsonAoa), "[[1,\"x\"],\n[null,null],\n[3,\"é\\n\\u0001\"]]\n");
@@ -141,17 +149,19 @@ TEST(JsonFormatTest, IsValidWithoutRows) {
 }
 
 TEST(JsonFormatTest, WritesNestedValuesAndNumbers) {
-  auto schema = arrow::schema(
-      {arrow::field("s", arrow::struct_({arrow::field("x", arrow::int8()), arrow::field("y", arrow::list(arrow::utf8()))})),
-       arrow::field("m", arrow::map(arrow::utf8(), arrow::int32())),
-       arrow::field("k", arrow::map(arrow::int32(), arrow::boolean())), arrow::field("f", arrow::float64()),
-       arrow::field("d", arrow::decimal128(5, 2))});
+  auto schema =
+      arrow::schema({arrow::field("s", arrow::struct_({arrow::field("x", arrow::int8()),
+                                                       arrow::field("y", arrow::list(arrow::utf8()))})),
+                     arrow::field("m", arrow::map(arrow::utf8(), arrow::int32())),
+                     arrow::field("k", arrow::map(arrow::int32(), arrow::boolean())),
+                     arrow::field("f", arrow::float64()), arrow::field("d", arrow::decimal128(5, 2))});
   auto batch = BatchFromJson(schema, R"([[null, null, null, null, null],
      [{"x": 1, "y": ["a", null]}, [["k", 1], ["l", null]], [[7, true]], NaN, "1.50"],
      [{"x": null, "y": null}, [], [], 0.1, "-3.00"]])");
-  EXPECT_EQ(Print(OutputFormat::kNdJson, batch->Slice(1)),
-            "{\"s\":{\"x\":1,\"y\":[\"a\",null]},\"m\":{\"k\":1,\"l\":null},\"k\":{\"7\":true},\"f\":null,\"d\":1.50}\n"
-            "{\"s\":{\"x\":null,\"y\":null},\"m\":{},\"k\":{},\"f\":0.1,\"d\":-3.00}\n");
+  EXPECT_EQ(
+      Print(OutputFormat::kNdJson, batch->Slice(1)),
+      "{\"s\":{\"x\":1,\"y\":[\"a\",null]},\"m\":{\"k\":1,\"l\":null},\"k\":{\"7\":true},\"f\":null,\"d\":1.50}\n"
+      "{\"s\":{\"x\":null,\"y\":null},\"m\":{},\"k\":{},\"f\":0.1,\"d\":-3.00}\n");
 }
 
 TEST(JsonFormatTest, ReplacesBytesThatAreNotUtf8) {
@@ -173,11 +183,14 @@ TEST(TextFormatTest, TakesLargeViewAndDictionaryColumns) {
 TEST(TextFormatTest, RefusesTypesWithoutTextAndPassesTheSinksError) {
   auto intervals = arrow::schema({arrow::field("i", arrow::month_interval())});
   const auto sink = [](std::string_view) { return OkStatus(); };
-  EXPECT_THAT(RowWriter::Make(OutputFormat::kCsv, intervals, sink), IsError(ErrorCode::kUnsupported, HasSubstr("'i'")));
+  EXPECT_THAT(RowWriter::Make(OutputFormat::kCsv, intervals, sink),
+              IsError(ErrorCode::kUnsupported, HasSubstr("'i'")));
 
   for (const char* name : {"table", "csv", "json", "json-soa", "parquet"}) {
     ASSERT_OK_AND_ASSIGN(auto format, ParseOutputFormat(name));
-    const auto closed = [](std::string_view) -> Status { return Error(ErrorCode::kCancelled, "pipe closed"); };
+    const auto closed = [](std::string_view) -> Status {
+      return Error(ErrorCode::kCancelled, "pipe closed");
+    };
     ASSERT_OK_AND_ASSIGN(auto writer, RowWriter::Make(format, Cities()->schema(), closed));
     Status status = writer->Write(*Cities());
     if (status.ok()) status = writer->Finish();

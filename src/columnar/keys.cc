@@ -289,7 +289,8 @@ constexpr TypeRow kTypes[] = {
 };
 
 const TypeRow* FindType(arrow::Type::type type) {
-  const auto* row = std::find_if(std::begin(kTypes), std::end(kTypes), [&](const TypeRow& r) { return r.type == type; });
+  const auto* row =
+      std::find_if(std::begin(kTypes), std::end(kTypes), [&](const TypeRow& r) { return r.type == type; });
   return row == std::end(kTypes) ? nullptr : row;
 }
 
@@ -312,7 +313,8 @@ Result<std::unique_ptr<ColumnWriter>> MakeWriter(std::shared_ptr<arrow::Array> a
 // The first bytes of an entry after a prefix that all share, as a number that compares like them.
 uint64_t LeadingBytes(std::string_view entry, size_t skip) {
   uint64_t leading = 0;
-  if (entry.size() > skip) std::memcpy(&leading, entry.data() + skip, std::min<size_t>(8, entry.size() - skip));
+  if (entry.size() > skip)
+    std::memcpy(&leading, entry.data() + skip, std::min<size_t>(8, entry.size() - skip));
   return __builtin_bswap64(leading);
 }
 
@@ -323,8 +325,9 @@ size_t SharedPrefix(const PackedBytes& entries) {
     const std::string_view entry = entries[i];
     shared = std::min(shared, entry.size());
     if (std::memcmp(first.data(), entry.data(), shared) == 0) continue;
-    shared = static_cast<size_t>(std::mismatch(first.begin(), first.begin() + static_cast<ptrdiff_t>(shared),
-                                               entry.begin()).first - first.begin());
+    shared = static_cast<size_t>(
+        std::mismatch(first.begin(), first.begin() + static_cast<ptrdiff_t>(shared), entry.begin()).first -
+        first.begin());
   }
   return shared;
 }
@@ -348,7 +351,8 @@ Result<KeyEncoder> KeyEncoder::Make(const arrow::Schema& schema, const std::vect
   return encoder;
 }
 
-Status KeyEncoder::Encode(const arrow::RecordBatch& batch, PackedBytes* out, std::vector<bool>* null_rows) const {
+Status KeyEncoder::Encode(const arrow::RecordBatch& batch, PackedBytes* out,
+                          std::vector<bool>* null_rows) const {
   const size_t rows = static_cast<size_t>(batch.num_rows());
   if (null_rows != nullptr) null_rows->assign(rows, false);
   std::vector<std::unique_ptr<ColumnWriter>> writers;

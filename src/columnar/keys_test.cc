@@ -15,7 +15,8 @@ namespace {
 
 using testing::HasSubstr;
 
-std::shared_ptr<arrow::Array> FromJson(const std::shared_ptr<arrow::DataType>& type, const std::string& json) {
+std::shared_ptr<arrow::Array> FromJson(const std::shared_ptr<arrow::DataType>& type,
+                                       const std::string& json) {
   return arrow::json::ArrayFromJSONString(type, json).ValueOrDie();
 }
 
@@ -68,15 +69,26 @@ TEST(KeyEncoderTest, OrdersEveryTypeAsItsValues) {
   ExpectAscending(FromJson(arrow::timestamp(arrow::TimeUnit::MILLI, "UTC"), "[null, -1, 0, 1577836800000]"));
   ExpectAscending(FromJson(arrow::decimal32(9, 2), R"([null, "-1.00", "0.00", "0.01", "999.99"])"));
   ExpectAscending(FromJson(arrow::decimal64(18, 2), R"([null, "-1.00", "0.00", "0.01", "999.99"])"));
-  ExpectAscending(FromJson(arrow::decimal128(38, 2), R"([null, "-9.00", "-0.01", "0.00", "0.01", "256.00"])"));
+  ExpectAscending(
+      FromJson(arrow::decimal128(38, 2), R"([null, "-9.00", "-0.01", "0.00", "0.01", "256.00"])"));
   ExpectAscending(FromJson(arrow::decimal256(60, 1), R"([null, "-9.0", "-0.1", "0.0", "0.1", "256.0"])"));
   ExpectAscending(FromJson(arrow::fixed_size_binary(2), R"([null, "aa", "ab", "ba"])"));
 }
 
 TEST(KeyEncoderTest, OrdersStringsOfEveryKindAlike) {
-  const std::vector<std::string> values = {std::string(), std::string("\0", 1), std::string("\0\0", 2),
-                                           std::string("\0\x01", 2), "\x01", "a", std::string("a\0", 2),
-                                           std::string("a\0b", 3), "a\x01", "aa", "b", "\xc5\x81", "\xff"};
+  const std::vector<std::string> values = {std::string(),
+                                           std::string("\0", 1),
+                                           std::string("\0\0", 2),
+                                           std::string("\0\x01", 2),
+                                           "\x01",
+                                           "a",
+                                           std::string("a\0", 2),
+                                           std::string("a\0b", 3),
+                                           "a\x01",
+                                           "aa",
+                                           "b",
+                                           "\xc5\x81",
+                                           "\xff"};
   arrow::StringBuilder plain;
   arrow::LargeStringBuilder large;
   arrow::StringViewBuilder view;
@@ -97,8 +109,9 @@ template <class Builder, class Value>
 void ExpectFloatOrder() {
   using Limits = std::numeric_limits<Value>;
   Builder builder;
-  for (Value value : {-Limits::infinity(), Limits::lowest(), Value{-1}, -Limits::denorm_min(), Value{0},
-                      Limits::denorm_min(), Value{1}, Limits::max(), Limits::infinity(), Limits::quiet_NaN()}) {
+  for (Value value :
+       {-Limits::infinity(), Limits::lowest(), Value{-1}, -Limits::denorm_min(), Value{0},
+        Limits::denorm_min(), Value{1}, Limits::max(), Limits::infinity(), Limits::quiet_NaN()}) {
     ASSERT_TRUE(builder.Append(value).ok());
   }
   ExpectAscending(builder.Finish().ValueOrDie());
@@ -115,7 +128,8 @@ TEST(KeyEncoderTest, OrdersFloatsWithNanLastAndOneZero) {
 
 TEST(KeyEncoderTest, ComparesColumnByColumn) {
   std::mt19937 random(7);
-  const std::vector<std::optional<std::string>> texts = {std::nullopt, "", std::string("\0", 1), "a", "ab", "b"};
+  const std::vector<std::optional<std::string>> texts = {std::nullopt, "",   std::string("\0", 1),
+                                                         "a",          "ab", "b"};
   const std::vector<std::optional<int64_t>> numbers = {std::nullopt, -5, 0, 3};
   arrow::StringBuilder strings;
   arrow::Int64Builder integers;
@@ -158,9 +172,11 @@ TEST(KeyEncoderTest, AppendsToWhatIsThere) {
 }
 
 TEST(KeyEncoderTest, NamesWhatCannotBeAKey) {
-  const auto schema = arrow::schema({arrow::field("id", arrow::int64()), arrow::field("l", arrow::list(arrow::int8()))});
+  const auto schema =
+      arrow::schema({arrow::field("id", arrow::int64()), arrow::field("l", arrow::list(arrow::int8()))});
   EXPECT_THAT(KeyEncoder::Make(*schema, {"key"}),
-              IsError(ErrorCode::kInvalidArgument, HasSubstr("no column 'key' for the key; the columns are 'id', 'l'")));
+              IsError(ErrorCode::kInvalidArgument,
+                      HasSubstr("no column 'key' for the key; the columns are 'id', 'l'")));
   EXPECT_THAT(KeyEncoder::Make(*schema, {"l"}), IsError(ErrorCode::kUnsupported, HasSubstr("column 'l'")));
 }
 
@@ -168,32 +184,39 @@ TEST(SortedOrderTest, IsStableAndSkipsTheSharedPrefix) {
   std::mt19937 random(1);
   PackedBytes entries;
   for (int i = 0; i < 5000; ++i) {
-    entries.Append("shared prefix of all " + std::to_string(random() % 700) + (random() % 2 != 0 ? "" : "tail"));
+    entries.Append("shared prefix of all " + std::to_string(random() % 700) +
+                   (random() % 2 != 0 ? "" : "tail"));
   }
   std::vector<uint32_t> expected(entries.size());
   for (size_t i = 0; i < expected.size(); ++i) expected[i] = static_cast<uint32_t>(i);
-  std::stable_sort(expected.begin(), expected.end(), [&](uint32_t a, uint32_t b) { return entries[a] < entries[b]; });
+  std::stable_sort(expected.begin(), expected.end(),
+                   [&](uint32_t a, uint32_t b) { return entries[a] < entries[b]; });
   EXPECT_EQ(SortedOrder(entries), expected);
   EXPECT_TRUE(SortedOrder(PackedBytes()).empty());
 }
 
 std::shared_ptr<arrow::RecordBatch> EveryType() {
-  const auto nested = arrow::list(arrow::struct_({arrow::field("x", arrow::int32()), arrow::field("y", arrow::utf8())}));
-  return Batch({FromJson(arrow::int8(), "[1, null, -3]"), FromJson(arrow::uint64(), "[1, null, 18446744073709551615]"),
-                FromJson(arrow::float64(), "[0.5, null, -1e300]"), FromJson(arrow::boolean(), "[true, null, false]"),
-                FromJson(arrow::utf8(), R"(["", null, "a long text, longer than a varint of one byte can count: it goes on and on and on and on and on and on and on, until it stops"])"),
-                FromJson(arrow::large_utf8(), R"(["x", null, "y"])"), FromJson(arrow::binary(), R"(["", null, "z"])"),
-                FromJson(arrow::utf8_view(), R"(["x", null, "y"])"), FromJson(arrow::null(), "[null, null, null]"),
-                FromJson(arrow::decimal128(10, 2), R"(["1.25", null, "-7.00"])"),
-                FromJson(arrow::fixed_size_binary(3), R"(["abc", null, "def"])"),
-                FromJson(arrow::date32(), "[1, null, -1]"),
-                FromJson(arrow::timestamp(arrow::TimeUnit::MILLI, "UTC"), "[1, null, 1577836800000]"),
-                FromJson(arrow::list(arrow::utf8()), R"([["a", null, "bc"], null, []])"),
-                FromJson(arrow::fixed_size_list(arrow::int16(), 2), "[[1, 2], null, [null, 4]]"),
-                FromJson(arrow::large_list(arrow::boolean()), "[[true], null, [null]]"),
-                FromJson(arrow::struct_({arrow::field("a", arrow::int64()), arrow::field("b", arrow::list(arrow::int8()))}),
-                         R"([{"a": 1, "b": [1, null]}, null, {"a": null, "b": null}])"),
-                FromJson(nested, R"([[{"x": 1, "y": "q"}, null], null, [{"x": null, "y": null}]])")});
+  const auto nested =
+      arrow::list(arrow::struct_({arrow::field("x", arrow::int32()), arrow::field("y", arrow::utf8())}));
+  return Batch(
+      {FromJson(arrow::int8(), "[1, null, -3]"), FromJson(arrow::uint64(), "[1, null, 18446744073709551615]"),
+       FromJson(arrow::float64(), "[0.5, null, -1e300]"), FromJson(arrow::boolean(), "[true, null, false]"),
+       FromJson(
+           arrow::utf8(),
+           R"(["", null, "a long text, longer than a varint of one byte can count: it goes on and on and on and on and on and on and on, until it stops"])"),
+       FromJson(arrow::large_utf8(), R"(["x", null, "y"])"), FromJson(arrow::binary(), R"(["", null, "z"])"),
+       FromJson(arrow::utf8_view(), R"(["x", null, "y"])"), FromJson(arrow::null(), "[null, null, null]"),
+       FromJson(arrow::decimal128(10, 2), R"(["1.25", null, "-7.00"])"),
+       FromJson(arrow::fixed_size_binary(3), R"(["abc", null, "def"])"),
+       FromJson(arrow::date32(), "[1, null, -1]"),
+       FromJson(arrow::timestamp(arrow::TimeUnit::MILLI, "UTC"), "[1, null, 1577836800000]"),
+       FromJson(arrow::list(arrow::utf8()), R"([["a", null, "bc"], null, []])"),
+       FromJson(arrow::fixed_size_list(arrow::int16(), 2), "[[1, 2], null, [null, 4]]"),
+       FromJson(arrow::large_list(arrow::boolean()), "[[true], null, [null]]"),
+       FromJson(
+           arrow::struct_({arrow::field("a", arrow::int64()), arrow::field("b", arrow::list(arrow::int8()))}),
+           R"([{"a": 1, "b": [1, null]}, null, {"a": null, "b": null}])"),
+       FromJson(nested, R"([[{"x": 1, "y": "q"}, null], null, [{"x": null, "y": null}]])")});
 }
 
 Result<std::shared_ptr<arrow::RecordBatch>> RoundTrip(const std::shared_ptr<arrow::RecordBatch>& batch) {
@@ -206,7 +229,8 @@ Result<std::shared_ptr<arrow::RecordBatch>> RoundTrip(const std::shared_ptr<arro
 }
 
 TEST(RowCodecTest, BringsEveryTypeBack) {
-  for (const auto& batch : {EveryType(), EveryType()->Slice(1), EveryType()->Slice(2), EveryType()->Slice(0, 0)}) {
+  for (const auto& batch :
+       {EveryType(), EveryType()->Slice(1), EveryType()->Slice(2), EveryType()->Slice(0, 0)}) {
     ASSERT_OK_AND_ASSIGN(const auto back, RoundTrip(batch));
     ASSERT_TRUE(back->ValidateFull().ok()) << back->ValidateFull().ToString();
     EXPECT_TRUE(back->Equals(*batch)) << back->ToString() << "\nexpected\n" << batch->ToString();

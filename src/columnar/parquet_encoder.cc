@@ -136,19 +136,19 @@ struct ParquetEncoder::Impl {
   Status EnsureOpen(const arrow::RecordBatch* first) {
     if (writer != nullptr) return {};
     return Guard([&]() -> arrow::Status {
-      ARROW_ASSIGN_OR_RAISE(
-          writer, parquet::arrow::FileWriter::Open(*schema, pool.get(), stream, WriterProperties(options, first, pool.get()),
-                                                   ArrowProperties()));
+      ARROW_ASSIGN_OR_RAISE(writer, parquet::arrow::FileWriter::Open(
+                                        *schema, pool.get(), stream,
+                                        WriterProperties(options, first, pool.get()), ArrowProperties()));
       return {};
     });
   }
 };
 
-ParquetEncoder::ParquetEncoder(std::shared_ptr<arrow::Schema> schema, std::shared_ptr<arrow::io::OutputStream> stream,
-                               ParquetEncoderOptions options)
-    : impl_(std::make_unique<Impl>(Impl{
-          std::move(schema), std::move(stream), std::move(options),
-          std::make_unique<RecyclingPool>(arrow::default_memory_pool()), nullptr})) {}
+ParquetEncoder::ParquetEncoder(std::shared_ptr<arrow::Schema> schema,
+                               std::shared_ptr<arrow::io::OutputStream> stream, ParquetEncoderOptions options)
+    : impl_(std::make_unique<Impl>(Impl{std::move(schema), std::move(stream), std::move(options),
+                                        std::make_unique<RecyclingPool>(arrow::default_memory_pool()),
+                                        nullptr})) {}
 
 ParquetEncoder::~ParquetEncoder() {
   // The writer's destructor writes a footer, and may throw when the stream refuses it.

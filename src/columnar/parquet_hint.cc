@@ -25,7 +25,8 @@ std::shared_ptr<arrow::Schema> ReadHint(const arrow::KeyValueMetadata& metadata)
 
 }  // namespace
 
-std::shared_ptr<arrow::Schema> ApplyHint(const arrow::Schema& schema, const arrow::KeyValueMetadata* metadata) {
+std::shared_ptr<arrow::Schema> ApplyHint(const arrow::Schema& schema,
+                                         const arrow::KeyValueMetadata* metadata) {
   std::shared_ptr<arrow::Schema> hint = metadata == nullptr ? nullptr : ReadHint(*metadata);
   arrow::FieldVector fields;
   for (int i = 0; i < schema.num_fields(); ++i) {

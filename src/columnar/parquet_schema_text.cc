@@ -45,7 +45,8 @@ std::string LogicalName(const Node& node) {
 
 std::string PhysicalName(const PrimitiveNode& node) {
   std::string name = parquet::TypeToString(node.physical_type());
-  if (node.physical_type() == parquet::Type::FIXED_LEN_BYTE_ARRAY) name += fmt::format("({})", node.type_length());
+  if (node.physical_type() == parquet::Type::FIXED_LEN_BYTE_ARRAY)
+    name += fmt::format("({})", node.type_length());
   return name;
 }
 
@@ -54,13 +55,14 @@ void Print(const Node& node, int depth, std::string* out) {
   const std::string logical = LogicalName(node);
   const std::string annotation = logical.empty() ? "" : " (" + logical + ")";
   if (node.is_primitive()) {
-    *out += fmt::format("{}{} {} {}{};\n", indent, RepetitionName(node), PhysicalName(static_cast<const PrimitiveNode&>(node)),
-                        node.name(), annotation);
+    *out += fmt::format("{}{} {} {}{};\n", indent, RepetitionName(node),
+                        PhysicalName(static_cast<const PrimitiveNode&>(node)), node.name(), annotation);
     return;
   }
   const auto& group = static_cast<const GroupNode&>(node);
-  *out += depth == 0 ? fmt::format("message {} {{\n", node.name())
-                     : fmt::format("{}{} group {}{} {{\n", indent, RepetitionName(node), node.name(), annotation);
+  *out += depth == 0
+              ? fmt::format("message {} {{\n", node.name())
+              : fmt::format("{}{} group {}{} {{\n", indent, RepetitionName(node), node.name(), annotation);
   for (int i = 0; i < group.field_count(); ++i) Print(*group.field(i), depth + 1, out);
   *out += indent + "}\n";
 }

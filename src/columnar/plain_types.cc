@@ -38,8 +38,8 @@ TypePtr MapStruct(const TypePtr& type, Mapping mapping) {
 
 TypePtr MapMap(const TypePtr& type, Mapping mapping) {
   const auto& map = static_cast<const arrow::MapType&>(*type);
-  return std::make_shared<arrow::MapType>(MapField(map.key_field(), mapping), MapField(map.item_field(), mapping),
-                                          map.keys_sorted());
+  return std::make_shared<arrow::MapType>(MapField(map.key_field(), mapping),
+                                          MapField(map.item_field(), mapping), map.keys_sorted());
 }
 
 TypePtr MapTime(const TypePtr& type, Mapping mapping) {
@@ -91,7 +91,8 @@ std::shared_ptr<arrow::Schema> MapSchema(const arrow::Schema& schema, Mapping ma
   return arrow::schema(std::move(fields));
 }
 
-arrow::Result<std::shared_ptr<arrow::Array>> ConvertArray(std::shared_ptr<arrow::Array> array, const TypePtr& target) {
+arrow::Result<std::shared_ptr<arrow::Array>> ConvertArray(std::shared_ptr<arrow::Array> array,
+                                                          const TypePtr& target) {
   if (array->type_id() == arrow::Type::EXTENSION) {
     array = static_cast<const arrow::ExtensionArray&>(*array).storage();
   }
@@ -103,17 +104,21 @@ arrow::Result<std::shared_ptr<arrow::Array>> ConvertArray(std::shared_ptr<arrow:
 
 TypePtr PlainType(const TypePtr& type) { return MapType(type, {.stored = false}); }
 
-std::shared_ptr<arrow::Schema> PlainSchema(const arrow::Schema& schema) { return MapSchema(schema, {.stored = false}); }
+std::shared_ptr<arrow::Schema> PlainSchema(const arrow::Schema& schema) {
+  return MapSchema(schema, {.stored = false});
+}
 
-std::shared_ptr<arrow::Schema> StoredSchema(const arrow::Schema& schema) { return MapSchema(schema, {.stored = true}); }
+std::shared_ptr<arrow::Schema> StoredSchema(const arrow::Schema& schema) {
+  return MapSchema(schema, {.stored = true});
+}
 
 void EnsureArrowCompute() {
   static const bool initialized = arrow::compute::Initialize().ok();
   static_cast<void>(initialized);
 }
 
-Result<std::vector<std::shared_ptr<arrow::RecordBatch>>> ConvertBatch(const std::shared_ptr<arrow::RecordBatch>& batch,
-                                                                      const std::shared_ptr<arrow::Schema>& target) {
+Result<std::vector<std::shared_ptr<arrow::RecordBatch>>> ConvertBatch(
+    const std::shared_ptr<arrow::RecordBatch>& batch, const std::shared_ptr<arrow::Schema>& target) {
   if (batch->schema().get() == target.get()) return std::vector{batch};
   if (batch->num_columns() != target->num_fields()) {
     return InvalidArgument("a batch of {} columns does not fit a schema of {}", batch->num_columns(),
@@ -137,8 +142,8 @@ Result<std::vector<std::shared_ptr<arrow::RecordBatch>>> ConvertBatch(const std:
       return batches;
     }
     if (too_large) return FromArrowStatus(column.status()).With(fmt::format("column '{}'", field->name()));
-    return Unsupported("column '{}': type {} cannot become {}", field->name(), batch->column(i)->type()->ToString(),
-                       field->type()->ToString());
+    return Unsupported("column '{}': type {} cannot become {}", field->name(),
+                       batch->column(i)->type()->ToString(), field->type()->ToString());
   }
   return std::vector{arrow::RecordBatch::Make(target, batch->num_rows(), std::move(columns))};
 }

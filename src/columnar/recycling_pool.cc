@@ -17,7 +17,8 @@ constexpr int64_t kMaxBufferBytes = int64_t{1} << 40;
 alignas(kAlignment) uint8_t empty_buffer[kAlignment];
 
 int64_t BlockBytes(int64_t size) {
-  return static_cast<int64_t>(std::bit_ceil(static_cast<uint64_t>(std::max(size + kHeaderBytes, kMinBlockBytes))));
+  return static_cast<int64_t>(
+      std::bit_ceil(static_cast<uint64_t>(std::max(size + kHeaderBytes, kMinBlockBytes))));
 }
 
 int64_t BlockBytesOf(const uint8_t* buffer) {
@@ -60,7 +61,8 @@ arrow::Status RecyclingPool::Allocate(int64_t size, int64_t alignment, uint8_t**
   return arrow::Status::OK();
 }
 
-arrow::Status RecyclingPool::Reallocate(int64_t old_size, int64_t new_size, int64_t alignment, uint8_t** ptr) {
+arrow::Status RecyclingPool::Reallocate(int64_t old_size, int64_t new_size, int64_t alignment,
+                                        uint8_t** ptr) {
   const bool fits = old_size > 0 && new_size > 0 && new_size + kHeaderBytes <= BlockBytesOf(*ptr);
   if (fits) {
     bytes_ += new_size - old_size;

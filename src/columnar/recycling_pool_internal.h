@@ -10,9 +10,10 @@
 
 namespace sluice::columnar {
 
-// Keeps freed blocks for the next request of their size class. Encoding a slice allocates and frees the same few large
-// buffers over and over; given back to the system each time, the kernel clears every page anew, which costs as much as
-// the encoding itself. Blocks are released when the pool goes, which must be after all its buffers. Thread-safe.
+// Keeps freed blocks for the next request of their size class. Encoding a slice allocates and frees the same
+// few large buffers over and over; given back to the system each time, the kernel clears every page anew,
+// which costs as much as the encoding itself. Blocks are released when the pool goes, which must be after all
+// its buffers. Thread-safe.
 class RecyclingPool final : public arrow::MemoryPool {
  public:
   explicit RecyclingPool(arrow::MemoryPool* source) : source_(source) {}

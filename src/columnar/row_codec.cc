@@ -46,7 +46,8 @@ size_t BitmapSize(size_t bits) { return (bits + 7) / 8; }
 
 arrow::Status Truncated() { return arrow::Status::SerializationError("a stored row is cut short"); }
 
-// One type: single values for what is nested, whole columns for the rows' own fields. Null values are the callers' matter.
+// One type: single values for what is nested, whole columns for the rows' own fields. Null values are the
+// callers' matter.
 class ValueCodec {
  public:
   virtual ~ValueCodec() = default;
@@ -78,7 +79,8 @@ class ValueCodec {
   }
 };
 
-// `Derived` has non-virtual SizeOf, PutOne, GetOne over the concrete classes, so that the column loops call nothing virtual.
+// `Derived` has non-virtual SizeOf, PutOne, GetOne over the concrete classes, so that the column loops call
+// nothing virtual.
 template <class Derived, class ArrayType, class BuilderType>
 class FlatCodec : public ValueCodec {
  public:
@@ -157,7 +159,8 @@ class BooleanCodec final : public FlatCodec<BooleanCodec, arrow::BooleanArray, a
 };
 
 // Decimals too.
-class FixedCodec final : public FlatCodec<FixedCodec, arrow::FixedSizeBinaryArray, arrow::FixedSizeBinaryBuilder> {
+class FixedCodec final
+    : public FlatCodec<FixedCodec, arrow::FixedSizeBinaryArray, arrow::FixedSizeBinaryBuilder> {
  public:
   explicit FixedCodec(size_t width) : width_(width) {}
   uint64_t SizeOf(const arrow::FixedSizeBinaryArray&, int64_t) const { return width_; }
@@ -375,7 +378,8 @@ Result<CodecPtr> MakeCodec(const arrow::DataType& type) {
     case arrow::Type::DECIMAL64:
     case arrow::Type::DECIMAL128:
     case arrow::Type::DECIMAL256:
-      return CodecPtr(std::make_unique<FixedCodec>(checked_cast<const arrow::FixedSizeBinaryType&>(type).byte_width()));
+      return CodecPtr(
+          std::make_unique<FixedCodec>(checked_cast<const arrow::FixedSizeBinaryType&>(type).byte_width()));
     case arrow::Type::LIST:
       return MakeListCodec<arrow::ListArray, arrow::ListBuilder>(type);
     case arrow::Type::LARGE_LIST:
@@ -417,7 +421,8 @@ Result<RowCodec> RowCodec::Make(std::shared_ptr<arrow::Schema> schema) {
 Status RowCodec::Encode(const arrow::RecordBatch& batch, PackedBytes* out) const {
   const auto& columns = impl_->columns;
   if (static_cast<size_t>(batch.num_columns()) != columns.size()) {
-    return InvalidArgument("rows of {} columns do not fit a schema of {}", batch.num_columns(), columns.size());
+    return InvalidArgument("rows of {} columns do not fit a schema of {}", batch.num_columns(),
+                           columns.size());
   }
   const size_t rows = static_cast<size_t>(batch.num_rows());
   const size_t bitmap = BitmapSize(columns.size());
@@ -425,8 +430,9 @@ Status RowCodec::Encode(const arrow::RecordBatch& batch, PackedBytes* out) const
   for (size_t c = 0; c < columns.size(); ++c) {
     const arrow::Array& values = *batch.column(static_cast<int>(c));
     if (!values.type()->Equals(*schema_->field(static_cast<int>(c))->type())) {
-      return InvalidArgument("column '{}' has type {} instead of {}", schema_->field(static_cast<int>(c))->name(),
-                             values.type()->ToString(), schema_->field(static_cast<int>(c))->type()->ToString());
+      return InvalidArgument("column '{}' has type {} instead of {}",
+                             schema_->field(static_cast<int>(c))->name(), values.type()->ToString(),
+                             schema_->field(static_cast<int>(c))->type()->ToString());
     }
     columns[c]->AddSizes(values, sizes.data());
   }
@@ -456,7 +462,8 @@ Status RowCodec::Encode(const arrow::RecordBatch& batch, PackedBytes* out) const
   return OkStatus();
 }
 
-Result<std::shared_ptr<arrow::RecordBatch>> RowCodec::Decode(const std::vector<std::string_view>& rows) const {
+Result<std::shared_ptr<arrow::RecordBatch>> RowCodec::Decode(
+    const std::vector<std::string_view>& rows) const {
   const auto& columns = impl_->columns;
   const size_t bitmap = BitmapSize(columns.size());
   std::vector<Reader> readers;

@@ -48,7 +48,8 @@ uint64_t FloatPrefix(double value) {
 
 uint64_t BytesPrefix(std::string_view bytes) {
   uint64_t prefix = 0;
-  for (size_t i = 0; i < 8; ++i) prefix = prefix << 8 | (i < bytes.size() ? static_cast<unsigned char>(bytes[i]) : 0);
+  for (size_t i = 0; i < 8; ++i)
+    prefix = prefix << 8 | (i < bytes.size() ? static_cast<unsigned char>(bytes[i]) : 0);
   return prefix;
 }
 
@@ -105,7 +106,9 @@ Result<KeyColumn> KeyColumn::Make(const std::string& name, const arrow::Array& a
   return column;
 }
 
-bool KeyColumn::IsNull(int64_t row) const { return kind_ == Kind::kAllNull || (has_nulls_ && array_->IsNull(row)); }
+bool KeyColumn::IsNull(int64_t row) const {
+  return kind_ == Kind::kAllNull || (has_nulls_ && array_->IsNull(row));
+}
 
 int64_t KeyColumn::Signed(int64_t row) const {
   const uint8_t* at = values_ + row * width_;
@@ -176,9 +179,11 @@ int KeyColumn::CompareValues(int64_t row, const KeyColumn& other, int64_t other_
     case Kind::kFixed:
       return Order(Bytes(row), other.Bytes(other_row));
     case Kind::kDecimal128:
-      return Order(arrow::Decimal128(values_ + row * width_), arrow::Decimal128(other.values_ + other_row * width_));
+      return Order(arrow::Decimal128(values_ + row * width_),
+                   arrow::Decimal128(other.values_ + other_row * width_));
     case Kind::kDecimal256:
-      return Order(arrow::Decimal256(values_ + row * width_), arrow::Decimal256(other.values_ + other_row * width_));
+      return Order(arrow::Decimal256(values_ + row * width_),
+                   arrow::Decimal256(other.values_ + other_row * width_));
     case Kind::kAllNull:
       break;
   }
@@ -221,8 +226,10 @@ bool KeyColumn::IsAscending() const {
   if (kind_ == Kind::kAllNull || count == 0) return true;
   if (!has_nulls_ && kind_ == Kind::kSigned && width_ == 8) return AscendingValues<int64_t>(values_, count);
   if (!has_nulls_ && kind_ == Kind::kSigned && width_ == 4) return AscendingValues<int32_t>(values_, count);
-  if (!has_nulls_ && kind_ == Kind::kUnsigned && width_ == 8) return AscendingValues<uint64_t>(values_, count);
-  if (!has_nulls_ && kind_ == Kind::kUnsigned && width_ == 4) return AscendingValues<uint32_t>(values_, count);
+  if (!has_nulls_ && kind_ == Kind::kUnsigned && width_ == 8)
+    return AscendingValues<uint64_t>(values_, count);
+  if (!has_nulls_ && kind_ == Kind::kUnsigned && width_ == 4)
+    return AscendingValues<uint32_t>(values_, count);
   for (int64_t row = 1; row < count; ++row) {
     if (Compare(row - 1, *this, row) > 0) return false;
   }
@@ -275,13 +282,15 @@ Result<std::shared_ptr<arrow::RecordBatch>> TakeRows(const std::shared_ptr<arrow
   EnsureArrowCompute();
   auto buffer = arrow::Buffer::Wrap(rows, count);
   auto indices = std::make_shared<arrow::UInt32Array>(static_cast<int64_t>(count), std::move(buffer));
-  ASSIGN_OR_RETURN_ARROW(arrow::Datum taken,
-                         arrow::compute::Take(arrow::Datum(batch), arrow::Datum(std::shared_ptr<arrow::Array>(indices)),
-                                              arrow::compute::TakeOptions::NoBoundsCheck()));
+  ASSIGN_OR_RETURN_ARROW(
+      arrow::Datum taken,
+      arrow::compute::Take(arrow::Datum(batch), arrow::Datum(std::shared_ptr<arrow::Array>(indices)),
+                           arrow::compute::TakeOptions::NoBoundsCheck()));
   return taken.record_batch();
 }
 
-Result<bool> IsSorted(const arrow::RecordBatch& batch, const std::vector<SortKey>& keys, const arrow::RecordBatch* last) {
+Result<bool> IsSorted(const arrow::RecordBatch& batch, const std::vector<SortKey>& keys,
+                      const arrow::RecordBatch* last) {
   if (batch.num_rows() == 0) return true;
   ASSIGN_OR_RETURN(const RowKeys rows, RowKeys::Make(batch, keys));
   if (last != nullptr && last->num_rows() > 0) {

@@ -12,7 +12,8 @@ namespace arrow {
 class Array;
 }  // namespace arrow
 
-// The order of rows: nulls, then values ascending, NaN after all other numbers and equal to itself, -0 equal to 0.
+// The order of rows: nulls, then values ascending, NaN after all other numbers and equal to itself, -0 equal
+// to 0.
 namespace sluice::columnar {
 
 // One key column of one batch, read by row. The batch must outlive it.
@@ -30,7 +31,18 @@ class KeyColumn {
   bool IsNull(int64_t row) const;
 
  private:
-  enum class Kind { kSigned, kUnsigned, kFloat, kBool, kText, kLargeText, kFixed, kDecimal128, kDecimal256, kAllNull };
+  enum class Kind {
+    kSigned,
+    kUnsigned,
+    kFloat,
+    kBool,
+    kText,
+    kLargeText,
+    kFixed,
+    kDecimal128,
+    kDecimal256,
+    kAllNull
+  };
 
   KeyColumn(Kind kind, const arrow::Array& array) : kind_(kind), array_(&array) {}
 

@@ -17,8 +17,8 @@
 #include "columnar/sorter.h"
 #include "multiformats/sha3.h"
 
-// A slice of 5 M rows, seven data columns behind the four of the system, as one ingest of a large CSV file writes it.
-// `cpu_s` is the processor time of all threads.
+// A slice of 5 M rows, seven data columns behind the four of the system, as one ingest of a large CSV file
+// writes it. `cpu_s` is the processor time of all threads.
 namespace sluice::columnar {
 namespace {
 
@@ -29,10 +29,11 @@ using BatchPtr = std::shared_ptr<arrow::RecordBatch>;
 
 std::shared_ptr<arrow::Schema> EventSchema() {
   const auto ms = arrow::timestamp(arrow::TimeUnit::MILLI, "UTC");
-  return arrow::schema({arrow::field("offset", arrow::int64(), false), arrow::field("op", arrow::int32(), false),
-                        arrow::field("system_time", ms, false), arrow::field("event_time", ms, false),
-                        arrow::field("id", arrow::int64()), arrow::field("device", arrow::utf8()),
-                        arrow::field("city", arrow::utf8()), arrow::field("latitude", arrow::float64()),
+  return arrow::schema({arrow::field("offset", arrow::int64(), false),
+                        arrow::field("op", arrow::int32(), false), arrow::field("system_time", ms, false),
+                        arrow::field("event_time", ms, false), arrow::field("id", arrow::int64()),
+                        arrow::field("device", arrow::utf8()), arrow::field("city", arrow::utf8()),
+                        arrow::field("latitude", arrow::float64()),
                         arrow::field("longitude", arrow::float64()), arrow::field("note", arrow::utf8()),
                         arrow::field("count", arrow::int32())});
 }
@@ -47,7 +48,8 @@ BatchPtr MakeEvents(int64_t first, int64_t rows, std::mt19937_64* random) {
   for (int64_t i = first; i < first + rows; ++i) {
     const uint64_t r = (*random)();
     bool ok = offset.Append(i).ok() && op.Append(0).ok() && system_time.Append(1'700'000'000'000).ok() &&
-              event_time.Append(1'600'000'000'000 + i * 20 + static_cast<int64_t>(r % 20)).ok() && id.Append(i).ok();
+              event_time.Append(1'600'000'000'000 + i * 20 + static_cast<int64_t>(r % 20)).ok() &&
+              id.Append(i).ok();
     ok = ok && device.Append("device-" + std::to_string(r % 20'000)).ok();
     ok = ok && city.Append("city number " + std::to_string((r >> 20) % 500)).ok();
     ok = ok && latitude.Append(static_cast<double>(r % 180'000'000) / 1e6 - 90).ok();
@@ -59,8 +61,9 @@ BatchPtr MakeEvents(int64_t first, int64_t rows, std::mt19937_64* random) {
     if (!ok) std::abort();
   }
   arrow::ArrayVector columns;
-  for (arrow::ArrayBuilder* builder : std::initializer_list<arrow::ArrayBuilder*>{
-           &offset, &op, &system_time, &event_time, &id, &device, &city, &latitude, &longitude, &note, &count}) {
+  for (arrow::ArrayBuilder* builder :
+       std::initializer_list<arrow::ArrayBuilder*>{&offset, &op, &system_time, &event_time, &id, &device,
+                                                   &city, &latitude, &longitude, &note, &count}) {
     columns.push_back(builder->Finish().ValueOrDie());
   }
   return arrow::RecordBatch::Make(EventSchema(), rows, std::move(columns));

@@ -152,7 +152,8 @@ class SliceReaderImpl final : public SliceReader {
     for (const std::string& column : *columns) {
       const int field = file_schema_->GetFieldIndex(column);
       if (field < 0) {
-        return InvalidArgument("no column '{}' in file '{}', which has {}", column, name_, JoinNames(*file_schema_));
+        return InvalidArgument("no column '{}' in file '{}', which has {}", column, name_,
+                               JoinNames(*file_schema_));
       }
       fields.push_back(field);
     }
@@ -175,14 +176,16 @@ class SliceReaderImpl final : public SliceReader {
     for (int position : order_) columns.push_back(batch.column(position));
     arrow::FieldVector fields;
     for (int position : order_) fields.push_back(batch.schema()->field(position));
-    auto chosen = arrow::RecordBatch::Make(arrow::schema(std::move(fields)), batch.num_rows(), std::move(columns));
+    auto chosen =
+        arrow::RecordBatch::Make(arrow::schema(std::move(fields)), batch.num_rows(), std::move(columns));
     ASSIGN_OR_RETURN(auto converted, ConvertBatch(chosen, schema_));
     ready_.insert(ready_.end(), converted.begin(), converted.end());
     return {};
   }
 
   Result<std::shared_ptr<arrow::RecordBatch>> AtEnd() const {
-    if (rows_read_ != rows_) return Damaged(name_, fmt::format("{} rows where {} should be", rows_read_, rows_));
+    if (rows_read_ != rows_)
+      return Damaged(name_, fmt::format("{} rows where {} should be", rows_read_, rows_));
     return std::shared_ptr<arrow::RecordBatch>();
   }
 
@@ -229,7 +232,8 @@ Result<SliceMetadata> ReadSliceMetadata(const storage::Storage& storage, const s
   return metadata;
 }
 
-Result<std::unique_ptr<SliceReader>> SliceReader::Open(const storage::Storage& storage, const std::string& name,
+Result<std::unique_ptr<SliceReader>> SliceReader::Open(const storage::Storage& storage,
+                                                       const std::string& name,
                                                        std::optional<std::vector<std::string>> columns) {
   return MakeReader(name, OpenNamed(storage, name), columns);
 }
@@ -241,7 +245,8 @@ Result<std::unique_ptr<SliceReader>> SliceReader::OpenFile(const std::string& pa
 
 Result<std::unique_ptr<SliceReader>> SliceReader::OpenStaged(storage::StagedFile& file) {
   const std::string path = file.local_path();
-  ASSIGN_OR_RETURN(std::string bytes, file.ReadAt(0, path.empty() ? file.size() : 0));  // also writes out what is buffered
+  ASSIGN_OR_RETURN(std::string bytes,
+                   file.ReadAt(0, path.empty() ? file.size() : 0));  // also writes out what is buffered
   if (!path.empty()) return OpenFile(path);
   const std::shared_ptr<arrow::io::RandomAccessFile> input =
       std::make_shared<arrow::io::BufferReader>(arrow::Buffer::FromString(std::move(bytes)));

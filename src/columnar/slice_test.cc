@@ -22,9 +22,9 @@
 namespace sluice::columnar {
 namespace {
 
-using ::testing::HasSubstr;
 using testing::AllTypesBatch;
 using testing::BatchFromJson;
+using ::testing::HasSubstr;
 using testing::ToText;
 
 using BatchPtr = std::shared_ptr<arrow::RecordBatch>;
@@ -113,17 +113,21 @@ BatchPtr RandomEvents(int64_t rows, int64_t first_offset) {
     EXPECT_TRUE(offset.Append(first_offset + i).ok());
     EXPECT_TRUE(op.Append(0).ok());
     EXPECT_TRUE(time.Append(static_cast<int64_t>(random() % 1'000'000)).ok());
-    EXPECT_TRUE((random() % 10 == 0 ? city.AppendNull() : city.Append("city " + std::to_string(random() % 1000))).ok());
+    EXPECT_TRUE(
+        (random() % 10 == 0 ? city.AppendNull() : city.Append("city " + std::to_string(random() % 1000)))
+            .ok());
     EXPECT_TRUE(value.Append(static_cast<double>(random()) / 3).ok());
   }
   const auto ms = arrow::timestamp(arrow::TimeUnit::MILLI, "UTC");
-  auto schema = arrow::schema({arrow::field("offset", arrow::int64(), false), arrow::field("op", arrow::int32(), false),
-                               arrow::field("event_time", ms, false), arrow::field("city", arrow::utf8()),
-                               arrow::field("value", arrow::float64())});
+  auto schema =
+      arrow::schema({arrow::field("offset", arrow::int64(), false), arrow::field("op", arrow::int32(), false),
+                     arrow::field("event_time", ms, false), arrow::field("city", arrow::utf8()),
+                     arrow::field("value", arrow::float64())});
   auto times = time.Finish().ValueOrDie()->View(ms).ValueOrDie();
-  return arrow::RecordBatch::Make(schema, rows,
-                                  arrow::ArrayVector{offset.Finish().ValueOrDie(), op.Finish().ValueOrDie(), times,
-                                                     city.Finish().ValueOrDie(), value.Finish().ValueOrDie()});
+  return arrow::RecordBatch::Make(
+      schema, rows,
+      arrow::ArrayVector{offset.Finish().ValueOrDie(), op.Finish().ValueOrDie(), times,
+                         city.Finish().ValueOrDie(), value.Finish().ValueOrDie()});
 }
 
 TEST_F(SliceTest, ReturnsEveryTypeAndItsHashes) {
@@ -166,17 +170,18 @@ TEST_F(SliceTest, HasTheParquetTypesOfTheFormat) {
             "fixed FIXED_LEN_BYTE_ARRAY None\n"
             "date INT32 Date\n"
             "date64 INT32 Date\n"
-            "ms INT64 Timestamp(" + utc + "milliseconds" + rest +
-            "us INT64 Timestamp(isAdjustedToUTC=false, timeUnit=microseconds" + rest +
-            "ns INT64 Timestamp(" + utc + "nanoseconds" + rest +
-            "t32 INT32 Time(isAdjustedToUTC=false, timeUnit=milliseconds)\n"
-            "t64 INT64 Time(isAdjustedToUTC=false, timeUnit=nanoseconds)\n"
-            "d9 INT32 Decimal(precision=9, scale=2)\n"
-            "d18 INT64 Decimal(precision=18, scale=3)\n"
-            "d38 FIXED_LEN_BYTE_ARRAY Decimal(precision=38, scale=0)\n"
-            "d76 FIXED_LEN_BYTE_ARRAY Decimal(precision=76, scale=1)\n"
-            "list.list.item INT32 None\n"
-            "pair.list.item FLOAT None\n");
+            "ms INT64 Timestamp(" +
+                utc + "milliseconds" + rest +
+                "us INT64 Timestamp(isAdjustedToUTC=false, timeUnit=microseconds" + rest +
+                "ns INT64 Timestamp(" + utc + "nanoseconds" + rest +
+                "t32 INT32 Time(isAdjustedToUTC=false, timeUnit=milliseconds)\n"
+                "t64 INT64 Time(isAdjustedToUTC=false, timeUnit=nanoseconds)\n"
+                "d9 INT32 Decimal(precision=9, scale=2)\n"
+                "d18 INT64 Decimal(precision=18, scale=3)\n"
+                "d38 FIXED_LEN_BYTE_ARRAY Decimal(precision=38, scale=0)\n"
+                "d76 FIXED_LEN_BYTE_ARRAY Decimal(precision=76, scale=1)\n"
+                "list.list.item INT32 None\n"
+                "pair.list.item FLOAT None\n");
   EXPECT_THAT(footer->created_by(), HasSubstr("sluice version "));
   ASSERT_NE(footer->key_value_metadata(), nullptr);
   EXPECT_EQ(footer->key_value_metadata()->keys(), std::vector<std::string>{"ARROW:schema"});
@@ -194,7 +199,8 @@ TEST_F(SliceTest, UsesPlainAndDictionaryPagesUnderSnappy) {
     EXPECT_TRUE(column->is_stats_set());
     for (const auto encoding : column->encodings()) {
       EXPECT_TRUE(encoding == parquet::Encoding::PLAIN || encoding == parquet::Encoding::RLE ||
-                  encoding == parquet::Encoding::RLE_DICTIONARY || encoding == parquet::Encoding::PLAIN_DICTIONARY)
+                  encoding == parquet::Encoding::RLE_DICTIONARY ||
+                  encoding == parquet::Encoding::PLAIN_DICTIONARY)
           << parquet::EncodingToString(encoding);
     }
     EXPECT_EQ(column->has_dictionary_page(), name == "op" || name == "city");
@@ -230,27 +236,32 @@ TEST_F(SliceTest, MayHaveNoRows) {
 }
 
 TEST_F(SliceTest, WritesLargeViewAndDictionaryColumnsAsPlainOnes) {
-  auto schema = arrow::schema(
-      {arrow::field("l", arrow::large_utf8()), arrow::field("v", arrow::utf8_view()),
-       arrow::field("d", arrow::dictionary(arrow::int8(), arrow::utf8()), true, arrow::key_value_metadata({{"k", "v"}})),
-       arrow::field("ll", arrow::large_list(arrow::large_utf8())), arrow::field("s", arrow::timestamp(arrow::TimeUnit::SECOND))},
-      arrow::key_value_metadata({{"a", "b"}}));
-  const SliceInfo info = Write({BatchFromJson(schema, R"([["a", "b", "c", ["x"], 7], [null, null, null, null, null]])")});
-  auto plain = arrow::schema({arrow::field("l", arrow::utf8()), arrow::field("v", arrow::utf8()), arrow::field("d", arrow::utf8()),
-                              arrow::field("ll", arrow::list(arrow::utf8())),
-                              arrow::field("s", arrow::timestamp(arrow::TimeUnit::MILLI))});
+  auto schema = arrow::schema({arrow::field("l", arrow::large_utf8()), arrow::field("v", arrow::utf8_view()),
+                               arrow::field("d", arrow::dictionary(arrow::int8(), arrow::utf8()), true,
+                                            arrow::key_value_metadata({{"k", "v"}})),
+                               arrow::field("ll", arrow::large_list(arrow::large_utf8())),
+                               arrow::field("s", arrow::timestamp(arrow::TimeUnit::SECOND))},
+                              arrow::key_value_metadata({{"a", "b"}}));
+  const SliceInfo info =
+      Write({BatchFromJson(schema, R"([["a", "b", "c", ["x"], 7], [null, null, null, null, null]])")});
+  auto plain =
+      arrow::schema({arrow::field("l", arrow::utf8()), arrow::field("v", arrow::utf8()),
+                     arrow::field("d", arrow::utf8()), arrow::field("ll", arrow::list(arrow::utf8())),
+                     arrow::field("s", arrow::timestamp(arrow::TimeUnit::MILLI))});
   ASSERT_OK_AND_ASSIGN(auto read, ReadAll());
   EXPECT_TRUE(read->schema()->Equals(plain, true)) << read->schema()->ToString();
-  EXPECT_EQ(ToText(*read),
-            ToText(*BatchFromJson(plain, R"([["a", "b", "c", ["x"], 7000], [null, null, null, null, null]])")));
+  EXPECT_EQ(ToText(*read), ToText(*BatchFromJson(
+                               plain, R"([["a", "b", "c", ["x"], 7000], [null, null, null, null, null]])")));
   EXPECT_EQ(info.logical_hash, HashOf(*read));
   EXPECT_EQ(Footer()->key_value_metadata()->keys(), std::vector<std::string>{"ARROW:schema"});
 }
 
 TEST_F(SliceTest, WritesSlicedAndNestedBatches) {
   auto schema = arrow::schema({arrow::field(
-      "s", arrow::struct_({arrow::field("a", arrow::int32(), false), arrow::field("b", arrow::utf8())}), false)});
-  auto batch = BatchFromJson(schema, R"([[{"a": 1, "b": "x"}], [{"a": 2, "b": null}], [{"a": 3, "b": "z"}]])");
+      "s", arrow::struct_({arrow::field("a", arrow::int32(), false), arrow::field("b", arrow::utf8())}),
+      false)});
+  auto batch =
+      BatchFromJson(schema, R"([[{"a": 1, "b": "x"}], [{"a": 2, "b": null}], [{"a": 3, "b": "z"}]])");
   const SliceInfo info = Write({batch->Slice(1, 1), batch->Slice(2)});
   ASSERT_OK_AND_ASSIGN(auto read, ReadAll());
   EXPECT_EQ(ToText(*read), ToText(*batch->Slice(1)));
@@ -260,7 +271,8 @@ TEST_F(SliceTest, WritesSlicedAndNestedBatches) {
 TEST_F(SliceTest, RefusesWhatHasNoLogicalHash) {
   ASSERT_OK_AND_ASSIGN(auto staged, storage_->Stage("data"));
   auto schema = arrow::schema({arrow::field("m", arrow::map(arrow::utf8(), arrow::int32()))});
-  EXPECT_THAT(SliceWriter::Open(std::move(staged), schema, {}), IsError(ErrorCode::kUnsupported, HasSubstr("m")));
+  EXPECT_THAT(SliceWriter::Open(std::move(staged), schema, {}),
+              IsError(ErrorCode::kUnsupported, HasSubstr("m")));
 }
 
 TEST_F(SliceTest, ReportsAFullDiskInlineAndFromItsThreads) {
@@ -275,7 +287,8 @@ TEST_F(SliceTest, ReportsAFullDiskInlineAndFromItsThreads) {
         auto closed = writer->Close();
         if (!closed.ok()) status = std::move(closed).error();
       }
-      EXPECT_THAT(status, IsError(ErrorCode::kResourceExhausted, HasSubstr("no space left in the test's file")))
+      EXPECT_THAT(status,
+                  IsError(ErrorCode::kResourceExhausted, HasSubstr("no space left in the test's file")))
           << threads << " " << capacity;
       EXPECT_FALSE(writer->Close().ok());
     }
@@ -300,7 +313,8 @@ TEST_F(SliceTest, ReadsColumnsByNameInTheOrderAskedFor) {
   ASSERT_OK_AND_ASSIGN(auto none, ReadAll({{}}));
   EXPECT_EQ(none->num_rows(), 100);
   EXPECT_THAT(ReadAll({{"town"}}),
-              IsError(ErrorCode::kInvalidArgument, HasSubstr("no column 'town' in file 'data/slice', which has 'offset', 'op'")));
+              IsError(ErrorCode::kInvalidArgument,
+                      HasSubstr("no column 'town' in file 'data/slice', which has 'offset', 'op'")));
 }
 
 TEST_F(SliceTest, TellsRowsAndSizeFromTheFooter) {
@@ -323,7 +337,8 @@ TEST_F(SliceTest, NeverCrashesOnDamagedFiles) {
     if (i < 200) {
       bad.resize(random() % good.size());
     } else {
-      for (unsigned n = 1 + random() % 3; n > 0; --n) bad[random() % bad.size()] ^= static_cast<char>(1 + random() % 255);
+      for (unsigned n = 1 + random() % 3; n > 0; --n)
+        bad[random() % bad.size()] ^= static_cast<char>(1 + random() % 255);
     }
     ASSERT_OK(storage_->Replace("data/slice", bad));
     auto read = ReadAll();

@@ -20,8 +20,8 @@
 //   Write -> [batches] -> encode Parquet -> [file bytes] -> hash the bytes, append to the file
 //         -> [batches] -> logical hash
 //
-// The queues are bounded, so that a slow stage holds up the caller. The first error of any stage is kept; the stages then
-// drain their queues without work, and Write and Close report it.
+// The queues are bounded, so that a slow stage holds up the caller. The first error of any stage is kept; the
+// stages then drain their queues without work, and Write and Close report it.
 namespace sluice::columnar {
 namespace {
 
@@ -81,7 +81,8 @@ class SliceStream final : public arrow::io::OutputStream {
 
   arrow::Status Write(const void* data, int64_t size) override {
     if (queue_ != nullptr && end_ != nullptr) {
-      return Write(arrow::Buffer::FromString(std::string(static_cast<const char*>(data), static_cast<size_t>(size))));
+      return Write(
+          arrow::Buffer::FromString(std::string(static_cast<const char*>(data), static_cast<size_t>(size))));
     }
     position_ += size;
     if (end_ == nullptr) return arrow::Status::OK();
@@ -209,12 +210,14 @@ class SliceWriterImpl final : public SliceWriter {
 
   void StartThreads() {
     stream_->UseQueue(&to_file_);
-    encode_thread_ = std::jthread([this] { Run(to_encode_, [this](const BatchPtr& batch) { return Encode(*batch); }); });
-    hash_thread_ =
-        std::jthread([this] { Run(to_hash_, [this](const BatchPtr& batch) { return logical_.Update(*batch); }); });
+    encode_thread_ =
+        std::jthread([this] { Run(to_encode_, [this](const BatchPtr& batch) { return Encode(*batch); }); });
+    hash_thread_ = std::jthread(
+        [this] { Run(to_hash_, [this](const BatchPtr& batch) { return logical_.Update(*batch); }); });
     file_thread_ = std::jthread([this] {
       Run(to_file_, [this](const std::shared_ptr<arrow::Buffer>& bytes) {
-        return end_.Append({reinterpret_cast<const char*>(bytes->data()), static_cast<size_t>(bytes->size())});
+        return end_.Append(
+            {reinterpret_cast<const char*>(bytes->data()), static_cast<size_t>(bytes->size())});
       });
     });
   }
@@ -257,7 +260,8 @@ class SliceWriterImpl final : public SliceWriter {
 }  // namespace
 
 Result<std::unique_ptr<SliceWriter>> SliceWriter::Open(std::unique_ptr<storage::StagedFile> file,
-                                                       std::shared_ptr<arrow::Schema> schema, SliceOptions options) {
+                                                       std::shared_ptr<arrow::Schema> schema,
+                                                       SliceOptions options) {
   if (options.row_group_rows <= 0) return InvalidArgument("a row group of {} rows", options.row_group_rows);
   auto stored = StoredSchema(*schema);
   ASSIGN_OR_RETURN(LogicalHasher hasher, LogicalHasher::Make(stored));

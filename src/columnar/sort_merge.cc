@@ -20,8 +20,8 @@ struct Cursor {
   int64_t piece = -1;  // of the batch being made; -1 = gave nothing to it yet
 };
 
-// A range of one source's batch that goes into the batch being made. A source is read forwards, so that what it gives is one
-// range of each of its batches.
+// A range of one source's batch that goes into the batch being made. A source is read forwards, so that what
+// it gives is one range of each of its batches.
 struct Piece {
   BatchPtr batch;
   int64_t begin;

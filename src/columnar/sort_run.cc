@@ -80,9 +80,9 @@ Result<int> OpenUnnamed(const std::string& folder) {
 }
 
 // Takes over `fd` on success.
-arrow::Result<std::shared_ptr<arrow::RecordBatchReader>> WriteAndReopen(int fd, int copy,
-                                                                        const std::shared_ptr<arrow::Schema>& schema,
-                                                                        BatchSource& source, Status* source_status) {
+arrow::Result<std::shared_ptr<arrow::RecordBatchReader>> WriteAndReopen(
+    int fd, int copy, const std::shared_ptr<arrow::Schema>& schema, BatchSource& source,
+    Status* source_status) {
   auto options = arrow::ipc::IpcWriteOptions::Defaults();
   if (arrow::util::Codec::IsAvailable(arrow::Compression::LZ4_FRAME)) {
     ARROW_ASSIGN_OR_RAISE(options.codec, arrow::util::Codec::Create(arrow::Compression::LZ4_FRAME));
@@ -114,11 +114,13 @@ std::unique_ptr<BatchSource> MakeListSource(std::vector<BatchPtr> batches) {
   return std::make_unique<ListSource>(std::move(batches));
 }
 
-std::unique_ptr<BatchSource> MakeOrderedSource(BatchPtr batch, std::vector<uint32_t> rows, int64_t batch_rows) {
+std::unique_ptr<BatchSource> MakeOrderedSource(BatchPtr batch, std::vector<uint32_t> rows,
+                                               int64_t batch_rows) {
   return std::make_unique<OrderedSource>(std::move(batch), std::move(rows), batch_rows);
 }
 
-Result<std::unique_ptr<BatchSource>> SpillRun(const std::string& folder, const std::shared_ptr<arrow::Schema>& schema,
+Result<std::unique_ptr<BatchSource>> SpillRun(const std::string& folder,
+                                              const std::shared_ptr<arrow::Schema>& schema,
                                               BatchSource& source) {
   ASSIGN_OR_RETURN(const int fd, OpenUnnamed(folder));
   const int copy = ::fcntl(fd, F_DUPFD_CLOEXEC, 0);

@@ -17,8 +17,9 @@ namespace sluice::columnar {
 namespace {
 
 constexpr int64_t kOutputRows = 64 * 1024;
-constexpr int64_t kRunRows = 16 * 1024;             // a batch of a run; one of each run is in memory while they merge
-constexpr int64_t kMaxRunBytes = int64_t{1} << 30;  // columns of a run are joined, and text has 32-bit offsets
+constexpr int64_t kRunRows = 16 * 1024;  // a batch of a run; one of each run is in memory while they merge
+constexpr int64_t kMaxRunBytes = int64_t{1}
+                                 << 30;  // columns of a run are joined, and text has 32-bit offsets
 
 // Holds the folder of the runs while there are any.
 class SpillFolder {
@@ -55,12 +56,13 @@ class SorterImpl final : public Sorter {
   Status Add(BatchPtr batch) override {
     if (output_ != nullptr) return Internal("a sorter was given rows after its end");
     if (!batch->schema()->Equals(*schema_, false)) {
-      return InvalidArgument("a batch with columns {} does not fit the sorter's {}", batch->schema()->ToString(),
-                             schema_->ToString());
+      return InvalidArgument("a batch with columns {} does not fit the sorter's {}",
+                             batch->schema()->ToString(), schema_->ToString());
     }
     if (batch->num_rows() == 0) return {};
     if (in_order_) {
-      ASSIGN_OR_RETURN(in_order_, IsSorted(*batch, keys_, batches_.empty() ? nullptr : batches_.back().get()));
+      ASSIGN_OR_RETURN(in_order_,
+                       IsSorted(*batch, keys_, batches_.empty() ? nullptr : batches_.back().get()));
     }
     bytes_ += arrow::util::ReferencedBufferSize(*batch).ValueOr(arrow::util::TotalBufferSize(*batch));
     batches_.push_back(std::move(batch));

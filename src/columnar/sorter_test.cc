@@ -19,8 +19,8 @@
 namespace sluice::columnar {
 namespace {
 
-using ::testing::HasSubstr;
 using testing::BatchFromJson;
+using ::testing::HasSubstr;
 using testing::ToText;
 
 using BatchPtr = std::shared_ptr<arrow::RecordBatch>;
@@ -46,9 +46,9 @@ BatchPtr ToBatch(const std::vector<Row>& rows) {
     EXPECT_TRUE((row.text ? text.Append(*row.text) : text.AppendNull()).ok());
     EXPECT_TRUE(place.Append(row.place).ok());
   }
-  return arrow::RecordBatch::Make(
-      RowSchema(), static_cast<int64_t>(rows.size()),
-      arrow::ArrayVector{number.Finish().ValueOrDie(), text.Finish().ValueOrDie(), place.Finish().ValueOrDie()});
+  return arrow::RecordBatch::Make(RowSchema(), static_cast<int64_t>(rows.size()),
+                                  arrow::ArrayVector{number.Finish().ValueOrDie(), text.Finish().ValueOrDie(),
+                                                     place.Finish().ValueOrDie()});
 }
 
 void AppendRows(const arrow::RecordBatch& batch, std::vector<Row>* rows) {
@@ -69,7 +69,8 @@ std::vector<Row> RandomRows(std::mt19937* random, size_t count, int64_t range) {
   for (size_t i = 0; i < count; ++i) {
     const int64_t value = static_cast<int64_t>((*random)() % static_cast<uint64_t>(range)) - range / 2;
     if (value % 7 != 0) rows[i].number = value;
-    if ((*random)() % 5 != 0) rows[i].text = std::string((*random)() % 11, static_cast<char>('a' + (*random)() % 3));
+    if ((*random)() % 5 != 0)
+      rows[i].text = std::string((*random)() % 11, static_cast<char>('a' + (*random)() % 3));
     rows[i].place = static_cast<int64_t>(i);
   }
   return rows;
@@ -154,12 +155,15 @@ TEST_F(SorterTest, HandsOutTheSameBatchesWhenInputIsInOrder) {
 }
 
 TEST_F(SorterTest, RefusesUnknownColumnsTypesAndMissingFolders) {
-  EXPECT_THAT(Sorter::Make(RowSchema(), {{"nope"}}, {}), IsError(ErrorCode::kInvalidArgument, HasSubstr("'nope'")));
+  EXPECT_THAT(Sorter::Make(RowSchema(), {{"nope"}}, {}),
+              IsError(ErrorCode::kInvalidArgument, HasSubstr("'nope'")));
   auto lists = arrow::schema({arrow::field("l", arrow::list(arrow::int32()))});
   EXPECT_THAT(Sorter::Make(lists, {{"l"}}, {}), IsError(ErrorCode::kUnsupported, HasSubstr("'l'")));
   ASSERT_OK_AND_ASSIGN(auto sorter, Sorter::Make(RowSchema(), {{"number"}}, {.memory_bytes = 1}));
-  EXPECT_THAT(sorter->Add(ToBatch({{1, "a", 0}})), IsError(ErrorCode::kInvalidArgument, HasSubstr("spill folder")));
-  ASSERT_OK_AND_ASSIGN(sorter, Sorter::Make(RowSchema(), {{"number"}}, {.memory_bytes = 1, .spill_folder = "/proc/no"}));
+  EXPECT_THAT(sorter->Add(ToBatch({{1, "a", 0}})),
+              IsError(ErrorCode::kInvalidArgument, HasSubstr("spill folder")));
+  ASSERT_OK_AND_ASSIGN(
+      sorter, Sorter::Make(RowSchema(), {{"number"}}, {.memory_bytes = 1, .spill_folder = "/proc/no"}));
   EXPECT_FALSE(sorter->Add(ToBatch({{1, "a", 0}})).ok());
 }
 
@@ -167,7 +171,8 @@ TEST(SortBatchTest, PutsNullsFirstAndNaNLast) {
   arrow::DoubleBuilder builder;
   const double nan = std::numeric_limits<double>::quiet_NaN();
   const double infinity = std::numeric_limits<double>::infinity();
-  for (const double value : {1.0, nan, -0.0, infinity, 0.0, -infinity, -2.5}) ASSERT_TRUE(builder.Append(value).ok());
+  for (const double value : {1.0, nan, -0.0, infinity, 0.0, -infinity, -2.5})
+    ASSERT_TRUE(builder.Append(value).ok());
   ASSERT_TRUE(builder.AppendNull().ok());
   auto schema = arrow::schema({arrow::field("f", arrow::float64())});
   auto batch = arrow::RecordBatch::Make(schema, 8, arrow::ArrayVector{builder.Finish().ValueOrDie()});
@@ -202,7 +207,8 @@ TEST(SortBatchTest, OrdersEveryTypeThatCanBeAKey) {
     EXPECT_FALSE(unsorted);
   }
   ASSERT_OK_AND_ASSIGN(auto sorted, SortBatch(all, {{"d38"}}));
-  EXPECT_EQ(static_cast<const arrow::StringArray&>(*sorted->GetColumnByName("text")).GetString(1), "");  // -1 < 99...
+  EXPECT_EQ(static_cast<const arrow::StringArray&>(*sorted->GetColumnByName("text")).GetString(1),
+            "");  // -1 < 99...
 }
 
 TEST(SortBatchTest, WorksOnSlices) {

@@ -58,7 +58,8 @@ ParseOutcome ParseMagnitude(const char* p, const char* end, uint64_t* value) {
 constexpr double kPowersOfTen[] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,  1e8,  1e9,  1e10, 1e11,
                                    1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
 
-// Digits with at most one dot, 15 significant digits at most: the quotient of two exact doubles is correctly rounded.
+// Digits with at most one dot, 15 significant digits at most: the quotient of two exact doubles is correctly
+// rounded.
 bool ParseShortDouble(const char* p, const char* end, double* value) {
   const bool negative = p < end && *p == '-';
   if (p < end && (*p == '-' || *p == '+')) ++p;
@@ -116,7 +117,8 @@ ParseOutcome ParseReal(std::string_view text, T* value) {
   return std::isinf(*value) ? ParseOutcome::kOutOfRange : ParseOutcome::kOk;
 }
 
-// `HH:MM:SS` or `HHMMSS` at the start of `text`; returns the characters used, 0 when malformed. A leap second counts as :60.
+// `HH:MM:SS` or `HHMMSS` at the start of `text`; returns the characters used, 0 when malformed. A leap second
+// counts as :60.
 size_t ParseClock(std::string_view text, int64_t* seconds) {
   unsigned bad = 0, h = 0, m = 0, s = 0;
   size_t used = 0;
@@ -135,8 +137,8 @@ size_t ParseClock(std::string_view text, int64_t* seconds) {
   return used;
 }
 
-// `.fff` at the start of `text`; returns the characters used, 0 when there is none, npos when malformed. Digits past the
-// ninth are dropped.
+// `.fff` at the start of `text`; returns the characters used, 0 when there is none, npos when malformed.
+// Digits past the ninth are dropped.
 size_t ParseFraction(std::string_view text, uint32_t* nanos) {
   *nanos = 0;
   if (text.empty() || text[0] != '.') return 0;

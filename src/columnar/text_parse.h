@@ -5,8 +5,8 @@
 
 #include "base/instant.h"
 
-// Scalars from text, as odf-ingest.md 1.5 accepts them: nothing is trimmed, the whole text must be used, nothing is rounded
-// away silently except digits of a fraction that the target's unit cannot hold.
+// Scalars from text, as odf-ingest.md 1.5 accepts them: nothing is trimmed, the whole text must be used,
+// nothing is rounded away silently except digits of a fraction that the target's unit cannot hold.
 namespace sluice::columnar {
 
 enum class ParseOutcome : uint8_t { kOk, kMalformed, kOutOfRange };
@@ -28,8 +28,9 @@ bool ParseDate(std::string_view text, int32_t* days);
 // `HH:MM:SS[.f]` as nanoseconds since midnight.
 bool ParseTimeOfDay(std::string_view text, int64_t* nanos);
 
-// A date alone (midnight); or date, `T`, `t` or space, time with or without colons, optional fraction, then nothing (UTC),
-// `Z`, an offset (`+hh:mm`, `+hhmm`, `+hh`) or an IANA zone. A local time that a zone skips is malformed; of two, the earlier.
+// A date alone (midnight); or date, `T`, `t` or space, time with or without colons, optional fraction, then
+// nothing (UTC), `Z`, an offset (`+hh:mm`, `+hhmm`, `+hh`) or an IANA zone. A local time that a zone skips is
+// malformed; of two, the earlier.
 bool ParseTimestamp(std::string_view text, Instant* instant);
 
 // Seconds from UTC for `Z`, an offset or an IANA zone, the last at local time `local_seconds` since 1970.

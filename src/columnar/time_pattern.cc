@@ -9,8 +9,9 @@
 namespace sluice::columnar {
 namespace {
 
-constexpr std::array<std::string_view, 12> kMonths = {"january", "february", "march",     "april",   "may",      "june",
-                                                      "july",    "august",   "september", "october", "november", "december"};
+constexpr std::array<std::string_view, 12> kMonths = {"january",   "february", "march",    "april",
+                                                      "may",       "june",     "july",     "august",
+                                                      "september", "october",  "november", "december"};
 constexpr std::array<std::string_view, 7> kWeekdays = {"monday", "tuesday",  "wednesday", "thursday",
                                                        "friday", "saturday", "sunday"};
 
@@ -65,7 +66,8 @@ struct TimePattern::Fields {
 };
 
 void TimePattern::AddLiteral(std::vector<Step>* steps, char c) {
-  if (steps->empty() || steps->back().part != Part::kLiteral) steps->push_back(Step{Part::kLiteral, 0, 0, ""});
+  if (steps->empty() || steps->back().part != Part::kLiteral)
+    steps->push_back(Step{Part::kLiteral, 0, 0, ""});
   steps->back().literal += c;
 }
 
@@ -75,13 +77,17 @@ Result<std::vector<TimePattern::Step>> TimePattern::ParseStrftime(const std::str
     Step step;
   };
   static const Code kCodes[] = {
-      {'Y', {Part::kYear, 4, 4, ""}},        {'y', {Part::kShortYear, 2, 2, ""}},  {'m', {Part::kMonth, 1, 2, ""}},
-      {'B', {Part::kMonthName, 0, 0, ""}},   {'b', {Part::kMonthName, 0, 0, ""}},  {'h', {Part::kMonthName, 0, 0, ""}},
-      {'d', {Part::kDay, 1, 2, ""}},         {'e', {Part::kDay, 1, 2, ""}},        {'j', {Part::kDayOfYear, 1, 3, ""}},
-      {'A', {Part::kWeekdayName, 0, 0, ""}}, {'a', {Part::kWeekdayName, 0, 0, ""}}, {'H', {Part::kHour, 1, 2, ""}},
-      {'I', {Part::kHour12, 1, 2, ""}},      {'M', {Part::kMinute, 1, 2, ""}},     {'S', {Part::kSecond, 1, 2, ""}},
-      {'f', {Part::kFraction, 1, 18, ""}},   {'p', {Part::kHalf, 0, 0, ""}},       {'P', {Part::kHalf, 0, 0, ""}},
-      {'z', {Part::kZone, 0, 0, ""}},        {'Z', {Part::kZone, 0, 0, ""}},       {'s', {Part::kEpoch, 1, 18, ""}},
+      {'Y', {Part::kYear, 4, 4, ""}},        {'y', {Part::kShortYear, 2, 2, ""}},
+      {'m', {Part::kMonth, 1, 2, ""}},       {'B', {Part::kMonthName, 0, 0, ""}},
+      {'b', {Part::kMonthName, 0, 0, ""}},   {'h', {Part::kMonthName, 0, 0, ""}},
+      {'d', {Part::kDay, 1, 2, ""}},         {'e', {Part::kDay, 1, 2, ""}},
+      {'j', {Part::kDayOfYear, 1, 3, ""}},   {'A', {Part::kWeekdayName, 0, 0, ""}},
+      {'a', {Part::kWeekdayName, 0, 0, ""}}, {'H', {Part::kHour, 1, 2, ""}},
+      {'I', {Part::kHour12, 1, 2, ""}},      {'M', {Part::kMinute, 1, 2, ""}},
+      {'S', {Part::kSecond, 1, 2, ""}},      {'f', {Part::kFraction, 1, 18, ""}},
+      {'p', {Part::kHalf, 0, 0, ""}},        {'P', {Part::kHalf, 0, 0, ""}},
+      {'z', {Part::kZone, 0, 0, ""}},        {'Z', {Part::kZone, 0, 0, ""}},
+      {'s', {Part::kEpoch, 1, 18, ""}},
   };
   std::string expanded;
   for (size_t i = 0; i < pattern.size(); ++i) {
@@ -107,8 +113,10 @@ Result<std::vector<TimePattern::Step>> TimePattern::ParseStrftime(const std::str
       AddLiteral(&steps, '%');
       continue;
     }
-    const auto* code = std::find_if(std::begin(kCodes), std::end(kCodes), [&](const Code& c) { return c.letter == expanded[i]; });
-    if (code == std::end(kCodes)) return InvalidArgument("time format '{}': '%{}' is not known", pattern, expanded[i]);
+    const auto* code = std::find_if(std::begin(kCodes), std::end(kCodes),
+                                    [&](const Code& c) { return c.letter == expanded[i]; });
+    if (code == std::end(kCodes))
+      return InvalidArgument("time format '{}': '%{}' is not known", pattern, expanded[i]);
     steps.push_back(code->step);
   }
   return steps;
@@ -120,7 +128,8 @@ Result<std::vector<TimePattern::Step>> TimePattern::ParseJava(const std::string&
     const char c = pattern[i];
     if (c == '\'') {
       const size_t close = pattern.find('\'', i + 1);
-      if (close == std::string::npos) return InvalidArgument("time format '{}': quote is not closed", pattern);
+      if (close == std::string::npos)
+        return InvalidArgument("time format '{}': quote is not closed", pattern);
       if (close == i + 1) AddLiteral(&steps, '\'');
       for (size_t k = i + 1; k < close; ++k) AddLiteral(&steps, pattern[k]);
       i = close + 1;
@@ -140,26 +149,52 @@ Result<std::vector<TimePattern::Step>> TimePattern::ParseJava(const std::string&
     switch (c) {
       case 'y':
       case 'u':
-        steps.push_back(count == 2 ? Step{Part::kShortYear, 2, 2, ""} : Step{Part::kYear, count == 1 ? 1 : 4, 4, ""});
+        steps.push_back(count == 2 ? Step{Part::kShortYear, 2, 2, ""}
+                                   : Step{Part::kYear, count == 1 ? 1 : 4, 4, ""});
         break;
       case 'M':
-      case 'L': steps.push_back(count >= 3 ? Step{Part::kMonthName, 0, 0, ""} : Step{Part::kMonth, low, high, ""}); break;
-      case 'd': steps.push_back(Step{Part::kDay, low, high, ""}); break;
-      case 'D': steps.push_back(Step{Part::kDayOfYear, low, 3, ""}); break;
-      case 'E': steps.push_back(Step{Part::kWeekdayName, 0, 0, ""}); break;
-      case 'H': steps.push_back(Step{Part::kHour, low, high, ""}); break;
-      case 'h': steps.push_back(Step{Part::kHour12, low, high, ""}); break;
-      case 'm': steps.push_back(Step{Part::kMinute, low, high, ""}); break;
-      case 's': steps.push_back(Step{Part::kSecond, low, high, ""}); break;
-      case 'S': steps.push_back(Step{Part::kFraction, 1, std::max(count, 9), ""}); break;
-      case 'a': steps.push_back(Step{Part::kHalf, 0, 0, ""}); break;
+      case 'L':
+        steps.push_back(count >= 3 ? Step{Part::kMonthName, 0, 0, ""} : Step{Part::kMonth, low, high, ""});
+        break;
+      case 'd':
+        steps.push_back(Step{Part::kDay, low, high, ""});
+        break;
+      case 'D':
+        steps.push_back(Step{Part::kDayOfYear, low, 3, ""});
+        break;
+      case 'E':
+        steps.push_back(Step{Part::kWeekdayName, 0, 0, ""});
+        break;
+      case 'H':
+        steps.push_back(Step{Part::kHour, low, high, ""});
+        break;
+      case 'h':
+        steps.push_back(Step{Part::kHour12, low, high, ""});
+        break;
+      case 'm':
+        steps.push_back(Step{Part::kMinute, low, high, ""});
+        break;
+      case 's':
+        steps.push_back(Step{Part::kSecond, low, high, ""});
+        break;
+      case 'S':
+        steps.push_back(Step{Part::kFraction, 1, std::max(count, 9), ""});
+        break;
+      case 'a':
+        steps.push_back(Step{Part::kHalf, 0, 0, ""});
+        break;
       case 'X':
       case 'x':
       case 'Z':
       case 'z':
-      case 'V': steps.push_back(Step{Part::kZone, 0, 0, ""}); break;
-      case 'T': AddLiteral(&steps, 'T'); break;
-      default: return InvalidArgument("time format '{}': '{}' is not known", pattern, pattern.substr(i, end - i));
+      case 'V':
+        steps.push_back(Step{Part::kZone, 0, 0, ""});
+        break;
+      case 'T':
+        AddLiteral(&steps, 'T');
+        break;
+      default:
+        return InvalidArgument("time format '{}': '{}' is not known", pattern, pattern.substr(i, end - i));
     }
     i = end;
   }
@@ -168,14 +203,17 @@ Result<std::vector<TimePattern::Step>> TimePattern::ParseJava(const std::string&
 
 Result<std::shared_ptr<const TimePattern>> TimePattern::Parse(const std::string& pattern) {
   auto parsed = std::make_shared<TimePattern>();
-  ASSIGN_OR_RETURN(parsed->steps_, pattern.find('%') != std::string::npos ? ParseStrftime(pattern) : ParseJava(pattern));
+  ASSIGN_OR_RETURN(parsed->steps_,
+                   pattern.find('%') != std::string::npos ? ParseStrftime(pattern) : ParseJava(pattern));
   auto has = [&](std::initializer_list<Part> parts) {
-    return std::any_of(parsed->steps_.begin(), parsed->steps_.end(),
-                       [&](const Step& s) { return std::find(parts.begin(), parts.end(), s.part) != parts.end(); });
+    return std::any_of(parsed->steps_.begin(), parsed->steps_.end(), [&](const Step& s) {
+      return std::find(parts.begin(), parts.end(), s.part) != parts.end();
+    });
   };
   const bool complete = has({Part::kEpoch}) || has({Part::kYear, Part::kShortYear});
   if (!complete) {
-    return InvalidArgument("time format '{}' has no year; use 'rfc3339', '%Y-%m-%d' or 'yyyy-MM-dd' forms", pattern);
+    return InvalidArgument("time format '{}' has no year; use 'rfc3339', '%Y-%m-%d' or 'yyyy-MM-dd' forms",
+                           pattern);
   }
   return std::shared_ptr<const TimePattern>(std::move(parsed));
 }
@@ -188,21 +226,31 @@ bool TimePattern::ReadStep(const Step& step, std::string_view* rest, Fields* f) 
       if (!rest->starts_with(step.literal)) return false;
       rest->remove_prefix(step.literal.size());
       return true;
-    case Part::kYear: return number() && (f->year = value, true);
-    case Part::kShortYear: return number() && (f->year = value < 70 ? 2000 + value : 1900 + value, true);
-    case Part::kMonth: return number() && (f->month = value, true);
-    case Part::kDay: return number() && (f->day = value, true);
-    case Part::kDayOfYear: return number() && value >= 1 && value <= 366 && (f->day_of_year = value, true);
-    case Part::kHour: return number() && value <= 23 && (f->hour = value, true);
-    case Part::kHour12: return number() && value >= 1 && value <= 12 && (f->hour = value, f->half = true);
-    case Part::kMinute: return number() && value <= 59 && (f->minute = value, true);
-    case Part::kSecond: return number() && value <= 60 && (f->second = value, true);
+    case Part::kYear:
+      return number() && (f->year = value, true);
+    case Part::kShortYear:
+      return number() && (f->year = value < 70 ? 2000 + value : 1900 + value, true);
+    case Part::kMonth:
+      return number() && (f->month = value, true);
+    case Part::kDay:
+      return number() && (f->day = value, true);
+    case Part::kDayOfYear:
+      return number() && value >= 1 && value <= 366 && (f->day_of_year = value, true);
+    case Part::kHour:
+      return number() && value <= 23 && (f->hour = value, true);
+    case Part::kHour12:
+      return number() && value >= 1 && value <= 12 && (f->hour = value, f->half = true);
+    case Part::kMinute:
+      return number() && value <= 59 && (f->minute = value, true);
+    case Part::kSecond:
+      return number() && value <= 60 && (f->second = value, true);
     case Part::kMonthName: {
       const auto month = ReadName(kMonths, rest);
       if (month) f->month = *month + 1;
       return month.has_value();
     }
-    case Part::kWeekdayName: return ReadName(kWeekdays, rest).has_value();
+    case Part::kWeekdayName:
+      return ReadName(kWeekdays, rest).has_value();
     case Part::kFraction: {
       const size_t before = rest->size();
       if (!number()) return false;

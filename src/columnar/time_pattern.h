@@ -11,20 +11,37 @@
 
 namespace sluice::columnar {
 
-// A format for dates and times as manifests write them: with `%` as strftime does (`%m/%d/%Y %I:%M:%S %p`), else with letters
-// as Java does (`dd/MM/yyyy HH:mm:ss`, text in quotes). English names; a year of two digits is 1970 to 2069. Immutable.
+// A format for dates and times as manifests write them: with `%` as strftime does (`%m/%d/%Y %I:%M:%S %p`),
+// else with letters as Java does (`dd/MM/yyyy HH:mm:ss`, text in quotes). English names; a year of two digits
+// is 1970 to 2069. Immutable.
 class TimePattern {
  public:
-  // Errors: kInvalidArgument naming the part that is not understood, or a pattern without year, month and day.
+  // Errors: kInvalidArgument naming the part that is not understood, or a pattern without year, month and
+  // day.
   static Result<std::shared_ptr<const TimePattern>> Parse(const std::string& pattern);
 
-  // The whole of `text`. Without a zone in the pattern UTC is meant; parts of the time that are not in it are zero.
+  // The whole of `text`. Without a zone in the pattern UTC is meant; parts of the time that are not in it are
+  // zero.
   bool Read(std::string_view text, Instant* instant) const;
 
  private:
   enum class Part : uint8_t {
-    kLiteral, kYear, kShortYear, kMonth, kMonthName, kDay, kDayOfYear, kWeekdayName, kHour, kHour12, kMinute, kSecond, kFraction,
-    kHalf, kZone, kEpoch,
+    kLiteral,
+    kYear,
+    kShortYear,
+    kMonth,
+    kMonthName,
+    kDay,
+    kDayOfYear,
+    kWeekdayName,
+    kHour,
+    kHour12,
+    kMinute,
+    kSecond,
+    kFraction,
+    kHalf,
+    kZone,
+    kEpoch,
   };
   struct Step {
     Part part;

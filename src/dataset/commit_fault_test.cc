@@ -1,4 +1,5 @@
-// The commit path with a fault at the n-th call of the storage, for every n until none fires, and a power cut after it.
+// The commit path with a fault at the n-th call of the storage, for every n until none fires, and a power cut
+// after it.
 #include <iostream>
 
 #include "base/testing/matchers.h"
@@ -44,7 +45,8 @@ Result<CommitResult> CommitGroup(Dataset& dataset) {
   request.system_time = SampleTime(100);
   uint64_t start = *dataset.state().last_offset() + 1;
   for (int i = 0; i < 2; ++i, start += 4) {
-    ASSIGN_OR_RETURN(auto written, WriteSlice(dataset.files(), SampleRows(start, 4, request.system_time), start));
+    ASSIGN_OR_RETURN(auto written,
+                     WriteSlice(dataset.files(), SampleRows(start, 4, request.system_time), start));
     odf::AddData data = NextData(dataset.state(), written.slice);
     data.prev_offset = start - 1;
     request.events.push_back(std::move(data));
@@ -115,7 +117,8 @@ TEST_P(CommitPowerCutTest, LeavesAllOrNothingAfterAPowerCut) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Faults, CommitPowerCutTest,
-                         ::testing::Combine(::testing::Values(Fault::kFail, Fault::kTruncate, Fault::kHalt, Fault::kLate),
+                         ::testing::Combine(::testing::Values(Fault::kFail, Fault::kTruncate, Fault::kHalt,
+                                                              Fault::kLate),
                                             ::testing::Values(Keep::kNothing, Keep::kNames, Keep::kAll)));
 
 TEST(CommitFaultTest, TheSameProcessFindsOutAndGoesOn) {

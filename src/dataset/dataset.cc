@@ -7,8 +7,10 @@ namespace {
 
 constexpr char kStateName[] = "chain-state";
 constexpr char kDurableName[] = "durable-head";
-constexpr size_t kCheckpointEvery = 4096;  // blocks between saves while a long chain is read for the first time
-constexpr size_t kMaxSyncedNames = 256;    // syncing the whole file system costs less than more files one by one
+constexpr size_t kCheckpointEvery =
+    4096;  // blocks between saves while a long chain is read for the first time
+constexpr size_t kMaxSyncedNames =
+    256;  // syncing the whole file system costs less than more files one by one
 
 // The files that an event refers to.
 struct DataView {
@@ -57,10 +59,13 @@ Result<std::unique_ptr<Dataset>> Dataset::Open(DatasetStores stores) {
 }
 
 Result<std::unique_ptr<Dataset>> Dataset::Create(DatasetStores stores, const odf::Seed& seed,
-                                                 std::vector<odf::MetadataEvent> events, Instant system_time) {
+                                                 std::vector<odf::MetadataEvent> events,
+                                                 Instant system_time) {
   std::unique_ptr<Dataset> dataset(new Dataset(std::move(stores)));
   ASSIGN_OR_RETURN(auto head, ReadHash(*dataset->stores_.files, kHeadName));
-  if (head) return MakeError(ErrorCode::kAlreadyExists, "dataset '{}' already has a chain", seed.dataset_id.ToString());
+  if (head)
+    return MakeError(ErrorCode::kAlreadyExists, "dataset '{}' already has a chain",
+                     seed.dataset_id.ToString());
   CommitRequest request;
   request.system_time = system_time;
   request.events.push_back(seed);
@@ -101,7 +106,8 @@ Result<ChainState> Dataset::Derive(const Multihash& head, const ChainState& know
     ASSIGN_OR_RETURN(auto block, ReadBlock(*it));
     // Other programs keep fewer rules than we do when we write.
     if (auto status = state.Apply(block.block, block.hash, odf::Judging::kReplay); !status.ok()) {
-      return Corruption("the chain breaks a rule: {}", status.error().ToString()).With("block " + it->ToString());
+      return Corruption("the chain breaks a rule: {}", status.error().ToString())
+          .With("block " + it->ToString());
     }
     if (++applied % kCheckpointEvery == 0) SaveState(state);
   }
@@ -150,7 +156,8 @@ Result<std::optional<std::vector<std::string>>> Dataset::NamesAfter(const Multih
 Status Dataset::EnsureDurable() {
   if (durable_head_ == state_.head) return {};
   if (unsure_head_ == state_.head) {
-    return MakeError(ErrorCode::kUnavailable, "head {} could not be synced before: it is not known to be durable",
+    return MakeError(ErrorCode::kUnavailable,
+                     "head {} could not be synced before: it is not known to be durable",
                      state_.head->ToString());
   }
   // A note that cannot be read is as good as none.
@@ -232,9 +239,12 @@ Result<bool> Dataset::IsAncestor(const Multihash& hash) const {
   return found;
 }
 
-Instant Dataset::NextSystemTime(const Clock& clock) const { return std::max(clock.Now(), state_.system_time); }
+Instant Dataset::NextSystemTime(const Clock& clock) const {
+  return std::max(clock.Now(), state_.system_time);
+}
 
-Result<ChainState> Dataset::Preview(const std::vector<odf::MetadataEvent>& events, Instant system_time) const {
+Result<ChainState> Dataset::Preview(const std::vector<odf::MetadataEvent>& events,
+                                    Instant system_time) const {
   ChainState next = state_;
   for (const auto& event : events) {
     odf::MetadataBlock block;
@@ -255,7 +265,8 @@ Status Dataset::Append(odf::MetadataBlock block, odf::Judging judging, NewBlocks
   RETURN_IF_ERROR(blocks->state.Apply(block, hash, judging));
   blocks->bytes.push_back(std::move(bytes));
   blocks->hashes.push_back(hash);
-  if (const DataView data = ViewData(block.event); data.slice) blocks->slices.push_back(data.slice->physical_hash);
+  if (const DataView data = ViewData(block.event); data.slice)
+    blocks->slices.push_back(data.slice->physical_hash);
   return {};
 }
 
@@ -278,7 +289,8 @@ Status Dataset::CheckSlices(const NewBlocks& blocks, const std::vector<StagedSli
                                    [&](const StagedSlice& slice) { return slice.physical_hash == hash; });
     if (given) continue;
     ASSIGN_OR_RETURN(const bool stored, stores_.files->Exists(DataName(hash)));
-    if (!stored) return InvalidArgument("ObjectNotFound: '{}' is neither stored nor part of the commit", DataName(hash));
+    if (!stored)
+      return InvalidArgument("ObjectNotFound: '{}' is neither stored nor part of the commit", DataName(hash));
   }
   return {};
 }
@@ -323,11 +335,13 @@ Status Dataset::Reset(const Multihash& hash) {
   return {};
 }
 
-Result<Multihash> Dataset::ReplaceChain(std::vector<odf::MetadataBlock> blocks, std::vector<StagedSlice> slices) {
+Result<Multihash> Dataset::ReplaceChain(std::vector<odf::MetadataBlock> blocks,
+                                        std::vector<StagedSlice> slices) {
   NewBlocks next;
   for (auto& block : blocks) RETURN_IF_ERROR(Append(std::move(block), odf::Judging::kReplay, &next));
   if (!next.state.head || next.state.dataset_id != state_.dataset_id || next.state.kind != state_.kind) {
-    return InvalidArgument("the new chain does not begin with the Seed of dataset '{}'", state_.dataset_id.ToString());
+    return InvalidArgument("the new chain does not begin with the Seed of dataset '{}'",
+                           state_.dataset_id.ToString());
   }
   ASSIGN_OR_RETURN(const auto result, Publish(std::move(next), std::move(slices)));
   return result.new_head;

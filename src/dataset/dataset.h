@@ -18,8 +18,8 @@ namespace sluice::dataset {
 using odf::ChainState;
 using odf::Multihash;
 
-// Where the parts of a dataset lie. `files` has exactly the standard layout (odf-metadata.md 1.1); `derived` is ours, outside
-// that folder, and may be lost at any time.
+// Where the parts of a dataset lie. `files` has exactly the standard layout (odf-metadata.md 1.1); `derived`
+// is ours, outside that folder, and may be lost at any time.
 struct DatasetStores {
   std::shared_ptr<storage::Storage> files;
   std::shared_ptr<storage::Storage> derived;
@@ -41,7 +41,7 @@ struct StagedSlice {
 struct CommitRequest {
   std::vector<odf::MetadataEvent> events;  // one block each, in this order
   std::vector<StagedSlice> slices;         // those that the events refer to and that are not stored yet
-  Instant system_time;                     // of every block; raised to the previous block's where that is later
+  Instant system_time;  // of every block; raised to the previous block's where that is later
 };
 
 struct CommitResult {
@@ -51,14 +51,16 @@ struct CommitResult {
   uint64_t sequence = 0;  // of the new head
 };
 
-// One dataset: its chain's derived state, its blocks, and the way to add to it. Confined to one thread at a time. Several objects and
-// processes may hold the same dataset: writers serialise by the lock that the caller holds (decisions.md 11), and a commit still
-// compares and swaps the head.
+// One dataset: its chain's derived state, its blocks, and the way to add to it. Confined to one thread at a
+// time. Several objects and processes may hold the same dataset: writers serialise by the lock that the
+// caller holds (decisions.md 11), and a commit still compares and swaps the head.
 class Dataset {
  public:
-  // Reads head and derived state. A folder without `refs/head` is kNotFound: an aborted creation. Errors: kCorruption naming the block.
+  // Reads head and derived state. A folder without `refs/head` is kNotFound: an aborted creation. Errors:
+  // kCorruption naming the block.
   static Result<std::unique_ptr<Dataset>> Open(DatasetStores stores);
-  // Makes the chain of a new dataset: Seed and `events` with one system time, head last. Errors: kAlreadyExists; the chain rules' errors.
+  // Makes the chain of a new dataset: Seed and `events` with one system time, head last. Errors:
+  // kAlreadyExists; the chain rules' errors.
   static Result<std::unique_ptr<Dataset>> Create(DatasetStores stores, const odf::Seed& seed,
                                                  std::vector<odf::MetadataEvent> events, Instant system_time);
 
@@ -70,20 +72,21 @@ class Dataset {
 
   // Re-reads the head and catches up. Returns true when it had moved.
   Result<bool> Refresh();
-  // Makes the present head durable when this process does not know it to be (push-protocol.md 5). Call before building on it or
-  // acknowledging from it. Free when the head is known to be durable; else it syncs what came after the newest head that is
-  // known to be, or everything. Errors: after a failed sync nothing may be answered from this head.
+  // Makes the present head durable when this process does not know it to be (push-protocol.md 5). Call before
+  // building on it or acknowledging from it. Free when the head is known to be durable; else it syncs what
+  // came after the newest head that is known to be, or everything. Errors: after a failed sync nothing may be
+  // answered from this head.
   Status EnsureDurable();
 
-  // Errors: kCorruption when the bytes do not hash to `hash` or do not decode, kUnsupported when they are a later version's;
-  // kNotFound.
+  // Errors: kCorruption when the bytes do not hash to `hash` or do not decode, kUnsupported when they are a
+  // later version's; kNotFound.
   Result<StoredBlock> ReadBlock(const Multihash& hash) const;
-  // Blocks from `from` (or the head) back to the Seed, newest first, until `visit` returns false. Errors: those of `visit`;
-  // kCorruption for a block that is damaged or not there.
+  // Blocks from `from` (or the head) back to the Seed, newest first, until `visit` returns false. Errors:
+  // those of `visit`; kCorruption for a block that is damaged or not there.
   Status WalkBack(const std::function<Result<bool>(const StoredBlock&)>& visit,
                   std::optional<Multihash> from = std::nullopt) const;
-  // Data slices after block `after` (none = from the Seed), oldest first, with the block that holds each. Nothing when `after` is not
-  // in the chain.
+  // Data slices after block `after` (none = from the Seed), oldest first, with the block that holds each.
+  // Nothing when `after` is not in the chain.
   struct SliceRef {
     Multihash block;
     uint64_t sequence;
@@ -95,18 +98,19 @@ class Dataset {
 
   // The system time that a commit made now would carry.
   Instant NextSystemTime(const Clock& clock) const;
-  // Checks every event against the chain, makes slices and blocks durable, then moves the head. On failure before the head's
-  // move nothing of it is visible and this object is as before. The cost does not depend on the chain's length.
-  // Errors: kInvalidArgument from the chain rules, and for an event whose slice is neither stored nor among those given;
-  // kConflict when another writer moved the head; kCommitUnknown when the move's outcome is not known. After these two,
-  // Refresh tells what holds.
+  // Checks every event against the chain, makes slices and blocks durable, then moves the head. On failure
+  // before the head's move nothing of it is visible and this object is as before. The cost does not depend on
+  // the chain's length. Errors: kInvalidArgument from the chain rules, and for an event whose slice is
+  // neither stored nor among those given; kConflict when another writer moved the head; kCommitUnknown when
+  // the move's outcome is not known. After these two, Refresh tells what holds.
   Result<CommitResult> Commit(CommitRequest request);
   // The chain after `events`, without writing: for dry runs.
   Result<ChainState> Preview(const std::vector<odf::MetadataEvent>& events, Instant system_time) const;
   // Points the head at an ancestor. Errors: kNotFound when `hash` is not in the chain.
   Status Reset(const Multihash& hash);
-  // Replaces the whole chain by `blocks` (compaction), which begin with the same Seed; their links and numbers are filled in. They
-  // are judged as blocks of an old chain are. All of it is durable before the head moves. Errors: as Commit.
+  // Replaces the whole chain by `blocks` (compaction), which begin with the same Seed; their links and
+  // numbers are filled in. They are judged as blocks of an old chain are. All of it is durable before the
+  // head moves. Errors: as Commit.
   Result<Multihash> ReplaceChain(std::vector<odf::MetadataBlock> blocks, std::vector<StagedSlice> slices);
 
  private:
@@ -127,7 +131,8 @@ class Dataset {
   void NoteDurable(const Multihash& head);
   // Compare-and-swap of the head against the present one.
   Status MoveHead(const Multihash& head);
-  // What was stored after `known`; nothing when that is not in the chain, or when syncing everything is the better way.
+  // What was stored after `known`; nothing when that is not in the chain, or when syncing everything is the
+  // better way.
   Result<std::optional<std::vector<std::string>>> NamesAfter(const Multihash& known) const;
   Status CheckSlices(const NewBlocks& blocks, const std::vector<StagedSlice>& slices) const;
   Result<CommitResult> Publish(NewBlocks blocks, std::vector<StagedSlice> slices);
@@ -135,7 +140,8 @@ class Dataset {
   DatasetStores stores_;
   ChainState state_;
   std::optional<Multihash> durable_head_;
-  std::optional<Multihash> unsure_head_;  // a sync of it failed in this process: a later one would prove nothing
+  std::optional<Multihash>
+      unsure_head_;  // a sync of it failed in this process: a later one would prove nothing
 };
 
 // `blocks/<hash>`, `data/<hash>`, `checkpoints/<hash>`.

@@ -72,7 +72,8 @@ TEST(DatasetTest, CommitsSeveralBlocksWithOneHeadMove) {
   CommitRequest request;
   request.system_time = SampleTime(5);
   for (uint64_t start : {0, 10}) {
-    ASSERT_OK_AND_ASSIGN(auto written, WriteSlice(*stores.files, SampleRows(start, 10, SampleTime(5)), start));
+    ASSERT_OK_AND_ASSIGN(auto written,
+                         WriteSlice(*stores.files, SampleRows(start, 10, SampleTime(5)), start));
     odf::AddData data = NextData(dataset->state(), written.slice);
     if (start > 0) data.prev_offset = start - 1;
     request.events.push_back(data);
@@ -104,8 +105,10 @@ TEST(DatasetTest, RefusesWhatBreaksARuleAndStaysAsItWas) {
   const DatasetStores stores = MemoryStores();
   const auto dataset = Sample(stores);
   const ChainState before = dataset->state();
-  CommitRequest request{.events = {odf::SetInfo{}, odf::AddData{}}, .slices = {}, .system_time = SampleTime(1)};
-  EXPECT_THAT(dataset->Commit(std::move(request)), IsError(ErrorCode::kInvalidArgument, HasSubstr("NoOpEvent")));
+  CommitRequest request{
+      .events = {odf::SetInfo{}, odf::AddData{}}, .slices = {}, .system_time = SampleTime(1)};
+  EXPECT_THAT(dataset->Commit(std::move(request)),
+              IsError(ErrorCode::kInvalidArgument, HasSubstr("NoOpEvent")));
   EXPECT_EQ(dataset->state(), before);
   EXPECT_EQ(Reopen(stores)->state(), before);
 }
@@ -113,10 +116,11 @@ TEST(DatasetTest, RefusesWhatBreaksARuleAndStaysAsItWas) {
 TEST(DatasetTest, RefusesDataThatIsNotThere) {
   const auto dataset = Sample(MemoryStores());
   ASSERT_OK_AND_ASSIGN(auto written, WriteSlice(dataset->files(), SampleRows(0, 3, SampleTime(1)), 0));
-  CommitRequest request{.events = {NextData(dataset->state(), written.slice)}, .slices = {}, .system_time = SampleTime(1)};
+  CommitRequest request{
+      .events = {NextData(dataset->state(), written.slice)}, .slices = {}, .system_time = SampleTime(1)};
   EXPECT_THAT(dataset->Commit(std::move(request)),
-              IsError(ErrorCode::kInvalidArgument, AllOf(HasSubstr("ObjectNotFound"),
-                                                         HasSubstr(DataName(written.slice.physical_hash)))));
+              IsError(ErrorCode::kInvalidArgument,
+                      AllOf(HasSubstr("ObjectNotFound"), HasSubstr(DataName(written.slice.physical_hash)))));
 }
 
 TEST(DatasetTest, PreviewSaysWhatACommitWouldDo) {
@@ -174,8 +178,8 @@ TEST(DatasetCacheTest, MayBeLostStaleOrDamaged) {
 
   std::string flipped = current;
   flipped[flipped.size() / 2] ^= 0x10;
-  for (const std::string& cached :
-       {stale, current, flipped, current.substr(0, current.size() / 2), std::string(), other->state().Serialize()}) {
+  for (const std::string& cached : {stale, current, flipped, current.substr(0, current.size() / 2),
+                                    std::string(), other->state().Serialize()}) {
     ASSERT_OK(stores.derived->Replace(kStateFile, cached));
     EXPECT_EQ(Reopen(stores)->state(), dataset->state());
     ASSERT_OK_AND_ASSIGN(const std::string renewed, stores.derived->Get(kStateFile));
@@ -414,7 +418,8 @@ TEST(DatasetDurableTest, AnswersNothingAfterAFailedSync) {
   watched.files->SetPlan({.at_call = 1, .before = {}});
   EXPECT_THAT(dataset->EnsureDurable(), IsErrorCode(ErrorCode::kUnavailable));
   watched.files->SetPlan({.at_call = 1, .before = {}});
-  EXPECT_THAT(CommitInfo(*dataset, "y"), IsErrorCode(ErrorCode::kUnavailable)) << "nothing is built on it either";
+  EXPECT_THAT(CommitInfo(*dataset, "y"), IsErrorCode(ErrorCode::kUnavailable))
+      << "nothing is built on it either";
   ASSERT_OK_AND_ASSIGN(const std::string stored, watched.files->Get(kHeadName));
   EXPECT_EQ(stored, head.ToString());
 }

@@ -25,8 +25,9 @@ struct Violation {
   Multihash block;
   uint64_t sequence = 0;
   std::string file;  // name in the dataset, empty for the block itself
-  // "head", "block-missing", "block-hash", "block-format", "chain", "watermark"; of a file: "file-missing", "size",
-  // "physical-hash", "slice-format", "schema", "rows", "offsets", "op", "system-time", "logical-hash".
+  // "head", "block-missing", "block-hash", "block-format", "chain", "watermark"; of a file: "file-missing",
+  // "size", "physical-hash", "slice-format", "schema", "rows", "offsets", "op", "system-time",
+  // "logical-hash".
   std::string rule;
   std::string detail;
 
@@ -41,9 +42,10 @@ struct VerifyReport {
   uint64_t bytes = 0;  // of slices
 };
 
-// Checks a whole dataset from its stored bytes, trusting no cache: every block's hash, the chain's rules from Seed to head, and for every
-// slice size, physical and logical hash, offsets, schema, op codes, system time and watermark. Goes on after a violation where that makes
-// sense. Slices are checked in parallel. Errors: I/O and kCancelled; what is wrong with the dataset is in the report.
+// Checks a whole dataset from its stored bytes, trusting no cache: every block's hash, the chain's rules from
+// Seed to head, and for every slice size, physical and logical hash, offsets, schema, op codes, system time
+// and watermark. Goes on after a violation where that makes sense. Slices are checked in parallel. Errors:
+// I/O and kCancelled; what is wrong with the dataset is in the report.
 Result<VerifyReport> Verify(const DatasetStores& stores, const VerifyOptions& options);
 
 }  // namespace sluice::dataset

@@ -1,6 +1,6 @@
-// `verify` of ten slices, about 1 GB together (SLUICE_VERIFY_BENCH_MB for another size), and the parts of it: what one core does
-// with the bytes of the files and what it does with their content. The files are read once before, so that the disk is not what
-// is measured. `bytes_per_second` counts bytes of Parquet.
+// `verify` of ten slices, about 1 GB together (SLUICE_VERIFY_BENCH_MB for another size), and the parts of it:
+// what one core does with the bytes of the files and what it does with their content. The files are read once
+// before, so that the disk is not what is measured. `bytes_per_second` counts bytes of Parquet.
 #include <arrow/array.h>
 #include <arrow/array/builder_binary.h>
 #include <arrow/array/builder_primitive.h>
@@ -31,10 +31,11 @@ using BatchPtr = std::shared_ptr<arrow::RecordBatch>;
 
 std::shared_ptr<arrow::Schema> EventColumns() {
   const auto millis = arrow::timestamp(arrow::TimeUnit::MILLI, "UTC");
-  return arrow::schema({arrow::field("offset", arrow::int64(), false), arrow::field("op", arrow::int32(), false),
-                        arrow::field("system_time", millis, false), arrow::field("event_time", millis, false),
-                        arrow::field("id", arrow::int64()), arrow::field("device", arrow::utf8()),
-                        arrow::field("city", arrow::utf8()), arrow::field("latitude", arrow::float64()),
+  return arrow::schema({arrow::field("offset", arrow::int64(), false),
+                        arrow::field("op", arrow::int32(), false), arrow::field("system_time", millis, false),
+                        arrow::field("event_time", millis, false), arrow::field("id", arrow::int64()),
+                        arrow::field("device", arrow::utf8()), arrow::field("city", arrow::utf8()),
+                        arrow::field("latitude", arrow::float64()),
                         arrow::field("longitude", arrow::float64()), arrow::field("note", arrow::utf8()),
                         arrow::field("count", arrow::int32())});
 }
@@ -58,7 +59,8 @@ BatchPtr MakeBatch(std::mt19937_64* random) {
     const uint64_t r = (*random)();
     const auto wide = static_cast<int64_t>(r >> 1);
     ok = ok && offset.Append(i).ok() && op.Append(0).ok() && system_time.Append(kTime.ToMillis()).ok();
-    ok = ok && event_time.Append(kTime.ToMillis() - wide % 86'400'000).ok() && id.Append(wide % 100'000'000).ok();
+    ok = ok && event_time.Append(kTime.ToMillis() - wide % 86'400'000).ok() &&
+         id.Append(wide % 100'000'000).ok();
     ok = ok && device.Append("device-" + std::to_string(r % 20'000)).ok();
     ok = ok && city.Append("city number " + std::to_string((r >> 20) % 500)).ok();
     ok = ok && latitude.Append(static_cast<double>(r % 180'000'000) / 1e6 - 90).ok();
@@ -68,8 +70,9 @@ BatchPtr MakeBatch(std::mt19937_64* random) {
   }
   Check(ok, "cannot build a batch");
   arrow::ArrayVector columns;
-  for (arrow::ArrayBuilder* builder : std::initializer_list<arrow::ArrayBuilder*>{
-           &offset, &op, &system_time, &event_time, &id, &device, &city, &latitude, &longitude, &note, &count}) {
+  for (arrow::ArrayBuilder* builder :
+       std::initializer_list<arrow::ArrayBuilder*>{&offset, &op, &system_time, &event_time, &id, &device,
+                                                   &city, &latitude, &longitude, &note, &count}) {
     columns.push_back(builder->Finish().ValueOrDie());
   }
   return arrow::RecordBatch::Make(schema, kBatchRows, std::move(columns));
@@ -99,7 +102,8 @@ class BenchDataset {
   const std::vector<FileClaim>& files() const { return files_; }
 
  private:
-  BenchDataset() : folder_(std::filesystem::temp_directory_path() / fmt::format("sluice-verify-bench-{}", ::getpid())) {
+  BenchDataset()
+      : folder_(std::filesystem::temp_directory_path() / fmt::format("sluice-verify-bench-{}", ::getpid())) {
     const char* megabytes = std::getenv("SLUICE_VERIFY_BENCH_MB");
     const uint64_t wanted = (megabytes ? std::strtoull(megabytes, nullptr, 10) : 1000) * 1'000'000;
     auto files = storage::OpenLocalStorage(folder_.string());
@@ -110,8 +114,8 @@ class BenchDataset {
     for (int64_t rows = 0; rows < kSampleRows; rows += kBatchRows) sample.push_back(MakeBatch(&random));
     odf::SetDataSchema schema;
     schema.schema = odf::FromArrow(*EventColumns()).value();
-    auto dataset = Dataset::Create(stores_, {multiformats::DatasetId::FromSeed("bench"), odf::DatasetKind::kRoot},
-                                   {schema}, kTime);
+    auto dataset = Dataset::Create(
+        stores_, {multiformats::DatasetId::FromSeed("bench"), odf::DatasetKind::kRoot}, {schema}, kTime);
     Check(dataset.ok(), "cannot create the dataset");
     for (int i = 0; i < kSlices; ++i) AddSlice(**dataset, sample, wanted / kSlices);
     bytes_ = (*dataset)->state().data_bytes;
@@ -159,7 +163,8 @@ void SetBytes(benchmark::State& state) {
 void BM_Verify(benchmark::State& state) {
   const BenchDataset& dataset = BenchDataset::Get();
   for (auto _ : state) {
-    auto report = Verify(dataset.stores(), {.threads = static_cast<int>(state.range(0)), .stop = {}, .progress = {}});
+    auto report =
+        Verify(dataset.stores(), {.threads = static_cast<int>(state.range(0)), .stop = {}, .progress = {}});
     Check(report.ok() && report->violations.empty(), "the dataset does not hold");
   }
   SetBytes(state);
@@ -173,8 +178,9 @@ void BM_PhysicalHashOnly(benchmark::State& state) {
   for (FileClaim& file : files) file.slice.reset();
   for (auto _ : state) {
     Findings findings;
-    const auto status = CheckFiles(*dataset.stores().files, files, {.threads = 1, .stop = {}, .progress = {}},
-                                   [](uint64_t) {}, findings);
+    const auto status = CheckFiles(
+        *dataset.stores().files, files, {.threads = 1, .stop = {}, .progress = {}}, [](uint64_t) {},
+        findings);
     Check(status.ok() && findings.Take().empty(), "a file does not hold");
   }
   SetBytes(state);

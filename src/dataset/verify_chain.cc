@@ -84,7 +84,8 @@ Result<std::optional<Multihash>> ChainChecker::ReadHead() {
   }
   auto hash = Multihash::Parse(*text);
   if (!hash.ok()) return report(fmt::format("'{}' is not a block hash", text->substr(0, 100)));
-  if (hash->ToString() != *text) return report(fmt::format("'{}' is not the canonical form of a hash", *text));
+  if (hash->ToString() != *text)
+    return report(fmt::format("'{}' is not the canonical form of a hash", *text));
   return std::optional<Multihash>(*hash);
 }
 
@@ -116,7 +117,8 @@ Status ChainChecker::WalkBack(Multihash hash) {
       if (bytes.error().code() != ErrorCode::kNotFound) return std::move(bytes).error();
       Report(hash, expected_sequence, rule::kBlockMissing,
              links_.empty() ? "the head refers to a block that is not there"
-                            : fmt::format("block {} refers to a block that is not there", links_.back().hash.ToString()));
+                            : fmt::format("block {} refers to a block that is not there",
+                                          links_.back().hash.ToString()));
       return {};
     }
     Link link{hash, *std::move(bytes)};
@@ -152,14 +154,15 @@ void ChainChecker::Judge(const odf::MetadataBlock& block, const Multihash& hash)
     Report(hash, block.sequence_number, watermark ? rule::kWatermark : rule::kChain, detail);
     StepOver(block, hash);
   }
-  const bool changes_columns =
-      std::holds_alternative<odf::SetDataSchema>(block.event) || std::holds_alternative<odf::SetVocab>(block.event);
+  const bool changes_columns = std::holds_alternative<odf::SetDataSchema>(block.event) ||
+                               std::holds_alternative<odf::SetVocab>(block.event);
   if (!changes_columns) return;
   columns_ = std::make_shared<ColumnsInForce>(
       ColumnsInForce{state_.schema, state_.schema_is_legacy, state_.vocabulary});
 }
 
-// Goes on after a block that breaks a rule as if it had been accepted, so that the next is judged by its own faults.
+// Goes on after a block that breaks a rule as if it had been accepted, so that the next is judged by its own
+// faults.
 void ChainChecker::StepOver(const odf::MetadataBlock& block, const Multihash& hash) {
   state_.head = hash;
   state_.sequence = block.sequence_number;
@@ -189,8 +192,9 @@ void ChainChecker::ClaimFiles(const odf::MetadataBlock& block, const Multihash& 
   if (!data) return;
   if (data->new_data) {
     const odf::DataSlice& slice = *data->new_data;
-    check_.files.push_back({hash, block.sequence_number, DataName(slice.physical_hash), slice.physical_hash, slice.size,
-                            SliceClaim{slice.logical_hash, slice.offset_interval, block.system_time, columns_}});
+    check_.files.push_back(
+        {hash, block.sequence_number, DataName(slice.physical_hash), slice.physical_hash, slice.size,
+         SliceClaim{slice.logical_hash, slice.offset_interval, block.system_time, columns_}});
   }
   if (data->new_checkpoint) {
     const odf::Checkpoint& checkpoint = *data->new_checkpoint;
@@ -201,7 +205,8 @@ void ChainChecker::ClaimFiles(const odf::MetadataBlock& block, const Multihash& 
 
 }  // namespace
 
-Result<ChainCheck> CheckChain(const storage::Storage& files, const std::stop_token& stop, Findings& findings) {
+Result<ChainCheck> CheckChain(const storage::Storage& files, const std::stop_token& stop,
+                              Findings& findings) {
   return ChainChecker(files, stop, findings).Run();
 }
 

@@ -1,6 +1,7 @@
-// Who checks which file when. A file has two jobs: its bytes are hashed, together with those of other files in the lanes of one
-// Keccak, and its content is read. Starting to hash a group offers its slices for reading, and reading goes before
-// starting another group, so that a file's bytes come from the disk once even where a dataset is larger than memory.
+// Who checks which file when. A file has two jobs: its bytes are hashed, together with those of other files
+// in the lanes of one Keccak, and its content is read. Starting to hash a group offers its slices for
+// reading, and reading goes before starting another group, so that a file's bytes come from the disk once
+// even where a dataset is larger than memory.
 #include <algorithm>
 #include <deque>
 #include <optional>
@@ -38,7 +39,7 @@ class FileChecker {
 
  private:
   struct Job {
-    Group group;                        // to hash, or
+    Group group;                       // to hash, or
     const FileClaim* slice = nullptr;  // to read
   };
 
@@ -84,7 +85,8 @@ Status FileChecker::Arrange(const std::vector<FileClaim>& files) {
   MutexLock lock(mutex_);
   for (size_t at = 0; at < present.size(); at += group_size) {
     const size_t end = std::min(present.size(), at + group_size);
-    groups_.emplace_back(present.begin() + static_cast<ptrdiff_t>(at), present.begin() + static_cast<ptrdiff_t>(end));
+    groups_.emplace_back(present.begin() + static_cast<ptrdiff_t>(at),
+                         present.begin() + static_cast<ptrdiff_t>(end));
   }
   return {};
 }
@@ -151,8 +153,9 @@ Status FileChecker::Hash(const Group& group) {
 
 }  // namespace
 
-Status CheckFiles(const storage::Storage& storage, const std::vector<FileClaim>& files, const VerifyOptions& options,
-                  const std::function<void(uint64_t bytes)>& done, Findings& findings) {
+Status CheckFiles(const storage::Storage& storage, const std::vector<FileClaim>& files,
+                  const VerifyOptions& options, const std::function<void(uint64_t bytes)>& done,
+                  Findings& findings) {
   return FileChecker(storage, options, done, findings).Run(files);
 }
 

@@ -10,8 +10,8 @@
 #include "base/mutex.h"
 #include "dataset/verify.h"
 
-// The parts of Verify: the chain is walked first and says which files there should be and what they should hold; then the
-// files are checked, several at once.
+// The parts of Verify: the chain is walked first and says which files there should be and what they should
+// hold; then the files are checked, several at once.
 namespace sluice::dataset {
 
 namespace rule {
@@ -83,10 +83,11 @@ struct ChainCheck {
 // Checks blocks and rules from the head back to the Seed.
 Result<ChainCheck> CheckChain(const storage::Storage& files, const std::stop_token& stop, Findings& findings);
 
-// Checks that the files are there and hold what is claimed. `done` is told of bytes as they are dealt with: each byte of a file
-// counts once for its hash, and each of a slice once more for its content.
-Status CheckFiles(const storage::Storage& storage, const std::vector<FileClaim>& files, const VerifyOptions& options,
-                  const std::function<void(uint64_t bytes)>& done, Findings& findings);
+// Checks that the files are there and hold what is claimed. `done` is told of bytes as they are dealt with:
+// each byte of a file counts once for its hash, and each of a slice once more for its content.
+Status CheckFiles(const storage::Storage& storage, const std::vector<FileClaim>& files,
+                  const VerifyOptions& options, const std::function<void(uint64_t bytes)>& done,
+                  Findings& findings);
 
 // Reads a slice and checks everything about its content. `done` as above.
 Status CheckSlice(const storage::Storage& storage, const FileClaim& file, const std::stop_token& stop,

@@ -65,7 +65,8 @@ class VerifyMutationTest : public ::testing::Test {
     return found;
   }
 
-  // Appends a slice of `batch` as any program could that keeps the chain's rules and records the right hashes.
+  // Appends a slice of `batch` as any program could that keeps the chain's rules and records the right
+  // hashes.
   std::string AppendSlice(const std::shared_ptr<arrow::RecordBatch>& batch,
                           const std::function<void(odf::DataSlice*)>& change = {}) {
     const uint64_t start = *dataset_->state().last_offset() + 1;
@@ -96,7 +97,8 @@ class VerifyMutationTest : public ::testing::Test {
   }
   void ExpectOnly(const std::string& file, const std::string& rule, const std::string& detail) {
     const auto violations = Violations();
-    ASSERT_EQ(violations.size(), 1u) << (violations.size() > 1 ? violations[1].ToString() : "nothing was found");
+    ASSERT_EQ(violations.size(), 1u) << (violations.size() > 1 ? violations[1].ToString()
+                                                               : "nothing was found");
     EXPECT_EQ(violations[0].file, file);
     EXPECT_EQ(violations[0].rule, rule);
     EXPECT_THAT(violations[0].detail, HasSubstr(detail));
@@ -104,7 +106,7 @@ class VerifyMutationTest : public ::testing::Test {
 
   DatasetStores stores_ = MemoryStores();
   std::unique_ptr<Dataset> dataset_;
-  std::vector<Multihash> blocks_;     // oldest first
+  std::vector<Multihash> blocks_;    // oldest first
   std::vector<std::string> slices_;  // oldest first
 };
 
@@ -168,7 +170,8 @@ TEST_F(VerifyMutationTest, ATruncatedOrLongerSliceHasAnotherSizeAndHash) {
   Write(slices_[1], "");
   EXPECT_THAT(Found(), Contains(Named{slices_[1], "size"}));
   Write(slices_[1], bytes + "x");
-  EXPECT_THAT(Found(), AllOf(Contains(Named{slices_[1], "size"}), Contains(Named{slices_[1], "physical-hash"})));
+  EXPECT_THAT(Found(),
+              AllOf(Contains(Named{slices_[1], "size"}), Contains(Named{slices_[1], "physical-hash"})));
 }
 
 TEST_F(VerifyMutationTest, SwappedSlicesAreBothFound) {
@@ -260,10 +263,12 @@ TEST_F(VerifyMutationTest, BlocksThatBreakARuleAreNamedAndTheNextIsJudgedByItsOw
 
   std::vector<std::pair<Multihash, std::string>> found;
   for (const Violation& violation : Violations()) {
-    found.emplace_back(violation.block, violation.rule + ": " + violation.detail.substr(0, violation.detail.find(':')));
+    found.emplace_back(violation.block,
+                       violation.rule + ": " + violation.detail.substr(0, violation.detail.find(':')));
   }
   using Pair = std::pair<Multihash, std::string>;
-  EXPECT_THAT(found, ElementsAre(Pair{gap, "chain: SequenceIntegrity"}, Pair{early, "chain: SystemTimeIsNotMonotonic"},
+  EXPECT_THAT(found, ElementsAre(Pair{gap, "chain: SequenceIntegrity"},
+                                 Pair{early, "chain: SystemTimeIsNotMonotonic"},
                                  Pair{backwards, "watermark: WatermarkIsNotMonotonic"},
                                  Pair{wrong_offset, "chain: InvalidEvent"}));
   EXPECT_NE(first, good);
@@ -309,11 +314,13 @@ TEST_F(VerifyMutationTest, OptionalColumnsMayBeStoredAsRequired) {
 }
 
 TEST_F(VerifyMutationTest, UnknownOperationCodesAreNamed) {
-  ExpectOnly(AppendSlice(RowsWith(1, Column("0", "4"))), "op", "row 3: operation code 4 is not one of 0 to 3");
+  ExpectOnly(AppendSlice(RowsWith(1, Column("0", "4"))), "op",
+             "row 3: operation code 4 is not one of 0 to 3");
 }
 
 TEST_F(VerifyMutationTest, NegativeOperationCodesAreNamed) {
-  ExpectOnly(AppendSlice(RowsWith(1, Column("-1", "3"))), "op", "row 0: operation code -1 is not one of 0 to 3 (and 8");
+  ExpectOnly(AppendSlice(RowsWith(1, Column("-1", "3"))), "op",
+             "row 0: operation code -1 is not one of 0 to 3 (and 8");
 }
 
 TEST_F(VerifyMutationTest, OperationCodesOfAnotherIntegerTypeHoldWhereTheSchemaHasIt) {
@@ -323,13 +330,13 @@ TEST_F(VerifyMutationTest, OperationCodesOfAnotherIntegerTypeHoldWhereTheSchemaH
 
 TEST_F(VerifyMutationTest, RowsLaterThanTheirBlockAreNamed) {
   const int64_t block = SampleTime(50).ToMillis();
-  ExpectOnly(AppendSlice(RowsWith(2, Column(std::to_string(block), std::to_string(block + 1)))), "system-time",
-             "row 3: system time");
+  ExpectOnly(AppendSlice(RowsWith(2, Column(std::to_string(block), std::to_string(block + 1)))),
+             "system-time", "row 3: system time");
 }
 
 TEST_F(VerifyMutationTest, AnotherTypeIsNamed) {
-  ExpectOnly(AppendSlice(RowsWith(5, Column("\"a\"", "\"b\""), arrow::field("population", arrow::utf8()))), "schema",
-             "column 'population' is Option<String> where the schema has Option<Int64>");
+  ExpectOnly(AppendSlice(RowsWith(5, Column("\"a\"", "\"b\""), arrow::field("population", arrow::utf8()))),
+             "schema", "column 'population' is Option<String> where the schema has Option<Int64>");
 }
 
 TEST_F(VerifyMutationTest, AnotherNameIsNamed) {
@@ -367,7 +374,8 @@ TEST_F(VerifyMutationTest, AnotherLogicalHashIsNamed) {
 }
 
 TEST_F(VerifyMutationTest, AnotherSizeIsNamed) {
-  ExpectOnly(AppendSlice(Rows(), [](odf::DataSlice* slice) { slice->size += 1; }), "size", "bytes where the block records");
+  ExpectOnly(AppendSlice(Rows(), [](odf::DataSlice* slice) { slice->size += 1; }), "size",
+             "bytes where the block records");
 }
 
 TEST_F(VerifyMutationTest, AFileThatIsNotParquetIsNamed) {
@@ -447,7 +455,8 @@ TEST_F(VerifyMutationTest, ProgressEndsAtTheTotal) {
 TEST_F(VerifyMutationTest, StopsWhenAsked) {
   std::stop_source source;
   source.request_stop();
-  EXPECT_THAT(Verify(stores_, {.stop = source.get_token(), .progress = {}}), IsErrorCode(ErrorCode::kCancelled));
+  EXPECT_THAT(Verify(stores_, {.stop = source.get_token(), .progress = {}}),
+              IsErrorCode(ErrorCode::kCancelled));
 }
 
 }  // namespace

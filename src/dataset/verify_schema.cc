@@ -34,7 +34,8 @@ DataType WithUtc(DataType type) {
   return type;
 }
 
-// True when values of `slice` are values of `schema`. An optional column may be stored as one without NULLs, not the reverse.
+// True when values of `slice` are values of `schema`. An optional column may be stored as one without NULLs,
+// not the reverse.
 bool Fits(const DataType& schema, const DataType& slice) {
   if (slice.is_option() && !schema.is_option()) return false;
   const DataType a = WithUtc(schema.inner());
@@ -56,8 +57,8 @@ bool Fits(const DataType& schema, const DataType& slice) {
   }
 }
 
-// Slices of older writers leave columns optional that the schema has as required, and legacy schemas are vague about it: then
-// it counts whether there are NULLs, which is seen while the rows are read.
+// Slices of older writers leave columns optional that the schema has as required, and legacy schemas are
+// vague about it: then it counts whether there are NULLs, which is seen while the rows are read.
 bool FitsColumn(const DataField& schema, const DataType& slice, const ColumnsInForce& in_force) {
   if (Fits(schema.type, slice)) return true;
   const odf::Vocabulary& names = in_force.vocabulary;
@@ -67,7 +68,8 @@ bool FitsColumn(const DataField& schema, const DataType& slice, const ColumnsInF
 
 bool IsInteger(TypeKind kind) { return kind >= TypeKind::kInt8 && kind <= TypeKind::kUInt64; }
 bool IsMillisUtc(const DataType& type) {
-  return type.kind == TypeKind::kTimestamp && type.unit.value_or(odf::TimeUnit::kMillisecond) == odf::TimeUnit::kMillisecond &&
+  return type.kind == TypeKind::kTimestamp &&
+         type.unit.value_or(odf::TimeUnit::kMillisecond) == odf::TimeUnit::kMillisecond &&
          IsUtc(type.timezone);
 }
 
@@ -93,20 +95,22 @@ const DataField* Find(const DataSchema& schema, const std::string& name) {
   return it == schema.fields.end() ? nullptr : &*it;
 }
 
-void CompareSystemColumns(const ColumnsInForce& in_force, const DataSchema& slice, std::vector<std::string>* out) {
+void CompareSystemColumns(const ColumnsInForce& in_force, const DataSchema& slice,
+                          std::vector<std::string>* out) {
   for (const SystemColumn& column : SystemColumnsOf(in_force.vocabulary)) {
     const DataField* declared = in_force.schema ? Find(*in_force.schema, column.name) : nullptr;
     const DataField* found = Find(slice, column.name);
     if (!found) {
-      // Chains from before a column was invented have it neither in the schema nor in the data; offsets were always there.
+      // Chains from before a column was invented have it neither in the schema nor in the data; offsets were
+      // always there.
       const bool needed = declared || column.name == in_force.vocabulary.offset;
       if (needed) out->push_back(fmt::format("system column '{}' is missing", column.name));
       continue;
     }
     // A schema that was accepted with another type for the column is followed.
     if (column.accepts(found->type.inner()) || (declared && Fits(declared->type, found->type))) continue;
-    out->push_back(fmt::format("system column '{}' is {} where {} is expected", column.name, ToString(found->type),
-                               column.expected));
+    out->push_back(fmt::format("system column '{}' is {} where {} is expected", column.name,
+                               ToString(found->type), column.expected));
   }
 }
 
@@ -122,10 +126,11 @@ std::vector<std::string> CompareColumns(const ColumnsInForce& in_force, const Da
     const DataField& a = expected.fields[i];
     const DataField& b = slice.fields[i];
     if (a.name != b.name) {
-      differences.push_back(fmt::format("column {} is '{}' where the schema has '{}'", i + 1, b.name, a.name));
-    } else if (!FitsColumn(a, b.type, in_force)) {
       differences.push_back(
-          fmt::format("column '{}' is {} where the schema has {}", a.name, ToString(b.type), ToString(a.type)));
+          fmt::format("column {} is '{}' where the schema has '{}'", i + 1, b.name, a.name));
+    } else if (!FitsColumn(a, b.type, in_force)) {
+      differences.push_back(fmt::format("column '{}' is {} where the schema has {}", a.name, ToString(b.type),
+                                        ToString(a.type)));
     }
   }
   for (size_t i = common; i < slice.fields.size(); ++i) {
@@ -133,7 +138,8 @@ std::vector<std::string> CompareColumns(const ColumnsInForce& in_force, const Da
   }
   for (size_t i = common; i < expected.fields.size(); ++i) {
     const DataField& field = expected.fields[i];
-    if (in_force.is_legacy && field.type.is_option()) continue;  // older slices end with the columns that they know
+    if (in_force.is_legacy && field.type.is_option())
+      continue;  // older slices end with the columns that they know
     differences.push_back(fmt::format("column '{}' of the schema is missing", field.name));
   }
   return differences;

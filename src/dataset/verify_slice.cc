@@ -36,7 +36,8 @@ void VisitValues(const arrow::Array& column, const Visit& visit) {
   const auto& array = static_cast<const ArrayType&>(column);
   const auto* values = array.raw_values();
   for (int64_t i = 0; i < array.length(); ++i) {
-    visit(i, array.IsNull(i) ? std::optional<int64_t>() : std::optional<int64_t>(static_cast<int64_t>(values[i])));
+    visit(i, array.IsNull(i) ? std::optional<int64_t>()
+                             : std::optional<int64_t>(static_cast<int64_t>(values[i])));
   }
 }
 
@@ -44,15 +45,32 @@ void VisitValues(const arrow::Array& column, const Visit& visit) {
 template <class Visit>
 bool VisitIntegers(const arrow::Array& column, const Visit& visit) {
   switch (column.type_id()) {
-    case arrow::Type::INT8: VisitValues<arrow::Int8Array>(column, visit); return true;
-    case arrow::Type::INT16: VisitValues<arrow::Int16Array>(column, visit); return true;
-    case arrow::Type::INT32: VisitValues<arrow::Int32Array>(column, visit); return true;
-    case arrow::Type::INT64: VisitValues<arrow::Int64Array>(column, visit); return true;
-    case arrow::Type::UINT8: VisitValues<arrow::UInt8Array>(column, visit); return true;
-    case arrow::Type::UINT16: VisitValues<arrow::UInt16Array>(column, visit); return true;
-    case arrow::Type::UINT32: VisitValues<arrow::UInt32Array>(column, visit); return true;
-    case arrow::Type::UINT64: VisitValues<arrow::UInt64Array>(column, visit); return true;
-    default: return false;
+    case arrow::Type::INT8:
+      VisitValues<arrow::Int8Array>(column, visit);
+      return true;
+    case arrow::Type::INT16:
+      VisitValues<arrow::Int16Array>(column, visit);
+      return true;
+    case arrow::Type::INT32:
+      VisitValues<arrow::Int32Array>(column, visit);
+      return true;
+    case arrow::Type::INT64:
+      VisitValues<arrow::Int64Array>(column, visit);
+      return true;
+    case arrow::Type::UINT8:
+      VisitValues<arrow::UInt8Array>(column, visit);
+      return true;
+    case arrow::Type::UINT16:
+      VisitValues<arrow::UInt16Array>(column, visit);
+      return true;
+    case arrow::Type::UINT32:
+      VisitValues<arrow::UInt32Array>(column, visit);
+      return true;
+    case arrow::Type::UINT64:
+      VisitValues<arrow::UInt64Array>(column, visit);
+      return true;
+    default:
+      return false;
   }
 }
 
@@ -60,10 +78,14 @@ bool VisitIntegers(const arrow::Array& column, const Visit& visit) {
 int64_t LastAllowed(Instant limit, arrow::TimeUnit::type unit) {
   const int64_t millis = limit.ToMillis();
   switch (unit) {
-    case arrow::TimeUnit::SECOND: return limit.seconds;
-    case arrow::TimeUnit::MILLI: return millis;
-    case arrow::TimeUnit::MICRO: return millis * 1'000 + 999;
-    case arrow::TimeUnit::NANO: return millis * 1'000'000 + 999'999;
+    case arrow::TimeUnit::SECOND:
+      return limit.seconds;
+    case arrow::TimeUnit::MILLI:
+      return millis;
+    case arrow::TimeUnit::MICRO:
+      return millis * 1'000 + 999;
+    case arrow::TimeUnit::NANO:
+      return millis * 1'000'000 + 999'999;
   }
   return millis;
 }
@@ -73,7 +95,8 @@ class SliceChecker {
   SliceChecker(const FileClaim& file, Findings& findings)
       : file_(file), claim_(*file.slice), findings_(findings), next_offset_(claim_.offsets.start) {}
 
-  Status Run(const storage::Storage& storage, const std::stop_token& stop, const std::function<void(uint64_t)>& done);
+  Status Run(const storage::Storage& storage, const std::stop_token& stop,
+             const std::function<void(uint64_t)>& done);
 
  private:
   void Report(std::string_view rule, std::string detail) { findings_.Add(file_, rule, std::move(detail)); }
@@ -116,11 +139,13 @@ void SliceChecker::CheckColumns(const arrow::Schema& schema) {
   system_time_ = schema.GetFieldIndex(in_force.vocabulary.system_time);
   auto columns = odf::FromArrow(schema);
   if (!columns.ok()) return Report(rule::kSchema, columns.error().ToString());
-  for (std::string& difference : CompareColumns(in_force, *columns)) Report(rule::kSchema, std::move(difference));
+  for (std::string& difference : CompareColumns(in_force, *columns))
+    Report(rule::kSchema, std::move(difference));
   if (!in_force.schema) return;
   const auto& fields = in_force.schema->fields;
   for (int i = 0; i < schema.num_fields() && static_cast<size_t>(i) < fields.size(); ++i) {
-    if (schema.field(i)->nullable() && !fields[static_cast<size_t>(i)].type.is_option()) required_.push_back(i);
+    if (schema.field(i)->nullable() && !fields[static_cast<size_t>(i)].type.is_option())
+      required_.push_back(i);
   }
 }
 
@@ -167,7 +192,8 @@ void SliceChecker::CheckNulls(const arrow::RecordBatch& batch) {
     if (batch.column(column)->null_count() == 0) continue;
     int64_t row = 0;
     while (batch.column(column)->IsValid(row)) ++row;
-    nulls_.Add(row_ + row, fmt::format("column '{}' holds NULL, which the schema does not allow", batch.column_name(column)));
+    nulls_.Add(row_ + row, fmt::format("column '{}' holds NULL, which the schema does not allow",
+                                       batch.column_name(column)));
   }
 }
 
@@ -232,8 +258,8 @@ Status SliceChecker::Run(const storage::Storage& storage, const std::stop_token&
   if (!hasher) return {};
   ASSIGN_OR_RETURN(const Multihash actual, hasher->Finish());
   if (actual != claim_.logical_hash) {
-    Report(rule::kLogicalHash, fmt::format("the rows hash to {} where the block records {}", actual.ToString(),
-                                           claim_.logical_hash.ToString()));
+    Report(rule::kLogicalHash, fmt::format("the rows hash to {} where the block records {}",
+                                           actual.ToString(), claim_.logical_hash.ToString()));
   }
   return {};
 }

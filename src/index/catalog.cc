@@ -42,7 +42,8 @@ Multihash GetHash(std::string_view bytes) {
 }
 
 Error Damaged(std::string_view what) {
-  return Corruption("the key index has a damaged {}; its folder can be deleted, it is built again from the datasets", what);
+  return Corruption(
+      "the key index has a damaged {}; its folder can be deleted, it is built again from the datasets", what);
 }
 
 }  // namespace

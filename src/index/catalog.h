@@ -10,21 +10,22 @@
 #include "index/key_index.h"
 #include "multiformats/multihash.h"
 
-// How sets, schemas and keys lie in RocksDB. A set has a number, given once and never again, so that its keys carry 5 bytes instead of
-// the dataset's id and the column names, lie together, and can be dropped as one range; what a crash leaves of a dropped number is
-// never read again.
+// How sets, schemas and keys lie in RocksDB. A set has a number, given once and never again, so that its keys
+// carry 5 bytes instead of the dataset's id and the column names, lie together, and can be dropped as one
+// range; what a crash leaves of a dropped number is never read again.
 //
 //   'c' dataset(32) rows(1) { length(2) column }...  ->  number(4) flags(1) [head(36)] [loading(36)]
 //   'n'                                              ->  next number(4)
 //   's' number(4) schema number(2)                   ->  Arrow schema message
-//   'd' number(4) key                                ->  nothing (keys only) | 0 (retracted) | 1 schema number(2) row
+//   'd' number(4) key                                ->  nothing (keys only) | 0 (retracted) | 1 schema
+//   number(2) row
 //
 // Numbers are big-endian.
 namespace sluice::index {
 
 struct SetState {
   uint32_t number = 0;
-  std::optional<multiformats::Multihash> head;     // not valid while `loading` is there
+  std::optional<multiformats::Multihash> head;  // not valid while `loading` is there
   std::optional<multiformats::Multihash> loading;
 };
 

@@ -5,7 +5,8 @@
 
 namespace sluice::index {
 
-// The locks of one commit, held while it lives, with the index that they guard (decisions.md 11). Confined to its owner.
+// The locks of one commit, held while it lives, with the index that they guard (decisions.md 11). Confined to
+// its owner.
 class GuardedIndex {
  public:
   virtual ~GuardedIndex() = default;

@@ -33,8 +33,8 @@ class RocksKeyIndex final : public KeyIndex {
     return open == nullptr ? std::nullopt : open->state.loading;
   }
 
-  Status Apply(const KeySet& set, const std::shared_ptr<arrow::Schema>& row_schema, const std::vector<IndexRow>& rows,
-               const Multihash& head) override {
+  Status Apply(const KeySet& set, const std::shared_ptr<arrow::Schema>& row_schema,
+               const std::vector<IndexRow>& rows, const Multihash& head) override {
     if (rows.size() >= kBulkRows) {
       ASSIGN_OR_RETURN(auto loader, StartApply(set, row_schema));
       RETURN_IF_ERROR(loader->Add(rows));
@@ -65,7 +65,8 @@ class RocksKeyIndex final : public KeyIndex {
   Status Scan(const KeySet& set, const std::shared_ptr<arrow::Schema>& row_schema,
               const std::function<Status(std::string_view, std::string_view)>& visit) override;
 
-  Result<std::unique_ptr<Loader>> StartLoad(const KeySet& set, const std::shared_ptr<arrow::Schema>& row_schema,
+  Result<std::unique_ptr<Loader>> StartLoad(const KeySet& set,
+                                            const std::shared_ptr<arrow::Schema>& row_schema,
                                             const Multihash& target) override {
     return MakeLoader(&store_, set, row_schema, target);
   }
@@ -126,7 +127,8 @@ class RocksKeyIndex final : public KeyIndex {
       const RowValue value = values.Of(row);
       const rocksdb::Slice key_parts[] = {prefix, ToSlice(row.key)};
       const rocksdb::Slice value_parts[] = {ToSlice(value.head), ToSlice(value.tail)};
-      const rocksdb::Status put = batch->Put(nullptr, rocksdb::SliceParts(key_parts, 2), rocksdb::SliceParts(value_parts, 2));
+      const rocksdb::Status put =
+          batch->Put(nullptr, rocksdb::SliceParts(key_parts, 2), rocksdb::SliceParts(value_parts, 2));
       RETURN_IF_ROCKS_ERROR(put, "writing");
     }
     return OkStatus();
@@ -176,7 +178,8 @@ class Conversion {
   std::vector<Pending> pending_;
 };
 
-Result<std::vector<Found>> RocksKeyIndex::Find(const KeySet& set, const std::shared_ptr<arrow::Schema>& row_schema,
+Result<std::vector<Found>> RocksKeyIndex::Find(const KeySet& set,
+                                               const std::shared_ptr<arrow::Schema>& row_schema,
                                                const std::vector<std::string_view>& keys) {
   ASSIGN_OR_RETURN(OpenSet * open, store_.Usable(set));
   ASSIGN_OR_RETURN(rocksdb::DB * db, store_.db());
@@ -245,7 +248,8 @@ Status RocksKeyIndex::Scan(const KeySet& set, const std::shared_ptr<arrow::Schem
   waiting.reserve(kScanRows);  // pointers into it are held
   const auto flush = [&]() -> Status {
     RETURN_IF_ERROR(conversion.Finish());
-    for (const Waiting& entry : waiting) RETURN_IF_ERROR(visit(entry.key, entry.convert ? entry.row : entry.stored));
+    for (const Waiting& entry : waiting)
+      RETURN_IF_ERROR(visit(entry.key, entry.convert ? entry.row : entry.stored));
     waiting.clear();
     return OkStatus();
   };

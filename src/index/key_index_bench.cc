@@ -9,8 +9,8 @@
 
 #include "index/key_index.h"
 
-// A batch of 1,000 keys, half of them known, looked up and applied after some millions of keys. SLUICE_BENCH_MILLIONS bounds the
-// largest history (default 10).
+// A batch of 1,000 keys, half of them known, looked up and applied after some millions of keys.
+// SLUICE_BENCH_MILLIONS bounds the largest history (default 10).
 namespace sluice::index {
 namespace {
 
@@ -50,7 +50,8 @@ void Fail(benchmark::State& state, const Error& error) { state.SkipWithError(err
 
 Status Fill(KeyIndex& index, const KeySet& set, const std::shared_ptr<arrow::Schema>& schema, uint64_t count,
             std::string_view row) {
-  ASSIGN_OR_RETURN(auto loader, set.rows ? index.StartApply(set, schema) : index.StartLoad(set, schema, Head(0)));
+  ASSIGN_OR_RETURN(auto loader,
+                   set.rows ? index.StartApply(set, schema) : index.StartLoad(set, schema, Head(0)));
   std::vector<std::string> keys;
   std::vector<IndexRow> rows;
   for (uint64_t i = 0; i < count;) {
@@ -75,7 +76,8 @@ void FindAndApply(benchmark::State& state, bool with_rows) {
   std::shared_ptr<arrow::Schema> schema;
   const std::string row(with_rows ? 60 : 0, 'r');
   if (with_rows) schema = arrow::schema({arrow::field("v", arrow::utf8())});
-  if (Status filled = Fill(*index, set, schema, history, row); !filled.ok()) return Fail(state, filled.error());
+  if (Status filled = Fill(*index, set, schema, history, row); !filled.ok())
+    return Fail(state, filled.error());
 
   std::mt19937_64 random(1);
   uint64_t next = history;
@@ -120,8 +122,20 @@ void FindAndApply(benchmark::State& state, bool with_rows) {
 
 void FindAndApplyKeys(benchmark::State& state) { FindAndApply(state, false); }
 void FindAndApplyRows(benchmark::State& state) { FindAndApply(state, true); }
-BENCHMARK(FindAndApplyKeys)->Arg(1)->Arg(10)->Arg(40)->UseManualTime()->Unit(benchmark::kMillisecond)->Iterations(300);
-BENCHMARK(FindAndApplyRows)->Arg(1)->Arg(10)->Arg(40)->UseManualTime()->Unit(benchmark::kMillisecond)->Iterations(300);
+BENCHMARK(FindAndApplyKeys)
+    ->Arg(1)
+    ->Arg(10)
+    ->Arg(40)
+    ->UseManualTime()
+    ->Unit(benchmark::kMillisecond)
+    ->Iterations(300);
+BENCHMARK(FindAndApplyRows)
+    ->Arg(1)
+    ->Arg(10)
+    ->Arg(40)
+    ->UseManualTime()
+    ->Unit(benchmark::kMillisecond)
+    ->Iterations(300);
 
 // Five million new keys into an empty set: the whole of StartApply to Finish.
 void BulkApply(benchmark::State& state) {
@@ -152,7 +166,8 @@ void OpenAndFindOne(benchmark::State& state) {
   const KeySet set{{}, {"id"}, false};
   {
     auto index = KeyIndex::Open(folder.path).value();
-    if (Status filled = Fill(*index, set, nullptr, 1'000'000, ""); !filled.ok()) return Fail(state, filled.error());
+    if (Status filled = Fill(*index, set, nullptr, 1'000'000, ""); !filled.ok())
+      return Fail(state, filled.error());
   }
   for (auto _ : state) {
     auto index = KeyIndex::Open(folder.path).value();

@@ -66,7 +66,8 @@ class KeyIndexTest : public testing::Test {
     return seen;
   }
 
-  std::vector<std::pair<std::string, std::string>> All(const KeySet& set, std::shared_ptr<arrow::Schema> schema = nullptr) {
+  std::vector<std::pair<std::string, std::string>> All(const KeySet& set,
+                                                       std::shared_ptr<arrow::Schema> schema = nullptr) {
     std::vector<std::pair<std::string, std::string>> rows;
     EXPECT_OK(index_->Scan(set, schema, [&](std::string_view key, std::string_view row) {
       rows.emplace_back(key, row);
@@ -98,8 +99,11 @@ TEST_F(KeyIndexTest, RemembersKeysAndTheHeadTheyBelongTo) {
 
 TEST_F(KeyIndexTest, KeepsTheLatestRowThroughCorrectionsAndRetractions) {
   ASSERT_OK(index_->Apply(rows_, schema_,
-                          {{.key = "k", .row = "1"}, {.key = "r", .row = "2"}, {.key = "x", .row = "3"},
-                           {.key = "k", .row = "1", .skip = true}, {.key = "k", .row = "9"},
+                          {{.key = "k", .row = "1"},
+                           {.key = "r", .row = "2"},
+                           {.key = "x", .row = "3"},
+                           {.key = "k", .row = "1", .skip = true},
+                           {.key = "k", .row = "9"},
                            {.key = "r", .row = "2", .retract = true}},
                           Head(1)));
   ASSERT_OK_AND_ASSIGN(const auto found, index_->Find(rows_, schema_, {"k", "r", "x", "y"}));
@@ -112,8 +116,8 @@ TEST_F(KeyIndexTest, KeepsTheLatestRowThroughCorrectionsAndRetractions) {
 }
 
 TEST_F(KeyIndexTest, GivesTheSameWhenACommitIsAppliedTwice) {
-  const std::vector<IndexRow> commit = {{.key = "a", .row = "1"}, {.key = "b", .row = "2"},
-                                        {.key = "a", .row = "1", .retract = true}};
+  const std::vector<IndexRow> commit = {
+      {.key = "a", .row = "1"}, {.key = "b", .row = "2"}, {.key = "a", .row = "1", .retract = true}};
   ASSERT_OK(index_->Apply(rows_, schema_, commit, Head(1)));
   const auto once = All(rows_, schema_);
   ASSERT_OK(index_->Apply(rows_, schema_, commit, Head(1)));
@@ -157,7 +161,8 @@ TEST_F(KeyIndexTest, WillNotTagWhatItDoesNotHave) {
 }
 
 std::string Row(const std::shared_ptr<arrow::Schema>& schema, const std::string& json) {
-  auto batch = arrow::json::ChunkedArrayFromJSONString(arrow::struct_(schema->fields()), {"[" + json + "]"}).ValueOrDie();
+  auto batch = arrow::json::ChunkedArrayFromJSONString(arrow::struct_(schema->fields()), {"[" + json + "]"})
+                   .ValueOrDie();
   auto table = arrow::RecordBatch::FromStructArray(batch->chunk(0)).ValueOrDie();
   columnar::PackedBytes rows;
   EXPECT_OK(columnar::RowCodec::Make(schema)->Encode(*table, &rows));
@@ -171,17 +176,20 @@ TEST_F(KeyIndexTest, ReadsRowsOfAnOlderSchemaWithAddedColumnsNull) {
   const std::string old_row = Row(first, R"({"v": "x", "n": 7})");
   const std::string new_row = Row(second, R"({"n": 8, "url": "u", "v": "y"})");
   const std::string expected = Row(second, R"({"n": 7, "url": null, "v": "x"})");
-  ASSERT_OK(index_->Apply(rows_, first, {{.key = "a", .row = old_row}, {.key = "c", .row = old_row}}, Head(1)));
+  ASSERT_OK(
+      index_->Apply(rows_, first, {{.key = "a", .row = old_row}, {.key = "c", .row = old_row}}, Head(1)));
   ASSERT_OK(index_->Apply(rows_, second, {{.key = "b", .row = new_row}}, Head(2)));
   for (int opening = 0; opening < 2; ++opening) {
     ASSERT_OK_AND_ASSIGN(const auto found, index_->Find(rows_, second, {"b", "a", "z"}));
     EXPECT_EQ(found[0].row, new_row);
     EXPECT_EQ(found[1].row, expected);
-    EXPECT_THAT(All(rows_, second), ElementsAre(Pair("a", expected), Pair("b", new_row), Pair("c", expected)));
+    EXPECT_THAT(All(rows_, second),
+                ElementsAre(Pair("a", expected), Pair("b", new_row), Pair("c", expected)));
     Reopen();
   }
   // Nullability and metadata make no new schema.
-  const auto required = arrow::schema({arrow::field("v", arrow::utf8(), false), arrow::field("n", arrow::int64(), false)});
+  const auto required =
+      arrow::schema({arrow::field("v", arrow::utf8(), false), arrow::field("n", arrow::int64(), false)});
   EXPECT_EQ(index_->Find(rows_, required, {"a"}).value()[0].row, old_row);
 }
 
@@ -199,8 +207,10 @@ TEST_F(KeyIndexTest, LoadsAHistoryInPlaceOfWhatWasThere) {
   EXPECT_THAT(index_->Find(rows_, schema_, {"old"}), IsError(ErrorCode::kConflict, HasSubstr("cut short")));
   EXPECT_THAT(index_->Apply(rows_, schema_, {}, Head(6)), IsErrorCode(ErrorCode::kConflict));
   ASSERT_OK(loader->Add({{.key = "b", .row = "1"}, {.key = "a", .row = "2"}}));
-  ASSERT_OK(loader->Add({{.key = "b", .row = "1", .skip = true}, {.key = "b", .row = "3"},
-                         {.key = "c", .row = "4"}, {.key = "c", .row = "4", .retract = true}}));
+  ASSERT_OK(loader->Add({{.key = "b", .row = "1", .skip = true},
+                         {.key = "b", .row = "3"},
+                         {.key = "c", .row = "4"},
+                         {.key = "c", .row = "4", .retract = true}}));
   ASSERT_OK(loader->Finish(Head(5)));
   loader.reset();
   for (int opening = 0; opening < 2; ++opening) {
@@ -271,11 +281,13 @@ TEST_F(KeyIndexTest, SurvivesDeathDuringALoadAndAfterACommit) {
 }
 
 TEST_F(KeyIndexTest, TakesManyRowsAsFilesWithTheSameOutcome) {
-  ASSERT_OK(index_->Apply(rows_, schema_, {{.key = "000010", .row = "old"}, {.key = "zz", .row = "old"}}, Head(1)));
+  ASSERT_OK(
+      index_->Apply(rows_, schema_, {{.key = "000010", .row = "old"}, {.key = "zz", .row = "old"}}, Head(1)));
   std::vector<std::string> keys;
   for (int i = 0; i < 250'000; ++i) keys.push_back(fmt::format("{:06}", (i * 7919L) % 240'000));
   std::vector<IndexRow> rows;
-  for (size_t i = 0; i < keys.size(); ++i) rows.push_back({.key = keys[i], .row = keys[i], .retract = i % 10 == 0});
+  for (size_t i = 0; i < keys.size(); ++i)
+    rows.push_back({.key = keys[i], .row = keys[i], .retract = i % 10 == 0});
   ASSERT_OK(index_->Apply(rows_, schema_, rows, Head(2)));
   EXPECT_EQ(index_->head(rows_).value(), Head(2));
   std::map<std::string, bool> live{{"zz", true}};
@@ -334,7 +346,8 @@ TEST(SortedFilesTest, MergesSpilledRunsWithTheLastEntryWinning) {
   const std::string folder = ::mkdtemp(name.data());
   const std::string index_folder = folder + "/index";
   {
-    SortedFiles files({.folder = folder + "/files", .prefix = "p", .run_bytes = 20'000, .file_bytes = 10'000});
+    SortedFiles files(
+        {.folder = folder + "/files", .prefix = "p", .run_bytes = 20'000, .file_bytes = 10'000});
     std::mt19937 random(5);
     std::map<std::string, std::string> expected;
     for (int i = 0; i < 20'000; ++i) {
@@ -353,8 +366,9 @@ TEST(SortedFilesTest, MergesSpilledRunsWithTheLastEntryWinning) {
 TEST(CatalogTest, BringsKeysAndStatesBack) {
   const KeySet set{Dataset(9), {"a", std::string("b\0c", 3), ""}, true};
   EXPECT_EQ(ParseCatalogKey(CatalogKey(set)).value(), set);
-  for (const SetState& state : {SetState{1, std::nullopt, std::nullopt}, SetState{0xfffffffe, Head(1), std::nullopt},
-                                SetState{7, Head(1), Head(2)}, SetState{7, std::nullopt, Head(2)}}) {
+  for (const SetState& state :
+       {SetState{1, std::nullopt, std::nullopt}, SetState{0xfffffffe, Head(1), std::nullopt},
+        SetState{7, Head(1), Head(2)}, SetState{7, std::nullopt, Head(2)}}) {
     ASSERT_OK_AND_ASSIGN(const SetState back, DecodeState(EncodeState(state)));
     EXPECT_EQ(back.number, state.number);
     EXPECT_EQ(back.head, state.head);

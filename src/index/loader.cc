@@ -38,7 +38,8 @@ class StoreLoader final : public Loader {
     RETURN_IF_ERROR(Prepare());
     ASSIGN_OR_RETURN(OpenSet * open, store_->Find(set_));
     if (open == nullptr || open->state.number != number_ || open->state.loading.has_value() != whole_) {
-      return MakeError(ErrorCode::kConflict, "the key index of dataset '{}' was replaced while rows were loaded",
+      return MakeError(ErrorCode::kConflict,
+                       "the key index of dataset '{}' was replaced while rows were loaded",
                        set_.dataset.ToString());
     }
     if (!whole_) {

@@ -34,7 +34,8 @@ Error FromRocksStatus(const rocksdb::Status& status, std::string_view what) {
     return MakeError(ErrorCode::kResourceExhausted, "{} the key index: {}", what, text);
   }
   if (status.IsCorruption()) {
-    return Corruption("{} the key index: {}; its folder can be deleted, it is built again from the datasets", what, text);
+    return Corruption("{} the key index: {}; its folder can be deleted, it is built again from the datasets",
+                      what, text);
   }
   if (status.IsTimedOut()) return MakeError(ErrorCode::kTimeout, "{} the key index: {}", what, text);
   if (status.IsIOError() || status.IsBusy() || status.IsTryAgain()) {
@@ -48,7 +49,8 @@ rocksdb::Options IndexOptions() {
   table.block_cache = rocksdb::NewLRUCache(kBlockCacheBytes);
   table.filter_policy.reset(rocksdb::NewBloomFilterPolicy(10, false));
   table.whole_key_filtering = true;
-  // Filters and indexes stay with their open files, outside the cache: 10 bits a key, and a look-up of a new key takes no lock.
+  // Filters and indexes stay with their open files, outside the cache: 10 bits a key, and a look-up of a new
+  // key takes no lock.
   table.data_block_index_type = rocksdb::BlockBasedTableOptions::kDataBlockBinaryAndHash;
   table.format_version = 5;
   table.checksum = rocksdb::kXXH3;
@@ -57,7 +59,8 @@ rocksdb::Options IndexOptions() {
   options.create_if_missing = true;
   options.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
   options.compression = rocksdb::kNoCompression;
-  // Blocks are used where the kernel has them: a look-up among many keys copies nothing and needs no cache of its own.
+  // Blocks are used where the kernel has them: a look-up among many keys copies nothing and needs no cache of
+  // its own.
   options.allow_mmap_reads = true;
   options.write_buffer_size = kWriteBufferBytes;
   options.max_write_buffer_number = 3;

@@ -24,7 +24,8 @@ constexpr int64_t kEntryBytes = 28;
 // Writes entries in key order to files of at most about `file_bytes`.
 class FileSequence {
  public:
-  FileSequence(const SortedFilesOptions& options, std::string name) : options_(options), name_(std::move(name)) {
+  FileSequence(const SortedFilesOptions& options, std::string name)
+      : options_(options), name_(std::move(name)) {
     key_ = options.prefix;
   }
 
@@ -77,7 +78,8 @@ Result<File> OpenRun(const std::string& path, const char* mode) {
 // A run: { key bytes(4) value bytes(4) key value }..., in the machine's byte order.
 Status WriteEntry(std::FILE* file, std::string_view key, std::string_view value, const std::string& path) {
   const uint32_t sizes[2] = {static_cast<uint32_t>(key.size()), static_cast<uint32_t>(value.size())};
-  if (std::fwrite(sizes, sizeof(sizes), 1, file) != 1 || std::fwrite(key.data(), 1, key.size(), file) != key.size() ||
+  if (std::fwrite(sizes, sizeof(sizes), 1, file) != 1 ||
+      std::fwrite(key.data(), 1, key.size(), file) != key.size() ||
       std::fwrite(value.data(), 1, value.size(), file) != value.size()) {
     return FromErrno(errno, fmt::format("writing '{}'", path));
   }
@@ -116,10 +118,11 @@ class RunReader {
   std::string value_;
 };
 
-// Calls `put` for the last entry of each key, in key order, of the positions [begin, end) of `order`. No key crosses the borders.
+// Calls `put` for the last entry of each key, in key order, of the positions [begin, end) of `order`. No key
+// crosses the borders.
 template <class Put>
-Status ForEachLast(const columnar::PackedBytes& keys, const std::vector<uint32_t>& order, size_t begin, size_t end,
-                   const Put& put) {
+Status ForEachLast(const columnar::PackedBytes& keys, const std::vector<uint32_t>& order, size_t begin,
+                   size_t end, const Put& put) {
   for (size_t i = begin; i < end; ++i) {
     if (i + 1 < end && keys[order[i]] == keys[order[i + 1]]) continue;
     RETURN_IF_ERROR(put(order[i]));

@@ -12,11 +12,11 @@
 namespace sluice::index {
 
 struct SortedFilesOptions {
-  std::string folder;        // for runs and files; made and removed here
-  std::string prefix;        // put before every key
-  int64_t run_bytes = 192 << 20;   // memory of one run, sorting included
+  std::string folder;             // for runs and files; made and removed here
+  std::string prefix;             // put before every key
+  int64_t run_bytes = 192 << 20;  // memory of one run, sorting included
   int64_t file_bytes = 48 << 20;
-  int threads = 2;           // writers of files, where all rows are in memory
+  int threads = 2;  // writers of files, where all rows are in memory
 };
 
 // External merge sort in which a later entry of a key replaces the earlier. Confined to one thread.

@@ -85,7 +85,8 @@ Result<OpenSet*> Store::Usable(const KeySet& set) {
     return NotFound("no key index for dataset '{}' by these columns", set.dataset.ToString());
   }
   if (open->state.loading) {
-    return MakeError(ErrorCode::kConflict, "the key index of dataset '{}' is incomplete: its loading was cut short",
+    return MakeError(ErrorCode::kConflict,
+                     "the key index of dataset '{}' is incomplete: its loading was cut short",
                      set.dataset.ToString());
   }
   return open;
@@ -118,7 +119,8 @@ Result<uint16_t> Store::SchemaNumber(OpenSet* open, const std::shared_ptr<arrow:
   for (size_t i = open->schemas.size(); i-- > 0;) {
     if (columnar::SameColumns(*open->schemas[i], *schema)) return static_cast<uint16_t>(i);
   }
-  if (open->schemas.size() > std::numeric_limits<uint16_t>::max()) return Internal("too many schemas in the key index");
+  if (open->schemas.size() > std::numeric_limits<uint16_t>::max())
+    return Internal("too many schemas in the key index");
   ASSIGN_OR_RETURN(const std::string bytes, SerializeSchema(*schema));
   const auto number = static_cast<uint16_t>(open->schemas.size());
   batch->Put(SchemaKey(open->state.number, number), bytes);

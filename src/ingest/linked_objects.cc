@@ -27,7 +27,8 @@ Result<LinkedObjects> LinkedObjects::Make(const std::optional<odf::DataSchema>& 
   for (const auto& field : schema->fields) {
     if (!IsObjectLink(field)) continue;
     if (field.type.inner().kind != odf::TypeKind::kString) {
-      return Unsupported("column '{}' links objects but is {}, not String", field.name, odf::ToString(field.type));
+      return Unsupported("column '{}' links objects but is {}, not String", field.name,
+                         odf::ToString(field.type));
     }
     links.columns_.push_back(field.name);
   }
@@ -44,14 +45,15 @@ Status LinkedObjects::Check(const arrow::RecordBatch& batch) {
       const auto text = texts.GetView(i);
       auto hash = multiformats::Multihash::Parse(text);
       if (!hash.ok()) {
-        return MakeError(ErrorCode::kInvalidRecords, "record {}: column '{}': '{}' is not a multihash", rows_ + i + 1,
-                         column, text.substr(0, 200));
+        return MakeError(ErrorCode::kInvalidRecords, "record {}: column '{}': '{}' is not a multihash",
+                         rows_ + i + 1, column, text.substr(0, 200));
       }
       auto size = storage_->Size("data/" + hash->ToString());
       if (!size.ok()) {
         if (size.error().code() != ErrorCode::kNotFound) return std::move(size).error();
-        return MakeError(ErrorCode::kInvalidRecords, "record {}: column '{}': object '{}' is not stored in the dataset",
-                         rows_ + i + 1, column, text);
+        return MakeError(ErrorCode::kInvalidRecords,
+                         "record {}: column '{}': object '{}' is not stored in the dataset", rows_ + i + 1,
+                         column, text);
       }
       ++objects_;
       bytes_ += *size;
@@ -63,7 +65,8 @@ Status LinkedObjects::Check(const arrow::RecordBatch& batch) {
 
 std::optional<std::string> LinkedObjects::Extra() const {
   if (columns_.empty()) return std::nullopt;
-  return fmt::format(R"({{"opendatafabric.org/linkedObjects":{{"numObjectsNaive":{},"sizeNaive":{}}}}})", objects_, bytes_);
+  return fmt::format(R"({{"opendatafabric.org/linkedObjects":{{"numObjectsNaive":{},"sizeNaive":{}}}}})",
+                     objects_, bytes_);
 }
 
 }  // namespace sluice::ingest

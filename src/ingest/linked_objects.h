@@ -14,12 +14,13 @@ class RecordBatch;
 
 namespace sluice::ingest {
 
-// Checks the columns that refer to objects in the dataset's data folder (odf-ingest.md 4.8, odf-metadata.md 7.5) and counts what they
-// refer to, duplicates included. Confined to one thread.
+// Checks the columns that refer to objects in the dataset's data folder (odf-ingest.md 4.8,
+// odf-metadata.md 7.5) and counts what they refer to, duplicates included. Confined to one thread.
 class LinkedObjects {
  public:
   // Errors: kUnsupported for link columns that are not plain strings.
-  static Result<LinkedObjects> Make(const std::optional<odf::DataSchema>& schema, const storage::Storage& storage);
+  static Result<LinkedObjects> Make(const std::optional<odf::DataSchema>& schema,
+                                    const storage::Storage& storage);
 
   // Errors: kInvalidRecords naming row, column and value for what is no multihash, or is not stored.
   Status Check(const arrow::RecordBatch& batch);

@@ -6,7 +6,8 @@
 
 namespace sluice::ingest {
 
-// Told how an ingestion gets on; called from its thread a few times a second at most is the receiver's business.
+// Told how an ingestion gets on; called from its thread a few times a second at most is the receiver's
+// business.
 class Progress {
  public:
   virtual ~Progress() = default;

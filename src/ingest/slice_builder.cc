@@ -22,10 +22,12 @@ constexpr int64_t kMillisPerDay = 86400000;
 std::shared_ptr<arrow::DataType> MillisUtc() { return arrow::timestamp(arrow::TimeUnit::MILLI, "UTC"); }
 
 // A value of the event-time column's type for an instant.
-std::shared_ptr<arrow::Scalar> EventTimeScalar(const std::shared_ptr<arrow::DataType>& type, Instant instant) {
+std::shared_ptr<arrow::Scalar> EventTimeScalar(const std::shared_ptr<arrow::DataType>& type,
+                                               Instant instant) {
   const int64_t millis = instant.ToMillis();
   const int64_t days = millis / kMillisPerDay - (millis % kMillisPerDay < 0 ? 1 : 0);
-  if (type->id() == arrow::Type::DATE32) return std::make_shared<arrow::Date32Scalar>(static_cast<int32_t>(days));
+  if (type->id() == arrow::Type::DATE32)
+    return std::make_shared<arrow::Date32Scalar>(static_cast<int32_t>(days));
   if (type->id() == arrow::Type::DATE64) return std::make_shared<arrow::Date64Scalar>(days * kMillisPerDay);
   return std::make_shared<arrow::TimestampScalar>(millis, type);
 }
@@ -38,8 +40,10 @@ const odf::DataField* FindField(const std::optional<odf::DataSchema>& schema, co
   return nullptr;
 }
 
-// System columns have the types of the dataset's schema, which may be another program's choice; ours where there is none yet.
-Result<std::shared_ptr<arrow::DataType>> SystemType(const std::optional<odf::DataSchema>& schema, const std::string& name,
+// System columns have the types of the dataset's schema, which may be another program's choice; ours where
+// there is none yet.
+Result<std::shared_ptr<arrow::DataType>> SystemType(const std::optional<odf::DataSchema>& schema,
+                                                    const std::string& name,
                                                     std::shared_ptr<arrow::DataType> own) {
   const auto* field = FindField(schema, name);
   if (!field) return own;
@@ -54,14 +58,16 @@ Result<std::shared_ptr<arrow::Array>> CastTo(const std::shared_ptr<arrow::Array>
   return cast;
 }
 
-Result<std::shared_ptr<arrow::Array>> FillNulls(const std::shared_ptr<arrow::Array>& array, Instant fallback) {
+Result<std::shared_ptr<arrow::Array>> FillNulls(const std::shared_ptr<arrow::Array>& array,
+                                                Instant fallback) {
   if (array->null_count() == 0) return array;
   auto scalar = EventTimeScalar(array->type(), fallback);
   if (array->null_count() == array->length()) {
     ASSIGN_OR_RETURN_ARROW(auto filled, arrow::MakeArrayFromScalar(*scalar, array->length()));
     return filled;
   }
-  ASSIGN_OR_RETURN_ARROW(auto datum, arrow::compute::CallFunction("coalesce", {arrow::Datum(array), arrow::Datum(scalar)}));
+  ASSIGN_OR_RETURN_ARROW(
+      auto datum, arrow::compute::CallFunction("coalesce", {arrow::Datum(array), arrow::Datum(scalar)}));
   return datum.make_array();
 }
 
@@ -69,7 +75,8 @@ int64_t MaxMillis(const arrow::Array& array) {
   int64_t best = INT64_MIN;
   if (array.type_id() == arrow::Type::DATE32) {
     const auto& dates = static_cast<const arrow::Date32Array&>(array);
-    for (int64_t i = 0; i < dates.length(); ++i) best = std::max<int64_t>(best, dates.Value(i) * kMillisPerDay);
+    for (int64_t i = 0; i < dates.length(); ++i)
+      best = std::max<int64_t>(best, dates.Value(i) * kMillisPerDay);
   } else {
     const int64_t* values = array.data()->GetValues<int64_t>(1);
     for (int64_t i = 0; i < array.length(); ++i) best = std::max(best, values[i]);
@@ -84,8 +91,8 @@ struct SliceBuilder::Impl {
   SliceSpec spec;
   std::shared_ptr<arrow::Schema> filled;  // merged columns in slice order, without offset and system time
   std::shared_ptr<arrow::Schema> output;
-  std::vector<int> from;                  // column of `merged` for each column of `filled`
-  int event_time = -1;                    // index in `filled`
+  std::vector<int> from;  // column of `merged` for each column of `filled`
+  int event_time = -1;    // index in `filled`
 
   std::unique_ptr<columnar::SliceWriter> writer;
   std::unique_ptr<columnar::Sorter> sorter;
@@ -130,7 +137,8 @@ Status SliceBuilder::Impl::Plan() {
     if (index < 0) return Internal("column '{}' is missing after the merge", name);
     auto field = spec.merged->field(index);
     // The dataset decides what may be null; a required column is checked when rows come.
-    if (const auto* wanted = FindField(spec.dataset_schema, name)) field = field->WithNullable(wanted->type.is_option());
+    if (const auto* wanted = FindField(spec.dataset_schema, name))
+      field = field->WithNullable(wanted->type.is_option());
     if (name == vocab.op || name == vocab.event_time) field = field->WithNullable(false);
     if (name == vocab.op) {
       ASSIGN_OR_RETURN(auto type, SystemType(spec.dataset_schema, name, field->type()));
@@ -141,7 +149,8 @@ Status SliceBuilder::Impl::Plan() {
     filled_fields.push_back(field);
     output_fields.push_back(field);
   }
-  if (event_time < 0) return Internal("the event time column '{}' is missing after the merge", vocab.event_time);
+  if (event_time < 0)
+    return Internal("the event time column '{}' is missing after the merge", vocab.event_time);
   filled = arrow::schema(filled_fields);
   output = arrow::schema(output_fields);
   next_offset = batch_start = spec.start_offset;
@@ -157,9 +166,10 @@ Result<std::shared_ptr<arrow::RecordBatch>> SliceBuilder::Impl::Fill(const arrow
       ASSIGN_OR_RETURN(array, FillNulls(array, fallback));
       if (array->length() > 0) max_event_millis = std::max(max_event_millis, MaxMillis(*array));
     } else if (!filled->field(static_cast<int>(i))->nullable() && array->null_count() > 0) {
-      return MakeError(ErrorCode::kInvalidRecords,
-                       "column '{}' contains {} null values while none were expected: it is declared non-nullable",
-                       filled->field(static_cast<int>(i))->name(), array->null_count());
+      return MakeError(
+          ErrorCode::kInvalidRecords,
+          "column '{}' contains {} null values while none were expected: it is declared non-nullable",
+          filled->field(static_cast<int>(i))->name(), array->null_count());
     }
     ASSIGN_OR_RETURN(array, CastTo(array, filled->field(static_cast<int>(i))->type()));
     arrays.push_back(std::move(array));
@@ -183,9 +193,11 @@ Status SliceBuilder::Impl::Write(const std::shared_ptr<arrow::RecordBatch>& rows
   ASSIGN_OR_RETURN_ARROW(auto buffer, arrow::AllocateBuffer(n * 8));
   auto* offsets = reinterpret_cast<int64_t*>(buffer->mutable_data());
   for (int64_t i = 0; i < n; ++i) offsets[i] = static_cast<int64_t>(next_offset) + i;
-  auto offset_array = std::make_shared<arrow::Int64Array>(n, std::shared_ptr<arrow::Buffer>(std::move(buffer)));
-  ASSIGN_OR_RETURN_ARROW(auto system_array,
-                         arrow::MakeArrayFromScalar(arrow::TimestampScalar(spec.system_time.ToMillis(), MillisUtc()), n));
+  auto offset_array =
+      std::make_shared<arrow::Int64Array>(n, std::shared_ptr<arrow::Buffer>(std::move(buffer)));
+  ASSIGN_OR_RETURN_ARROW(
+      auto system_array,
+      arrow::MakeArrayFromScalar(arrow::TimestampScalar(spec.system_time.ToMillis(), MillisUtc()), n));
   arrow::ArrayVector arrays;
   int next = 0;
   for (const auto& field : output->fields()) {
@@ -203,7 +215,8 @@ Status SliceBuilder::Impl::Write(const std::shared_ptr<arrow::RecordBatch>& rows
   return writer->Write(arrow::RecordBatch::Make(output, n, std::move(arrays)));
 }
 
-// What this batch has written so far becomes the sorter's first input; earlier batches of the group are written again unchanged.
+// What this batch has written so far becomes the sorter's first input; earlier batches of the group are
+// written again unchanged.
 Status SliceBuilder::Impl::StartSorting() {
   columnar::SorterOptions options;
   options.memory_bytes = spec.sort_memory_bytes;

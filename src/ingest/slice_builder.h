@@ -21,7 +21,7 @@ namespace sluice::ingest {
 
 struct SliceSpec {
   odf::Vocabulary vocabulary;
-  std::shared_ptr<arrow::Schema> merged;        // op and the data columns, as the merger gives them
+  std::shared_ptr<arrow::Schema> merged;          // op and the data columns, as the merger gives them
   std::optional<odf::DataSchema> dataset_schema;  // fixes order and nullability of the columns
   uint64_t start_offset = 0;
   Instant system_time;
@@ -36,9 +36,10 @@ struct BuiltSlice {
   Instant max_event_time;
 };
 
-// Rows of a merge on their way into one Parquet slice: event times filled, in order, with offsets and system columns
-// (odf-ingest.md 4.1 steps 6, 7, 11). Rows that arrive in order stream straight to the file; the first that does not sends what
-// is written, and the rest, through an external sort. Confined to one thread; bounded memory.
+// Rows of a merge on their way into one Parquet slice: event times filled, in order, with offsets and system
+// columns (odf-ingest.md 4.1 steps 6, 7, 11). Rows that arrive in order stream straight to the file; the
+// first that does not sends what is written, and the rest, through an external sort. Confined to one thread;
+// bounded memory.
 class SliceBuilder {
  public:
   static Result<std::unique_ptr<SliceBuilder>> Make(storage::Storage& storage, SliceSpec spec);

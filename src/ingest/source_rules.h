@@ -13,9 +13,10 @@ struct SourceRuleOptions {
   bool shared_snapshot = false;  // a Snapshot source beside others is meant (push-protocol.md 2)
 };
 
-// Judges events before they are committed to `state` (empty for a new dataset), in order, as a whole: structure, read options, query
-// and dialect, key and compare columns against the schema that the source will have, and that this schema is the dataset's, or that of
-// the other sources. Transforms must be normalized. Errors: kInvalidArgument, kUnsupported, kConflict (schemas differ, showing both).
+// Judges events before they are committed to `state` (empty for a new dataset), in order, as a whole:
+// structure, read options, query and dialect, key and compare columns against the schema that the source will
+// have, and that this schema is the dataset's, or that of the other sources. Transforms must be normalized.
+// Errors: kInvalidArgument, kUnsupported, kConflict (schemas differ, showing both).
 Status CheckNewEvents(odf::ChainState state, const std::vector<odf::MetadataEvent>& events,
                       const SourceRuleOptions& options = {});
 

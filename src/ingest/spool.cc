@@ -33,7 +33,8 @@ struct Spool::Impl {
     ASSIGN_OR_RETURN_ARROW(output, arrow::io::FileOutputStream::Open(path));
     ASSIGN_OR_RETURN_ARROW(auto again, arrow::io::ReadableFile::Open(path));
     fd = dup(again->file_descriptor());
-    if (unlink(path.c_str()) != 0 || fd < 0) return FromErrno(errno, fmt::format("cannot use spool file '{}'", path));
+    if (unlink(path.c_str()) != 0 || fd < 0)
+      return FromErrno(errno, fmt::format("cannot use spool file '{}'", path));
     auto options = arrow::ipc::IpcWriteOptions::Defaults();
     if (arrow::util::Codec::IsAvailable(arrow::Compression::LZ4_FRAME)) {
       ASSIGN_OR_RETURN_ARROW(options.codec, arrow::util::Codec::Create(arrow::Compression::LZ4_FRAME));

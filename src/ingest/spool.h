@@ -13,8 +13,8 @@ class Schema;
 
 namespace sluice::ingest {
 
-// Batches kept until they are merged: in memory up to a limit, then in an Arrow IPC file that has no name any more, so that a
-// crash leaves nothing behind. Confined to one thread.
+// Batches kept until they are merged: in memory up to a limit, then in an Arrow IPC file that has no name any
+// more, so that a crash leaves nothing behind. Confined to one thread.
 class Spool {
  public:
   Spool(std::shared_ptr<arrow::Schema> schema, std::string folder, int64_t memory_bytes);

@@ -6,7 +6,9 @@ namespace {
 class AppendMerger final : public Merger {
  public:
   explicit AppendMerger(const MergeSpec& spec)
-      : input_(spec.input), output_(WithOp(spec.vocabulary.op, *spec.input)), order_{{spec.vocabulary.event_time}} {}
+      : input_(spec.input),
+        output_(WithOp(spec.vocabulary.op, *spec.input)),
+        order_{{spec.vocabulary.event_time}} {}
 
   SchemaPtr output_schema() const override { return output_; }
   const std::vector<columnar::SortKey>& order() const override { return order_; }

@@ -13,8 +13,8 @@ using arrow::internal::checked_cast;
 
 // `equal(i, j)` over values that are not null.
 template <class Equal>
-void Mark(const arrow::Array& olds, const arrow::Array& news, const std::vector<RowPair>& pairs, bool only_new_values,
-          std::vector<bool>* distinct, const Equal& equal) {
+void Mark(const arrow::Array& olds, const arrow::Array& news, const std::vector<RowPair>& pairs,
+          bool only_new_values, std::vector<bool>* distinct, const Equal& equal) {
   for (size_t i = 0; i < pairs.size(); ++i) {
     const auto [old_row, new_row] = pairs[i];
     if (news.IsNull(new_row)) {
@@ -35,9 +35,8 @@ auto FloatEqual(const arrow::Array& olds, const arrow::Array& news) {
 
 template <class ArrayType>
 auto ViewEqual(const arrow::Array& olds, const arrow::Array& news) {
-  return [a = &checked_cast<const ArrayType&>(olds), b = &checked_cast<const ArrayType&>(news)](int64_t i, int64_t j) {
-    return a->GetView(i) == b->GetView(j);
-  };
+  return [a = &checked_cast<const ArrayType&>(olds), b = &checked_cast<const ArrayType&>(news)](
+             int64_t i, int64_t j) { return a->GetView(i) == b->GetView(j); };
 }
 
 template <size_t kWidth>

@@ -16,7 +16,8 @@ struct Run {
 std::vector<Run> RunsOf(const std::vector<RowRef>& refs) {
   std::vector<Run> runs;
   for (const RowRef& ref : refs) {
-    if (!runs.empty() && runs.back().source == ref.source && runs.back().start + runs.back().length == ref.row) {
+    if (!runs.empty() && runs.back().source == ref.source &&
+        runs.back().start + runs.back().length == ref.row) {
       ++runs.back().length;
     } else {
       runs.push_back({ref.source, ref.row, 1});
@@ -27,9 +28,9 @@ std::vector<Run> RunsOf(const std::vector<RowRef>& refs) {
 
 }  // namespace
 
-Result<std::shared_ptr<arrow::RecordBatch>> Gather(const std::shared_ptr<arrow::Schema>& schema,
-                                                   const std::vector<std::shared_ptr<arrow::RecordBatch>>& sources,
-                                                   const std::vector<RowRef>& refs) {
+Result<std::shared_ptr<arrow::RecordBatch>> Gather(
+    const std::shared_ptr<arrow::Schema>& schema,
+    const std::vector<std::shared_ptr<arrow::RecordBatch>>& sources, const std::vector<RowRef>& refs) {
   const std::vector<Run> runs = RunsOf(refs);
   const int64_t rows = static_cast<int64_t>(refs.size());
   std::vector<std::shared_ptr<arrow::Array>> columns;
@@ -39,7 +40,8 @@ Result<std::shared_ptr<arrow::RecordBatch>> Gather(const std::shared_ptr<arrow::
       continue;
     }
     std::unique_ptr<arrow::ArrayBuilder> builder;
-    RETURN_IF_ARROW_ERROR(arrow::MakeBuilder(arrow::default_memory_pool(), schema->field(c)->type(), &builder));
+    RETURN_IF_ARROW_ERROR(
+        arrow::MakeBuilder(arrow::default_memory_pool(), schema->field(c)->type(), &builder));
     RETURN_IF_ARROW_ERROR(builder->Reserve(rows));
     std::vector<arrow::ArraySpan> spans;
     spans.reserve(sources.size());

@@ -73,7 +73,8 @@ class LedgerMerger final : public Merger {
     }
     if (asked.empty()) return OkStatus();
     ASSIGN_OR_RETURN(const std::vector<KeyState> states, history_->Find(asked));
-    if (states.size() != asked.size()) return Internal("history answered {} of {} keys", states.size(), asked.size());
+    if (states.size() != asked.size())
+      return Internal("history answered {} of {} keys", states.size(), asked.size());
     for (size_t i = 0; i < states.size(); ++i) {
       if (!states[i].seen) continue;
       entries_[rows[i]].fresh = false;

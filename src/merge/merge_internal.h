@@ -42,7 +42,8 @@ class KeyReader {
 };
 
 // Operation codes of the rows, each 0 to 3. Errors: kInvalidRecords naming row and column.
-Result<std::vector<uint8_t>> ReadOps(const arrow::RecordBatch& rows, const std::string& column, int64_t row_base);
+Result<std::vector<uint8_t>> ReadOps(const arrow::RecordBatch& rows, const std::string& column,
+                                     int64_t row_base);
 // Errors: kInvalidArgument when there is no such column or it holds no integers.
 Status CheckOpColumn(const arrow::Schema& schema, const std::string& column);
 

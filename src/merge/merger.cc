@@ -58,9 +58,7 @@ HistoryNeed NeedOf(odf::MergeKind kind) {
   return HistoryNeed::kNone;
 }
 
-std::vector<std::string> KeyColumnsOf(const odf::MergeStrategy& strategy) {
-  return strategy.primary_key;
-}
+std::vector<std::string> KeyColumnsOf(const odf::MergeStrategy& strategy) { return strategy.primary_key; }
 
 Result<std::unique_ptr<Merger>> Merger::Make(const MergeSpec& spec, KeyHistory* history) {
   RETURN_IF_ERROR(CheckSpec(spec));
@@ -114,12 +112,14 @@ Status CheckOpColumn(const arrow::Schema& schema, const std::string& column) {
   const auto field = schema.GetFieldByName(column);
   if (field == nullptr) return NoColumn("operation", column, schema);
   if (!arrow::is_integer(field->type()->id())) {
-    return InvalidArgument("operation column '{}' has type {}, not an integer", column, field->type()->ToString());
+    return InvalidArgument("operation column '{}' has type {}, not an integer", column,
+                           field->type()->ToString());
   }
   return OkStatus();
 }
 
-Result<std::vector<uint8_t>> ReadOps(const arrow::RecordBatch& rows, const std::string& column, int64_t row_base) {
+Result<std::vector<uint8_t>> ReadOps(const arrow::RecordBatch& rows, const std::string& column,
+                                     int64_t row_base) {
   const auto values = rows.GetColumnByName(column);
   arrow::compute::CastOptions options = arrow::compute::CastOptions::Unsafe(arrow::int64());
   ASSIGN_OR_RETURN_ARROW(const auto cast, arrow::compute::Cast(*values, arrow::int64(), options));
@@ -127,7 +127,8 @@ Result<std::vector<uint8_t>> ReadOps(const arrow::RecordBatch& rows, const std::
   std::vector<uint8_t> result(static_cast<size_t>(ops.length()));
   for (int64_t row = 0; row < ops.length(); ++row) {
     if (ops.IsNull(row)) {
-      return MakeError(ErrorCode::kInvalidRecords, "row {}: operation column '{}' is null", row_base + row + 1, column);
+      return MakeError(ErrorCode::kInvalidRecords, "row {}: operation column '{}' is null",
+                       row_base + row + 1, column);
     }
     const int64_t op = ops.Value(row);
     if (op < 0 || op > 3) {
@@ -180,8 +181,8 @@ Result<BatchPtr> AddOps(const SchemaPtr& output, const BatchPtr& rows, const std
 
 Status CheckColumns(const arrow::Schema& expected, const arrow::RecordBatch& rows) {
   if (columnar::SameColumns(expected, *rows.schema())) return OkStatus();
-  return Internal("rows with columns '{}' came to a merge of '{}'", fmt::join(rows.schema()->field_names(), "', '"),
-                  fmt::join(expected.field_names(), "', '"));
+  return Internal("rows with columns '{}' came to a merge of '{}'",
+                  fmt::join(rows.schema()->field_names(), "', '"), fmt::join(expected.field_names(), "', '"));
 }
 
 }  // namespace sluice::merge

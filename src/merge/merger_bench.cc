@@ -6,7 +6,8 @@
 #include "merge/merger.h"
 #include "merge/testing/small_rows.h"
 
-// Millions of rows with unique keys through Ledger into an empty dataset; the time of Append beside it is that of passing batches on.
+// Millions of rows with unique keys through Ledger into an empty dataset; the time of Append beside it is
+// that of passing batches on.
 namespace sluice::merge {
 namespace {
 
@@ -25,7 +26,8 @@ std::vector<std::shared_ptr<arrow::RecordBatch>> Input() {
       (void)ids.Append(static_cast<int64_t>(static_cast<uint64_t>(row) * 0x9E3779B97F4A7C15ULL));
     }
     const int64_t rows = ids.length();
-    batches.push_back(arrow::RecordBatch::Make(schema, rows, {times.Finish().ValueOrDie(), ids.Finish().ValueOrDie()}));
+    batches.push_back(
+        arrow::RecordBatch::Make(schema, rows, {times.Finish().ValueOrDie(), ids.Finish().ValueOrDie()}));
   }
   return batches;
 }
@@ -41,9 +43,11 @@ void Merge(benchmark::State& state, odf::MergeKind kind) {
     auto merger = Merger::Make(spec, &history);
     if (!merger.ok()) return state.SkipWithError(merger.error().ToString().c_str());
     for (const auto& batch : batches) {
-      if (auto rows = (*merger)->Push(batch); !rows.ok()) return state.SkipWithError(rows.error().ToString().c_str());
+      if (auto rows = (*merger)->Push(batch); !rows.ok())
+        return state.SkipWithError(rows.error().ToString().c_str());
     }
-    if (auto rest = (*merger)->EndBatch(); !rest.ok()) return state.SkipWithError(rest.error().ToString().c_str());
+    if (auto rest = (*merger)->EndBatch(); !rest.ok())
+      return state.SkipWithError(rest.error().ToString().c_str());
     if ((*merger)->counts().appended != kRows) return state.SkipWithError("rows were lost");
   }
   state.SetItemsProcessed(state.iterations() * kRows);

@@ -11,9 +11,9 @@ namespace {
 using odf::MergeKind;
 using ::testing::AllOf;
 using ::testing::ElementsAre;
+using testing::FromBatches;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
-using testing::FromBatches;
 using testing::MemoryHistory;
 using testing::Parse;
 using testing::Row;
@@ -69,25 +69,26 @@ TEST(AppendMergeTest, TakesEverythingToBeSortedByEventTime) {
   ASSERT_OK_AND_ASSIGN(const auto merger, Merger::Make(spec, nullptr));
   ASSERT_EQ(merger->order().size(), 1u);
   EXPECT_EQ(merger->order()[0].column, "event_time");
-  EXPECT_THAT(merger->output_schema()->field_names(), ElementsAre("op", "event_time", "year", "city", "value"));
+  EXPECT_THAT(merger->output_schema()->field_names(),
+              ElementsAre("op", "event_time", "year", "city", "value"));
   EXPECT_EQ(merger->output_schema()->field(0)->type()->id(), arrow::Type::INT32);
 }
 
 TEST(LedgerMergeTest, FollowsTheTable) {
-  ExpectCases(SpecOf(MergeKind::kLedger, {"year", "city"}),
-              {{"", "v1, s2, k3", "+A v1, +A s2, +A k3"},
-               {"+A v1@1, +A s2@1, +A k3@1", "o4", "+A o4"},
-               {"+A v1@1, +A s2@1, +A k3@1", "s2, k3", ""},
-               {"+A v1@1, +A s2@1, +A k3@1", "k3, s2", ""},
-               {"+A s2@1", "s3", ""},
-               {"+A s2@1", "s3 #2021", "+A s3 #2021"},
-               {"+A s2@1, -R s2@1", "s2", ""}});
+  ExpectCases(SpecOf(MergeKind::kLedger, {"year", "city"}), {{"", "v1, s2, k3", "+A v1, +A s2, +A k3"},
+                                                             {"+A v1@1, +A s2@1, +A k3@1", "o4", "+A o4"},
+                                                             {"+A v1@1, +A s2@1, +A k3@1", "s2, k3", ""},
+                                                             {"+A v1@1, +A s2@1, +A k3@1", "k3, s2", ""},
+                                                             {"+A s2@1", "s3", ""},
+                                                             {"+A s2@1", "s3 #2021", "+A s3 #2021"},
+                                                             {"+A s2@1, -R s2@1", "s2", ""}});
   ExpectCases(SpecOf(MergeKind::kLedger, {"year"}), {{"+A v1@1, +A s2@1", "k3", ""}});
   ExpectCases(SpecOf(MergeKind::kLedger, {"year", "city", "value"}), {{"+A s2@1", "s3", "+A s3"}});
 }
 
 TEST(LedgerMergeTest, KeepsTheFirstRowOfAKeyWithinABatch) {
-  ASSERT_OK_AND_ASSIGN(const Merged merged, Merge(SpecOf(MergeKind::kLedger, {"city"}), "+A o1@1", "a1, b1, a2, o2, o3, a3"));
+  ASSERT_OK_AND_ASSIGN(const Merged merged,
+                       Merge(SpecOf(MergeKind::kLedger, {"city"}), "+A o1@1", "a1, b1, a2, o2, o3, a3"));
   EXPECT_EQ(merged.rows, "+A a1, +A b1");
   EXPECT_EQ(merged.counts.duplicates, 2);
   EXPECT_EQ(merged.counts.unchanged, 2);
@@ -109,22 +110,21 @@ TEST(LedgerMergeTest, AsksHistoryOncePerKeyAndNotAtAllWhenThereIsNone) {
 }
 
 TEST(SnapshotMergeTest, FollowsTheTable) {
-  ExpectCases(
-      SpecOf(MergeKind::kSnapshot, {"city"}),
-      {{"", "v1, s2", "+A s2, +A v1"},
-       {"+A v1@1, +A s2@1", "s2, v1", ""},
-       {"+A v1@1, +A s2@1, +A k3@1", "s2, k4, o5", "-C k3@1, +C k4, +A o5, -R v1@1"},
-       {"+A v1@1, +A s2@1, +A k3@1", "s2@1, k3@2, o5@2", "-C k3@1, +C k3@2, +A o5@2, -R v1@1"},
-       {"+A k3@1", "k3@2", "-C k3@1, +C k3@2"},
-       {"+A v1@1, +A s2@1", "", "-R s2@1, -R v1@1"},
-       {"+A v1@1, -R v1@1", "v1", "+A v1"},
-       {"+A v1@1", "v·", "-C v1@1, +C v·"},
-       {"+A v1@1, +A s2@1, -C v1@1, +C v3@2, +A k4@2, -R s2@1, -C k4@2, +C k1@3", "v3, k1", ""},
-       // Rows of one side with nothing but NULL are still on that side.
-       {"+A v1@1", "v1, n·", "+A n·"},
-       {"+A v1@1, +A n·@1", "v1", "-R n·@1"},
-       {"+A A1000@1, +A B2000@1, +A C3000@1, +A D4000@1", "C3000, B4000, D5000",
-        "-R A1000@1, -C B2000@1, +C B4000, -C D4000@1, +C D5000"}});
+  ExpectCases(SpecOf(MergeKind::kSnapshot, {"city"}),
+              {{"", "v1, s2", "+A s2, +A v1"},
+               {"+A v1@1, +A s2@1", "s2, v1", ""},
+               {"+A v1@1, +A s2@1, +A k3@1", "s2, k4, o5", "-C k3@1, +C k4, +A o5, -R v1@1"},
+               {"+A v1@1, +A s2@1, +A k3@1", "s2@1, k3@2, o5@2", "-C k3@1, +C k3@2, +A o5@2, -R v1@1"},
+               {"+A k3@1", "k3@2", "-C k3@1, +C k3@2"},
+               {"+A v1@1, +A s2@1", "", "-R s2@1, -R v1@1"},
+               {"+A v1@1, -R v1@1", "v1", "+A v1"},
+               {"+A v1@1", "v·", "-C v1@1, +C v·"},
+               {"+A v1@1, +A s2@1, -C v1@1, +C v3@2, +A k4@2, -R s2@1, -C k4@2, +C k1@3", "v3, k1", ""},
+               // Rows of one side with nothing but NULL are still on that side.
+               {"+A v1@1", "v1, n·", "+A n·"},
+               {"+A v1@1, +A n·@1", "v1", "-R n·@1"},
+               {"+A A1000@1, +A B2000@1, +A C3000@1, +A D4000@1", "C3000, B4000, D5000",
+                "-R A1000@1, -C B2000@1, +C B4000, -C D4000@1, +C D5000"}});
   // Nothing but the key.
   ExpectCases(SpecOf(MergeKind::kSnapshot, {"city", "year", "value"}),
               {{"+A v1@1, +A s2@1", "v1, k3", "+A k3, -R s2@1"}});
@@ -200,9 +200,11 @@ TEST(ChangelogMergeTest, KeepsTheDeclaredTypeOfOp) {
 }
 
 TEST(MergerTest, NamesTheRowOfANullKey) {
-  for (MergeKind kind : {MergeKind::kLedger, MergeKind::kSnapshot, MergeKind::kUpsertStream, MergeKind::kChangelogStream}) {
-    EXPECT_THAT(Merge(SpecOf(kind, {"year", "city"}), "", "+A v1, +A v2 #2021, +A v3 #·"),
-                IsError(ErrorCode::kInvalidRecords, HasSubstr("row 3: column 'year' of the primary key is null")));
+  for (MergeKind kind :
+       {MergeKind::kLedger, MergeKind::kSnapshot, MergeKind::kUpsertStream, MergeKind::kChangelogStream}) {
+    EXPECT_THAT(
+        Merge(SpecOf(kind, {"year", "city"}), "", "+A v1, +A v2 #2021, +A v3 #·"),
+        IsError(ErrorCode::kInvalidRecords, HasSubstr("row 3: column 'year' of the primary key is null")));
   }
 }
 
@@ -222,18 +224,20 @@ TEST(MergerTest, NamesTheRowOfABadOp) {
 
 TEST(MergerTest, NamesMissingColumnsAndTheOnesThereAre) {
   MemoryHistory history({"id"});
-  for (MergeKind kind : {MergeKind::kLedger, MergeKind::kSnapshot, MergeKind::kUpsertStream, MergeKind::kChangelogStream}) {
+  for (MergeKind kind :
+       {MergeKind::kLedger, MergeKind::kSnapshot, MergeKind::kUpsertStream, MergeKind::kChangelogStream}) {
     EXPECT_THAT(Merger::Make(SpecOf(kind, {"id"}), &history),
-                IsError(ErrorCode::kInvalidArgument,
-                        AllOf(HasSubstr("no column 'id' for the primary key"), HasSubstr("'city', 'value'"))));
+                IsError(ErrorCode::kInvalidArgument, AllOf(HasSubstr("no column 'id' for the primary key"),
+                                                           HasSubstr("'city', 'value'"))));
     EXPECT_THAT(Merger::Make(SpecOf(kind, {}), &history), IsErrorCode(ErrorCode::kInvalidArgument));
   }
   MergeSpec spec = SpecOf(MergeKind::kSnapshot, {"city"});
   spec.strategy.compare_columns = Strings{"mod"};
   EXPECT_THAT(Merger::Make(spec, &history),
               IsError(ErrorCode::kInvalidArgument, HasSubstr("no column 'mod' for the comparison")));
-  EXPECT_THAT(Merger::Make(SpecOf(MergeKind::kChangelogStream, {"city"}, testing::SmallSchema(false)), &history),
-              IsError(ErrorCode::kInvalidArgument, HasSubstr("no column 'op' for the operation")));
+  EXPECT_THAT(
+      Merger::Make(SpecOf(MergeKind::kChangelogStream, {"city"}, testing::SmallSchema(false)), &history),
+      IsError(ErrorCode::kInvalidArgument, HasSubstr("no column 'op' for the operation")));
   EXPECT_THAT(Merger::Make(SpecOf(MergeKind::kLedger, {"city"}, testing::SmallSchema(true)), &history),
               IsError(ErrorCode::kInvalidArgument, HasSubstr("column 'op'")));
 }
@@ -243,7 +247,9 @@ TEST(MergerTest, GoesOnWithoutAnAbandonedBatch) {
     const bool with_op = kind == MergeKind::kUpsertStream;
     MemoryHistory history({"city"});
     ASSERT_OK_AND_ASSIGN(const auto merger, Merger::Make(SpecOf(kind, {"city"}), &history));
-    const auto push = [&](const std::string& rows) { return merger->Push(testing::ToBatch(Parse(rows), with_op)); };
+    const auto push = [&](const std::string& rows) {
+      return merger->Push(testing::ToBatch(Parse(rows), with_op));
+    };
     std::vector<std::shared_ptr<arrow::RecordBatch>> out(1);
     ASSERT_OK(push("+A a1"));
     ASSERT_OK(merger->EndBatch());
@@ -286,10 +292,12 @@ TEST(MergerTest, ReadsOldRowsWithoutANewColumnAsNull) {
 }
 
 TEST(MergerTest, LeavesOutOldColumnsThatTheInputLacks) {
-  const auto narrow = arrow::schema({testing::SmallSchema(false)->field(0), testing::SmallSchema(false)->field(2)});
+  const auto narrow =
+      arrow::schema({testing::SmallSchema(false)->field(0), testing::SmallSchema(false)->field(2)});
   MemoryHistory history({"city"});
   ASSERT_OK(history.Commit(Parse("+A a1@1, +A b2@1")));
-  ASSERT_OK_AND_ASSIGN(const auto merger, Merger::Make(SpecOf(MergeKind::kSnapshot, {"city"}, narrow), &history));
+  ASSERT_OK_AND_ASSIGN(const auto merger,
+                       Merger::Make(SpecOf(MergeKind::kSnapshot, {"city"}, narrow), &history));
   const auto rows = testing::ToBatch(Parse("a1"), false);
   ASSERT_OK(merger->Push(arrow::RecordBatch::Make(narrow, 1, {rows->column(0), rows->column(2)})));
   ASSERT_OK_AND_ASSIGN(const auto out, merger->EndBatch());
@@ -299,17 +307,20 @@ TEST(MergerTest, LeavesOutOldColumnsThatTheInputLacks) {
 }
 
 TEST(MergerTest, TreatsNanAndZeroAsOneValue) {
-  const auto schema = arrow::schema({arrow::field("event_time", arrow::timestamp(arrow::TimeUnit::MILLI, "UTC")),
-                                     arrow::field("city", arrow::utf8()), arrow::field("x", arrow::float64())});
+  const auto schema =
+      arrow::schema({arrow::field("event_time", arrow::timestamp(arrow::TimeUnit::MILLI, "UTC")),
+                     arrow::field("city", arrow::utf8()), arrow::field("x", arrow::float64())});
   const auto batch = [&](double a, double b) {
     arrow::StringBuilder cities;
     arrow::DoubleBuilder values;
     EXPECT_TRUE(cities.AppendValues({"a", "b"}).ok() && values.AppendValues({a, b}).ok());
-    return arrow::RecordBatch::Make(schema, 2, {arrow::MakeArrayOfNull(schema->field(0)->type(), 2).ValueOrDie(),
-                                                cities.Finish().ValueOrDie(), values.Finish().ValueOrDie()});
+    return arrow::RecordBatch::Make(schema, 2,
+                                    {arrow::MakeArrayOfNull(schema->field(0)->type(), 2).ValueOrDie(),
+                                     cities.Finish().ValueOrDie(), values.Finish().ValueOrDie()});
   };
   MemoryHistory history({"city"});
-  ASSERT_OK_AND_ASSIGN(const auto merger, Merger::Make(SpecOf(MergeKind::kSnapshot, {"city"}, schema), &history));
+  ASSERT_OK_AND_ASSIGN(const auto merger,
+                       Merger::Make(SpecOf(MergeKind::kSnapshot, {"city"}, schema), &history));
   ASSERT_OK(merger->Push(batch(std::numeric_limits<double>::quiet_NaN(), 0.0)));
   ASSERT_OK(merger->EndBatch());
   ASSERT_OK(merger->Push(batch(-std::numeric_limits<double>::quiet_NaN(), -0.0)));

@@ -4,8 +4,8 @@
 #include "base/testing/matchers.h"
 #include "merge/testing/small_rows.h"
 
-// Merge strategies against a naive row-by-row version, over every small history and some long ones, and groups of batches against
-// the same batches one by one.
+// Merge strategies against a naive row-by-row version, over every small history and some long ones, and
+// groups of batches against the same batches one by one.
 namespace sluice::merge {
 namespace {
 
@@ -49,7 +49,8 @@ bool Compared(const Plan& plan, const std::string& column) {
 }
 
 bool Different(const Plan& plan, const Row& old, const Row& fresh) {
-  return (Compared(plan, "value") && old.value != fresh.value) || (Compared(plan, "city") && old.city != fresh.city) ||
+  return (Compared(plan, "value") && old.value != fresh.value) ||
+         (Compared(plan, "city") && old.city != fresh.city) ||
          (Compared(plan, "year") && old.year != fresh.year) ||
          (Compared(plan, "event_time") && fresh.event_time && old.event_time != fresh.event_time);
 }
@@ -91,7 +92,8 @@ Rows Naive(const Plan& plan, const Rows& history, const Rows& batch) {
     case MergeKind::kLedger:
       for (const Row& row : batch) {
         const auto same = [&](const Row& other) { return KeyOf(plan, other) == KeyOf(plan, row); };
-        if (std::none_of(history.begin(), history.end(), same) && std::none_of(out.begin(), out.end(), same)) {
+        if (std::none_of(history.begin(), history.end(), same) &&
+            std::none_of(out.begin(), out.end(), same)) {
           out.push_back(WithOp(row, 0));
         }
       }
@@ -135,7 +137,9 @@ Rows Filled(Rows rows, int fallback) {
 }
 
 void CheckCounts(const Plan& plan, const MergeCounts& counts, const Rows& batch, const Rows& out) {
-  const auto ops = [&](int op) { return std::count_if(out.begin(), out.end(), [&](const Row& r) { return r.op == op; }); };
+  const auto ops = [&](int op) {
+    return std::count_if(out.begin(), out.end(), [&](const Row& r) { return r.op == op; });
+  };
   ASSERT_EQ(counts.received, static_cast<int64_t>(batch.size()));
   ASSERT_EQ(counts.appended, ops(0));
   ASSERT_EQ(counts.retracted, ops(1));
@@ -178,7 +182,8 @@ void Check(const Plan& plan, const std::vector<Rows>& batches, size_t piece) {
     const Rows expected = Naive(plan, committed, batches[i]);
     ASSERT_OK_AND_ASSIGN(const auto single, Merger::Make(spec, &history));
     ASSERT_OK_AND_ASSIGN(const Rows alone, Run(single.get(), plan, batches[i], number, piece));
-    ASSERT_EQ(testing::ToString(alone), testing::ToString(expected)) << "batch " << i << " of " << Describe(batches);
+    ASSERT_EQ(testing::ToString(alone), testing::ToString(expected))
+        << "batch " << i << " of " << Describe(batches);
     ASSERT_OK_AND_ASSIGN(const Rows grouped, Run(group.get(), plan, batches[i], number, piece));
     ASSERT_EQ(testing::ToString(grouped), testing::ToString(expected))
         << "batch " << i << " in one group: " << Describe(batches);
@@ -251,13 +256,16 @@ TEST(MergeOracleTest, ChangelogOverAllSmallHistories) {
   CheckAll(plan, "+A a1, -R a1, -C b1, +C b2", 2);
 }
 
-TEST(MergeOracleTest, AppendOverAllSmallHistories) { CheckAll({MergeKind::kAppend, {}, {}}, "a1, a1@5, b·", 2); }
+TEST(MergeOracleTest, AppendOverAllSmallHistories) {
+  CheckAll({MergeKind::kAppend, {}, {}}, "a1, a1@5, b·", 2);
+}
 
 TEST(MergeOracleTest, EveryStrategyOverLongHistories) {
   std::mt19937 random(11);
   const auto pick = [&](int count) { return static_cast<int>(random() % static_cast<unsigned>(count)); };
   for (int round = 0; round < 600; ++round) {
-    const std::vector<std::vector<std::string>> keys = {{"city"}, {"city", "year"}, {"year", "city"}, {"year"}};
+    const std::vector<std::vector<std::string>> keys = {
+        {"city"}, {"city", "year"}, {"year", "city"}, {"year"}};
     Plan plan{static_cast<MergeKind>(1 + pick(5)), keys[static_cast<size_t>(pick(4))], {}};
     if (plan.kind == MergeKind::kSnapshot && pick(2) == 0) plan.compare = {"value"};
     std::vector<Rows> batches(static_cast<size_t>(1 + pick(6)));

@@ -34,7 +34,8 @@ Result<std::shared_ptr<arrow::Array>> Fill(const arrow::Array& values, typename 
   const auto& typed = checked_cast<const typename arrow::TypeTraits<Type>::ArrayType&>(values);
   typename arrow::TypeTraits<Type>::BuilderType builder(values.type(), arrow::default_memory_pool());
   RETURN_IF_ARROW_ERROR(builder.Reserve(values.length()));
-  for (int64_t i = 0; i < values.length(); ++i) builder.UnsafeAppend(typed.IsNull(i) ? fallback : typed.Value(i));
+  for (int64_t i = 0; i < values.length(); ++i)
+    builder.UnsafeAppend(typed.IsNull(i) ? fallback : typed.Value(i));
   std::shared_ptr<arrow::Array> filled;
   RETURN_IF_ARROW_ERROR(builder.Finish(&filled));
   return filled;

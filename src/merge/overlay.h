@@ -33,7 +33,8 @@ struct StateChanges {
   }
 };
 
-// The state as the earlier batches of a group left it, where it differs from history. Grows with what they changed.
+// The state as the earlier batches of a group left it, where it differs from history. Grows with what they
+// changed.
 class Overlay {
  public:
   struct Entry {
@@ -42,7 +43,8 @@ class Overlay {
     bool live = false;
   };
 
-  // Adds what a batch did. Its rows get the fallback event time where they have none, as they do when they are committed.
+  // Adds what a batch did. Its rows get the fallback event time where they have none, as they do when they
+  // are committed.
   Status Fold(std::unique_ptr<StateChanges> changes, const std::string& event_time);
 
   const std::vector<Entry>& entries() const { return entries_; }  // in key order

@@ -28,7 +28,8 @@ uint32_t SeenKeys::Append(std::string_view key, uint32_t batch) {
   const size_t units = (sizeof(Record) + key.size() + 7) / 8;
   const size_t room = chunks_.size() * kChunkUnits - std::min(next_, chunks_.size() * kChunkUnits);
   if (room < units) {
-    const size_t chunks = (units + kChunkUnits) / kChunkUnits;  // a place of its own where a key is larger than a chunk
+    const size_t chunks =
+        (units + kChunkUnits) / kChunkUnits;  // a place of its own where a key is larger than a chunk
     next_ = std::max<size_t>(1, chunks_.size() * kChunkUnits);
     blocks_.push_back(std::make_unique_for_overwrite<uint64_t[]>(chunks * kChunkUnits));
     for (size_t i = 0; i < chunks; ++i) chunks_.push_back(blocks_.back().get() + i * kChunkUnits);

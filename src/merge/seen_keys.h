@@ -9,11 +9,13 @@
 
 namespace sluice::merge {
 
-// The keys that a group of Ledger batches has met, each with the batch that brought it. Compares whole keys; the hash has a random
-// seed, so that no input can be made to collide. About 20 bytes a key beside its own. Confined to one thread.
+// The keys that a group of Ledger batches has met, each with the batch that brought it. Compares whole keys;
+// the hash has a random seed, so that no input can be made to collide. About 20 bytes a key beside its own.
+// Confined to one thread.
 //
-// An open-addressing table of 8-byte slots: 32 bits of hash, of which the upper ones are the home position, and the place of the
-// record (batch, length, bytes) in an arena of 8-byte units. A new key touches one slot and the arena's end.
+// An open-addressing table of 8-byte slots: 32 bits of hash, of which the upper ones are the home position,
+// and the place of the record (batch, length, bytes) in an arena of 8-byte units. A new key touches one slot
+// and the arena's end.
 class SeenKeys {
  public:
   explicit SeenKeys(uint64_t seed);

@@ -16,7 +16,8 @@ TEST(SeenKeysTest, AgreesWithAMapThroughManyBatches) {
   std::vector<SeenKeys::Entry> entries;
   for (uint32_t batch = 1; batch <= 60; ++batch) {
     columnar::PackedBytes keys;
-    for (int i = 0; i < 3000; ++i) keys.Append(std::string(random() % 4, 'x') + std::to_string(random() % 40'000));
+    for (int i = 0; i < 3000; ++i)
+      keys.Append(std::string(random() % 4, 'x') + std::to_string(random() % 40'000));
     keys.Append("");
     seen.Insert(keys, batch, &entries);
     ASSERT_EQ(entries.size(), keys.size());

@@ -7,8 +7,9 @@
 #include "merge/overlay.h"
 #include "merge/state_join.h"
 
-// Snapshot and UpsertStream: the batch in key order meets the rows that are live, key by key. Upsert asks history for the batch's
-// keys; Snapshot goes through all of it, because what is missing from the batch is gone.
+// Snapshot and UpsertStream: the batch in key order meets the rows that are live, key by key. Upsert asks
+// history for the batch's keys; Snapshot goes through all of it, because what is missing from the batch is
+// gone.
 namespace sluice::merge {
 namespace {
 
@@ -54,7 +55,8 @@ class StateMerger final : public Merger {
     last_changes_ = nullptr;
     const std::vector<uint32_t> rows = LastRowOfEachKey();
     if (refuse_duplicates_ && current_.duplicates > 0) {
-      return MakeError(ErrorCode::kInvalidRecords, "{} rows have a primary key that another row of the input has: '{}'",
+      return MakeError(ErrorCode::kInvalidRecords,
+                       "{} rows have a primary key that another row of the input has: '{}'",
                        current_.duplicates, fmt::join(current_.first_duplicates, "', '"));
     }
     StateJoin join(schema_, overlay_, frame_, &current_);
@@ -90,7 +92,8 @@ class StateMerger final : public Merger {
         continue;
       }
       ++current_.duplicates;
-      const bool first_time = rows.back() == order[i - 1] && (i < 2 || encoded_[order[i - 2]] != encoded_[order[i]]);
+      const bool first_time =
+          rows.back() == order[i - 1] && (i < 2 || encoded_[order[i - 2]] != encoded_[order[i]]);
       if (first_time && current_.first_duplicates.size() < kMaxReportedDuplicates) {
         const RowRef ref = refs_[order[i]];
         current_.first_duplicates.push_back(keys_.Describe(*frame_[ref.source], ref.row));
@@ -130,7 +133,8 @@ class StateMerger final : public Merger {
       std::vector<KeyState> states;
       if (!asked.empty()) {
         ASSIGN_OR_RETURN(states, history_->Find(asked));
-        if (states.size() != asked.size()) return Internal("history answered {} of {} keys", states.size(), asked.size());
+        if (states.size() != asked.size())
+          return Internal("history answered {} of {} keys", states.size(), asked.size());
       }
       for (size_t i = 0; i < states.size(); ++i) {
         if (states[i].latest_row) olds[asked_rows[i]] = {OldRow::Where::kHistory, *states[i].latest_row, {}};
@@ -231,7 +235,8 @@ Result<StateSchema> MakeStateSchema(const MergeSpec& spec, const KeyHistory& his
 }  // namespace
 
 Result<std::unique_ptr<Merger>> MakeState(const MergeSpec& spec, KeyHistory* history) {
-  if (spec.strategy.kind == odf::MergeKind::kUpsertStream && spec.input->GetFieldIndex(spec.vocabulary.op) >= 0) {
+  if (spec.strategy.kind == odf::MergeKind::kUpsertStream &&
+      spec.input->GetFieldIndex(spec.vocabulary.op) >= 0) {
     RETURN_IF_ERROR(CheckOpColumn(*spec.input, spec.vocabulary.op));
   }
   ASSIGN_OR_RETURN(StateSchema schema, MakeStateSchema(spec, *history));

@@ -13,11 +13,11 @@ namespace sluice::merge {
 
 // What both strategies with a state are told at Make.
 struct StateSchema {
-  SchemaPtr data;      // the input without op
+  SchemaPtr data;  // the input without op
   SchemaPtr output;
   struct Compared {
-    int column;             // of `data`
-    bool only_new_values;   // the event time
+    int column;            // of `data`
+    bool only_new_values;  // the event time
   };
   std::vector<Compared> compared;
   std::optional<columnar::RowCodec> history_rows;  // absent when there is no history
@@ -31,11 +31,12 @@ struct OldRow {
   RowRef ref;              // group: into the overlay's batches
 };
 
-// Takes the keys of one batch in order, each with its old and its new row, and makes the rows of the output, some thousand keys at a
-// time: +A, -R, -C and +C. Confined to one thread; the arguments must outlive it.
+// Takes the keys of one batch in order, each with its old and its new row, and makes the rows of the output,
+// some thousand keys at a time: +A, -R, -C and +C. Confined to one thread; the arguments must outlive it.
 class StateJoin {
  public:
-  StateJoin(const StateSchema& schema, const Overlay& overlay, const std::vector<BatchPtr>& frame, MergeCounts* counts)
+  StateJoin(const StateSchema& schema, const Overlay& overlay, const std::vector<BatchPtr>& frame,
+            MergeCounts* counts)
       : schema_(schema), overlay_(overlay), frame_(frame), counts_(counts) {}
 
   // `fresh` absent: the key is gone.

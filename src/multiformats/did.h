@@ -19,10 +19,10 @@ class DatasetId {
 
   const Key& public_key() const { return key_; }
 
-  std::string ToBytes() const;       // 34 bytes: ed 01, key
-  std::string ToString() const;      // did:odf:fed01...
-  std::string ToMultibase() const;   // fed01...: the dataset's folder name
-  std::string ToDidKey() const;      // did:key:z6Mk...
+  std::string ToBytes() const;      // 34 bytes: ed 01, key
+  std::string ToString() const;     // did:odf:fed01...
+  std::string ToMultibase() const;  // fed01...: the dataset's folder name
+  std::string ToDidKey() const;     // did:key:z6Mk...
 
   static Result<DatasetId> FromBytes(std::string_view bytes);
   // did:odf: or did:key:, any multibase of the format. Errors: kInvalidArgument naming the text.

@@ -17,9 +17,9 @@ Result<std::string> DecodeMultibase(std::string_view text);
 
 std::string EncodeHex(std::string_view bytes);
 Result<std::string> DecodeHex(std::string_view text);
-std::string EncodeBase64(std::string_view bytes);                // standard alphabet, padded
+std::string EncodeBase64(std::string_view bytes);  // standard alphabet, padded
 Result<std::string> DecodeBase64(std::string_view text);
-std::string EncodeBase64Url(std::string_view bytes);             // no padding
+std::string EncodeBase64Url(std::string_view bytes);  // no padding
 Result<std::string> DecodeBase64Url(std::string_view text);
 
 // Unsigned LEB128.

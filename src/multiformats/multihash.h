@@ -14,7 +14,7 @@ namespace sluice::multiformats {
 // Multicodec codes of the format (odf-metadata.md 3.1).
 enum class HashCode : uint32_t {
   kSha2_256 = 0x12,
-  kSha3_256 = 0x16,          // blocks, files
+  kSha3_256 = 0x16,            // blocks, files
   kArrow0Sha3_256 = 0x300016,  // logical hash of data
 };
 

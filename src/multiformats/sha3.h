@@ -42,8 +42,9 @@ class Sha3Hasher {
 
 Sha3Digest Sha3(std::string_view bytes);
 
-// Many independent SHA3-256 streams advanced together, several in the lanes of one vector register. Each stream gives
-// the same digest as Sha3Hasher on every engine. Thread-compatible; distinct objects are independent.
+// Many independent SHA3-256 streams advanced together, several in the lanes of one vector register. Each
+// stream gives the same digest as Sha3Hasher on every engine. Thread-compatible; distinct objects are
+// independent.
 class Sha3Lanes {
  public:
   explicit Sha3Lanes(size_t streams, Sha3Engine engine = Sha3Engine::kAuto);
@@ -54,8 +55,8 @@ class Sha3Lanes {
   size_t streams() const;
   Sha3Engine engine() const;
 
-  // Appends inputs[i] to stream i, all of them at once: lanes of unequal length fill up with the streams still to go.
-  // inputs.size() == streams().
+  // Appends inputs[i] to stream i, all of them at once: lanes of unequal length fill up with the streams
+  // still to go. inputs.size() == streams().
   void Update(std::span<const std::string_view> inputs);
   // Ends all streams, in order.
   std::vector<Sha3Digest> Finish();

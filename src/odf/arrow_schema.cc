@@ -58,7 +58,8 @@ Result<int32_t> LengthOf(const DataType& type) {
 
 ArrowType TimeType(const DataType& type) {
   const auto unit = UnitOf(type);
-  return unit == arrow::TimeUnit::SECOND || unit == arrow::TimeUnit::MILLI ? arrow::time32(unit) : arrow::time64(unit);
+  return unit == arrow::TimeUnit::SECOND || unit == arrow::TimeUnit::MILLI ? arrow::time32(unit)
+                                                                           : arrow::time64(unit);
 }
 
 std::shared_ptr<arrow::Field> ChildField(std::string name, const DataType& odf_type, ArrowType type) {
@@ -80,8 +81,8 @@ Result<ArrowType> MapType(const DataType& type) {
   if (key.is_option()) return Unsupported("type {}: a key cannot be optional", ToString(type));
   ASSIGN_OR_RETURN(ArrowType key_type, ToArrow(key));
   ASSIGN_OR_RETURN(ArrowType value_type, ToArrow(value));
-  auto entries = arrow::struct_({ChildField("keys", key, std::move(key_type)),
-                                 ChildField("values", value, std::move(value_type))});
+  auto entries = arrow::struct_(
+      {ChildField("keys", key, std::move(key_type)), ChildField("values", value, std::move(value_type))});
   return ArrowType(std::make_shared<arrow::MapType>(arrow::field("entries", std::move(entries), false),
                                                     type.keys_sorted.value_or(false)));
 }
@@ -137,16 +138,26 @@ Result<DataType> FromStruct(const arrow::DataType& structure, int depth) {
 // Arrow types that have no parameters of ours. Null when `id` is not one.
 std::optional<TypeKind> SimpleKind(arrow::Type::type id) {
   static constexpr std::array<std::pair<arrow::Type::type, TypeKind>, 21> kKinds = {{
-      {arrow::Type::NA, TypeKind::kNull},           {arrow::Type::BOOL, TypeKind::kBool},
-      {arrow::Type::INT8, TypeKind::kInt8},         {arrow::Type::INT16, TypeKind::kInt16},
-      {arrow::Type::INT32, TypeKind::kInt32},       {arrow::Type::INT64, TypeKind::kInt64},
-      {arrow::Type::UINT8, TypeKind::kUInt8},       {arrow::Type::UINT16, TypeKind::kUInt16},
-      {arrow::Type::UINT32, TypeKind::kUInt32},     {arrow::Type::UINT64, TypeKind::kUInt64},
-      {arrow::Type::HALF_FLOAT, TypeKind::kFloat16}, {arrow::Type::FLOAT, TypeKind::kFloat32},
-      {arrow::Type::DOUBLE, TypeKind::kFloat64},    {arrow::Type::DATE32, TypeKind::kDate},
-      {arrow::Type::DATE64, TypeKind::kDate},       {arrow::Type::STRING, TypeKind::kString},
-      {arrow::Type::LARGE_STRING, TypeKind::kString}, {arrow::Type::STRING_VIEW, TypeKind::kString},
-      {arrow::Type::BINARY, TypeKind::kBinary},     {arrow::Type::LARGE_BINARY, TypeKind::kBinary},
+      {arrow::Type::NA, TypeKind::kNull},
+      {arrow::Type::BOOL, TypeKind::kBool},
+      {arrow::Type::INT8, TypeKind::kInt8},
+      {arrow::Type::INT16, TypeKind::kInt16},
+      {arrow::Type::INT32, TypeKind::kInt32},
+      {arrow::Type::INT64, TypeKind::kInt64},
+      {arrow::Type::UINT8, TypeKind::kUInt8},
+      {arrow::Type::UINT16, TypeKind::kUInt16},
+      {arrow::Type::UINT32, TypeKind::kUInt32},
+      {arrow::Type::UINT64, TypeKind::kUInt64},
+      {arrow::Type::HALF_FLOAT, TypeKind::kFloat16},
+      {arrow::Type::FLOAT, TypeKind::kFloat32},
+      {arrow::Type::DOUBLE, TypeKind::kFloat64},
+      {arrow::Type::DATE32, TypeKind::kDate},
+      {arrow::Type::DATE64, TypeKind::kDate},
+      {arrow::Type::STRING, TypeKind::kString},
+      {arrow::Type::LARGE_STRING, TypeKind::kString},
+      {arrow::Type::STRING_VIEW, TypeKind::kString},
+      {arrow::Type::BINARY, TypeKind::kBinary},
+      {arrow::Type::LARGE_BINARY, TypeKind::kBinary},
       {arrow::Type::BINARY_VIEW, TypeKind::kBinary},
   }};
   for (const auto& [arrow_id, kind] : kKinds) {
@@ -182,7 +193,8 @@ Result<DataType> FromType(const arrow::DataType& type, int depth) {
     }
     case arrow::Type::FIXED_SIZE_BINARY: {
       DataType converted = DataType::Of(TypeKind::kBinary);
-      converted.fixed_length = static_cast<uint64_t>(static_cast<const arrow::FixedSizeBinaryType&>(type).byte_width());
+      converted.fixed_length =
+          static_cast<uint64_t>(static_cast<const arrow::FixedSizeBinaryType&>(type).byte_width());
       return converted;
     }
     case arrow::Type::LIST:
@@ -192,7 +204,8 @@ Result<DataType> FromType(const arrow::DataType& type, int depth) {
       return FromList(static_cast<const arrow::BaseListType&>(type), depth);
     case arrow::Type::FIXED_SIZE_LIST: {
       ASSIGN_OR_RETURN(DataType list, FromList(static_cast<const arrow::BaseListType&>(type), depth));
-      list.fixed_length = static_cast<uint64_t>(static_cast<const arrow::FixedSizeListType&>(type).list_size());
+      list.fixed_length =
+          static_cast<uint64_t>(static_cast<const arrow::FixedSizeListType&>(type).list_size());
       return list;
     }
     case arrow::Type::MAP:

@@ -14,13 +14,15 @@ class Field;
 // ODF schema <-> Arrow schema (odf-metadata.md 7.2-7.6).
 namespace sluice::odf {
 
-// The canonical Arrow type, changed by encoding attributes where the field has them. Errors: kUnsupported naming field and type.
+// The canonical Arrow type, changed by encoding attributes where the field has them. Errors: kUnsupported
+// naming field and type.
 Result<std::shared_ptr<arrow::Schema>> ToArrow(const DataSchema& schema);
 Result<std::shared_ptr<arrow::DataType>> ToArrow(const DataType& type);
 Result<std::shared_ptr<arrow::Field>> ToArrow(const DataField& field);
 
-// What the writer stores: explicit unit and timezone, no encoding attributes, no extras. Large and View variants become the
-// plain type. Errors: kUnsupported naming field and type (Dictionary, Interval, Union, ...).
+// What the writer stores: explicit unit and timezone, no encoding attributes, no extras. Large and View
+// variants become the plain type. Errors: kUnsupported naming field and type (Dictionary, Interval, Union,
+// ...).
 Result<DataSchema> FromArrow(const arrow::Schema& schema);
 Result<DataType> FromArrow(const arrow::DataType& type);
 

@@ -23,16 +23,17 @@ TEST(ArrowSchemaTest, ConvertsEveryType) {
   DataSchema schema = *testing::AllTypesSchema().schema;
   ASSERT_OK_AND_ASSIGN(const auto arrow_schema, ToArrow(schema));
   ASSERT_EQ(arrow_schema->num_fields(), static_cast<int>(schema.fields.size()));
-  EXPECT_EQ(arrow_schema->ToString(),
-            "binary: binary not null\nbinary4: fixed_size_binary[4] not null\nbool: bool not null\n"
-            "date: date32[day] not null\ndecimal: decimal128(10, 2) not null\ndecimal0: decimal128(10, 0) not null\n"
-            "duration: duration[ns] not null\nfloat16: halffloat not null\nfloat32: float not null\n"
-            "float64: double not null\nint8: int8 not null\nint16: int16 not null\nint32: int32 not null\n"
-            "int64: int64 not null\nuint8: uint8 not null\nuint16: uint16 not null\nuint32: uint32 not null\n"
-            "uint64: uint64 not null\nlist: fixed_size_list<item: int32 not null>[3] not null\n"
-            "map: map<string ('keys'), int64 ('values')> not null\nnull: null not null\noption: string\n"
-            "struct: struct<x: int32 not null, y: string not null> not null\ntime: time32[s] not null\n"
-            "ts: timestamp[ms, tz=UTC] not null\nstring: string not null");
+  EXPECT_EQ(
+      arrow_schema->ToString(),
+      "binary: binary not null\nbinary4: fixed_size_binary[4] not null\nbool: bool not null\n"
+      "date: date32[day] not null\ndecimal: decimal128(10, 2) not null\ndecimal0: decimal128(10, 0) not null\n"
+      "duration: duration[ns] not null\nfloat16: halffloat not null\nfloat32: float not null\n"
+      "float64: double not null\nint8: int8 not null\nint16: int16 not null\nint32: int32 not null\n"
+      "int64: int64 not null\nuint8: uint8 not null\nuint16: uint16 not null\nuint32: uint32 not null\n"
+      "uint64: uint64 not null\nlist: fixed_size_list<item: int32 not null>[3] not null\n"
+      "map: map<string ('keys'), int64 ('values')> not null\nnull: null not null\noption: string\n"
+      "struct: struct<x: int32 not null, y: string not null> not null\ntime: time32[s] not null\n"
+      "ts: timestamp[ms, tz=UTC] not null\nstring: string not null");
   // All of these parameters are explicit, so that the way back gives the same schema.
   ASSERT_OK_AND_ASSIGN(const DataSchema back, FromArrow(*arrow_schema));
   EXPECT_EQ(ToString(back), ToString(schema));
@@ -61,16 +62,21 @@ TEST(ArrowSchemaTest, AppliesEncodingAttributes) {
   const DataType list = DataType::List(Of(TypeKind::kInt32));
   const std::vector<Case> cases = {
       {Of(TypeKind::kString), R"({"arrow.apache.org/bufferEncoding":{"kind":"Contiguous"}})", arrow::utf8()},
-      {Of(TypeKind::kString), R"({"arrow.apache.org/bufferEncoding":{"kind":"contiguous","offsetBitWidth":64}})",
+      {Of(TypeKind::kString),
+       R"({"arrow.apache.org/bufferEncoding":{"kind":"contiguous","offsetBitWidth":64}})",
        arrow::large_utf8()},
       {Of(TypeKind::kString), R"({"arrow.apache.org/bufferEncoding":{"kind":"View","offsetBitWidth":32}})",
        arrow::utf8_view()},
       {DataType::Option(Of(TypeKind::kBinary)), R"({"arrow.apache.org/bufferEncoding":{"kind":"View"}})",
        arrow::binary_view()},
-      {Of(TypeKind::kString), R"({"arrow.apache.org/bufferEncoding":{"kind":"View","offsetBitWidth":64}})", nullptr},
-      {Of(TypeKind::kString), R"({"arrow.apache.org/bufferEncoding":{"kind":"RunEnd","runEndsBitWidth":32}})", nullptr},
-      {list, R"({"arrow.apache.org/bufferEncoding":{"kind":"Contiguous","offsetBitWidth":64}})", arrow::large_list(item)},
-      {list, R"({"arrow.apache.org/bufferEncoding":{"kind":"View","offsetBitWidth":64}})", arrow::large_list_view(item)},
+      {Of(TypeKind::kString), R"({"arrow.apache.org/bufferEncoding":{"kind":"View","offsetBitWidth":64}})",
+       nullptr},
+      {Of(TypeKind::kString), R"({"arrow.apache.org/bufferEncoding":{"kind":"RunEnd","runEndsBitWidth":32}})",
+       nullptr},
+      {list, R"({"arrow.apache.org/bufferEncoding":{"kind":"Contiguous","offsetBitWidth":64}})",
+       arrow::large_list(item)},
+      {list, R"({"arrow.apache.org/bufferEncoding":{"kind":"View","offsetBitWidth":64}})",
+       arrow::large_list_view(item)},
       {Of(TypeKind::kDate), R"({"arrow.apache.org/dateEncoding":{"unit":"Millisecond"}})", arrow::date64()},
       {Of(TypeKind::kInt32), R"({"arrow.apache.org/dateEncoding":{"unit":"Day"}})", nullptr},
       {decimal, R"({"arrow.apache.org/decimalEncoding":{"bitWidth":32}})", arrow::decimal32(9, 2)},
@@ -95,18 +101,19 @@ TEST(ArrowSchemaTest, RefusesWhatArrowCannotHold) {
   decimal.precision = 77;
   EXPECT_THAT(ToArrow(OneField(decimal)),
               IsError(ErrorCode::kUnsupported, AllOf(HasSubstr("field 'f'"), HasSubstr("Decimal(77, 0)"))));
-  EXPECT_THAT(ToArrow(DataType::Option(DataType::Option(Of(TypeKind::kBool)))), IsErrorCode(ErrorCode::kUnsupported));
+  EXPECT_THAT(ToArrow(DataType::Option(DataType::Option(Of(TypeKind::kBool)))),
+              IsErrorCode(ErrorCode::kUnsupported));
   DataType binary = Of(TypeKind::kBinary);
   binary.fixed_length = uint64_t{1} << 40;
   EXPECT_THAT(ToArrow(binary), IsErrorCode(ErrorCode::kUnsupported));
 }
 
 TEST(ArrowSchemaTest, TakesVariantsOfArrowTypesForThePlainOnes) {
-  const auto schema = arrow::schema({arrow::field("a", arrow::large_utf8()), arrow::field("b", arrow::binary_view(), false),
-                                     arrow::field("c", arrow::large_list(arrow::int8()), false),
-                                     arrow::field("d", arrow::date64(), false),
-                                     arrow::field("e", arrow::timestamp(arrow::TimeUnit::NANO), false),
-                                     arrow::field("f", arrow::run_end_encoded(arrow::int32(), arrow::int64()), false)});
+  const auto schema = arrow::schema(
+      {arrow::field("a", arrow::large_utf8()), arrow::field("b", arrow::binary_view(), false),
+       arrow::field("c", arrow::large_list(arrow::int8()), false), arrow::field("d", arrow::date64(), false),
+       arrow::field("e", arrow::timestamp(arrow::TimeUnit::NANO), false),
+       arrow::field("f", arrow::run_end_encoded(arrow::int32(), arrow::int64()), false)});
   ASSERT_OK_AND_ASSIGN(const DataSchema converted, FromArrow(*schema));
   EXPECT_EQ(ToString(converted),
             "a Option<String>\nb Binary\nc List<Option<Int8>>\nd Date\ne Timestamp(Nanosecond)\nf Int64\n");
@@ -117,7 +124,8 @@ TEST(ArrowSchemaTest, RefusesArrowTypesWithoutCounterpart) {
                            arrow::dense_union({arrow::field("x", arrow::int8())})}) {
     const auto schema = arrow::schema({arrow::field("s", arrow::struct_({arrow::field("inner", type)}))});
     EXPECT_THAT(FromArrow(*schema),
-                IsError(ErrorCode::kUnsupported, AllOf(HasSubstr("field 's': field 'inner'"), HasSubstr("counterpart"))));
+                IsError(ErrorCode::kUnsupported,
+                        AllOf(HasSubstr("field 's': field 'inner'"), HasSubstr("counterpart"))));
   }
 }
 

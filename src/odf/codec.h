@@ -18,9 +18,9 @@ std::string EncodeBlock(const MetadataBlock& block);
 // The same in the layout of version 2, for tests against old chains. Never written to a dataset.
 std::string EncodeBlockV2(const MetadataBlock& block);
 
-// Reads versions 2 and 3, checking every offset against the bounds; slots that this program does not know are skipped.
-// Errors: kCorruption for bytes that are no block; kUnsupported for version 1, versions above 3 and unknown kinds of
-// event (naming the discriminant).
+// Reads versions 2 and 3, checking every offset against the bounds; slots that this program does not know are
+// skipped. Errors: kCorruption for bytes that are no block; kUnsupported for version 1, versions above 3 and
+// unknown kinds of event (naming the discriminant).
 Result<MetadataBlock> DecodeBlock(std::string_view bytes);
 
 // Multihash of a stored block.

@@ -16,8 +16,8 @@ namespace sluice::odf {
 namespace {
 
 namespace fs = std::filesystem;
-using ::testing::HasSubstr;
 using multiformats::EncodeHex;
+using ::testing::HasSubstr;
 
 std::string HexDigestOf(std::string_view bytes) { return HashBlock(bytes).ToString().substr(5); }
 
@@ -185,12 +185,14 @@ TEST(CodecTest, SurvivesChangedBytes) {
 TEST(CodecTest, LimitsNesting) {
   DataType type = DataType::Of(TypeKind::kInt32);
   for (int i = 0; i < 80; ++i) type = DataType::List(type);
-  const auto bytes = EncodeBlock(testing::InEnvelope(SetDataSchema{{}, DataSchema{{{"deep", type, {}}}, {}}}));
+  const auto bytes =
+      EncodeBlock(testing::InEnvelope(SetDataSchema{{}, DataSchema{{{"deep", type, {}}}, {}}}));
   EXPECT_THAT(DecodeBlock(bytes), IsError(ErrorCode::kCorruption, HasSubstr("nested")));
 }
 
 TEST(CodecTest, KeepsTimesOutsideOfFourDigitYears) {
-  for (const int64_t seconds : {-62135596800LL, -62167219201LL, 253402300800LL, -1LL, 951782399LL, 951868800LL}) {
+  for (const int64_t seconds :
+       {-62135596800LL, -62167219201LL, 253402300800LL, -1LL, 951782399LL, 951868800LL}) {
     MetadataBlock block = testing::InEnvelope(SetInfo{});
     block.system_time = {seconds, 999999999};
     ASSERT_OK_AND_ASSIGN(const MetadataBlock decoded, DecodeBlock(EncodeBlock(block)));

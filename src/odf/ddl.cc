@@ -1,5 +1,5 @@
-// The deprecated way to write a schema: SQL column definitions. A small part of SQL, by hand: names, the types of one
-// table, and NOT NULL.
+// The deprecated way to write a schema: SQL column definitions. A small part of SQL, by hand: names, the
+// types of one table, and NOT NULL.
 
 #include <algorithm>
 #include <array>
@@ -21,21 +21,34 @@ struct TypeWord {
   TypeKind kind;
 };
 constexpr std::array kTypeWords = {
-    TypeWord{"BOOL", TypeKind::kBool},         TypeWord{"BOOLEAN", TypeKind::kBool},
-    TypeWord{"INT", TypeKind::kInt32},         TypeWord{"INTEGER", TypeKind::kInt32},
-    TypeWord{"INT32", TypeKind::kInt32},       TypeWord{"UNSIGNED", TypeKind::kUInt32},
-    TypeWord{"UINT32", TypeKind::kUInt32},     TypeWord{"BIGINT", TypeKind::kInt64},
-    TypeWord{"FLOAT", TypeKind::kFloat32},     TypeWord{"FLOAT32", TypeKind::kFloat32},
-    TypeWord{"DOUBLE", TypeKind::kFloat64},    TypeWord{"DECIMAL", TypeKind::kDecimal},
-    TypeWord{"DATE", TypeKind::kDate},         TypeWord{"TIMESTAMP", TypeKind::kTimestamp},
-    TypeWord{"TIMESTAMPTZ", TypeKind::kTimestamp}, TypeWord{"STRING", TypeKind::kString},
-    TypeWord{"VARCHAR", TypeKind::kString},    TypeWord{"TEXT", TypeKind::kString},
-    TypeWord{"TINYTEXT", TypeKind::kString},   TypeWord{"MEDIUMTEXT", TypeKind::kString},
-    TypeWord{"LONGTEXT", TypeKind::kString},   TypeWord{"FIXEDSTRING", TypeKind::kString},
+    TypeWord{"BOOL", TypeKind::kBool},
+    TypeWord{"BOOLEAN", TypeKind::kBool},
+    TypeWord{"INT", TypeKind::kInt32},
+    TypeWord{"INTEGER", TypeKind::kInt32},
+    TypeWord{"INT32", TypeKind::kInt32},
+    TypeWord{"UNSIGNED", TypeKind::kUInt32},
+    TypeWord{"UINT32", TypeKind::kUInt32},
+    TypeWord{"BIGINT", TypeKind::kInt64},
+    TypeWord{"FLOAT", TypeKind::kFloat32},
+    TypeWord{"FLOAT32", TypeKind::kFloat32},
+    TypeWord{"DOUBLE", TypeKind::kFloat64},
+    TypeWord{"DECIMAL", TypeKind::kDecimal},
+    TypeWord{"DATE", TypeKind::kDate},
+    TypeWord{"TIMESTAMP", TypeKind::kTimestamp},
+    TypeWord{"TIMESTAMPTZ", TypeKind::kTimestamp},
+    TypeWord{"STRING", TypeKind::kString},
+    TypeWord{"VARCHAR", TypeKind::kString},
+    TypeWord{"TEXT", TypeKind::kString},
+    TypeWord{"TINYTEXT", TypeKind::kString},
+    TypeWord{"MEDIUMTEXT", TypeKind::kString},
+    TypeWord{"LONGTEXT", TypeKind::kString},
+    TypeWord{"FIXEDSTRING", TypeKind::kString},
     TypeWord{"ARRAY", TypeKind::kList},
 };
 
-bool IsWordByte(char c) { return std::isalnum(static_cast<unsigned char>(c)) || c == '_' || c == '$' || (c & 0x80); }
+bool IsWordByte(char c) {
+  return std::isalnum(static_cast<unsigned char>(c)) || c == '_' || c == '$' || (c & 0x80);
+}
 
 std::string Upper(std::string_view text) {
   std::string upper(text);
@@ -107,7 +120,8 @@ class DdlParser {
     SkipSpace();
     if (!rest_.empty() && (rest_.front() == '"' || rest_.front() == '`')) return ParseQuoted(rest_.front());
     const std::string_view word = PeekWord();
-    if (word.empty() || std::isdigit(static_cast<unsigned char>(word.front()))) return Fail("a column name is missing");
+    if (word.empty() || std::isdigit(static_cast<unsigned char>(word.front())))
+      return Fail("a column name is missing");
     rest_.remove_prefix(word.size());
     return std::string(word);
   }
@@ -132,7 +146,8 @@ class DdlParser {
     if (word.empty()) return Fail("a type is missing");
     rest_.remove_prefix(word.size());
     const std::string upper = Upper(word);
-    const auto* found = std::find_if(kTypeWords.begin(), kTypeWords.end(), [&](auto& w) { return w.word == upper; });
+    const auto* found =
+        std::find_if(kTypeWords.begin(), kTypeWords.end(), [&](auto& w) { return w.word == upper; });
     if (found == kTypeWords.end() || depth > kMaxArrayDepth) return Refuse(word);
     DataType type = DataType::Of(found->kind);
     switch (type.kind) {
@@ -164,7 +179,8 @@ class DdlParser {
     if (!TakeSymbol('(')) return {};
     const std::string_view digits = PeekWord();
     rest_.remove_prefix(digits.size());
-    if (!ParseNumber<uint64_t>(digits) || !TakeSymbol(')')) return Fail(fmt::format("one number is wanted in {}(...)", word));
+    if (!ParseNumber<uint64_t>(digits) || !TakeSymbol(')'))
+      return Fail(fmt::format("one number is wanted in {}(...)", word));
     return {};
   }
 
@@ -259,7 +275,8 @@ std::string DdlType(const DataType& type) {
     case TypeKind::kStruct: {
       std::string fields;
       for (const auto& field : type.fields) {
-        fields += fmt::format("{}{} {}", fields.empty() ? "" : ", ", DdlName(field.name), DdlType(field.type));
+        fields +=
+            fmt::format("{}{} {}", fields.empty() ? "" : ", ", DdlName(field.name), DdlType(field.type));
       }
       return fmt::format("STRUCT<{}>", fields);
     }

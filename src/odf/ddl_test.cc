@@ -79,14 +79,16 @@ TEST(DdlTest, RefusesTheRest) {
       {"a VARCHAR(x)", "one number"},
   };
   for (const auto& c : cases) {
-    EXPECT_THAT(ParseDdlSchema({c.ddl}),
-                IsError(ErrorCode::kInvalidArgument, AllOf(HasSubstr(c.type), HasSubstr(std::string("'") + c.ddl))))
+    EXPECT_THAT(
+        ParseDdlSchema({c.ddl}),
+        IsError(ErrorCode::kInvalidArgument, AllOf(HasSubstr(c.type), HasSubstr(std::string("'") + c.ddl))))
         << c.ddl;
   }
 }
 
 TEST(DdlTest, PrintsWhatItReads) {
-  const Strings columns = {"a BIGINT NOT NULL", "\"b c\" ARRAY<DECIMAL(10, 2)>", "d TIMESTAMP", "e INT UNSIGNED"};
+  const Strings columns = {"a BIGINT NOT NULL", "\"b c\" ARRAY<DECIMAL(10, 2)>", "d TIMESTAMP",
+                           "e INT UNSIGNED"};
   ASSERT_OK_AND_ASSIGN(const DataSchema schema, ParseDdlSchema(columns));
   const std::string text = ToDdl(schema);
   EXPECT_EQ(text, "a BIGINT NOT NULL,\n\"b c\" ARRAY<DECIMAL(10, 2)>,\nd TIMESTAMP,\ne INT UNSIGNED\n");

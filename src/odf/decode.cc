@@ -1,6 +1,6 @@
-// Reads blocks of versions 2 and 3. Nothing is trusted: every offset, vtable and length is checked against the buffer,
-// scalars are copied out because version 2 does not align its structs, nesting is limited, and the work done is limited
-// by the size of the block although offsets could share one object a million times.
+// Reads blocks of versions 2 and 3. Nothing is trusted: every offset, vtable and length is checked against
+// the buffer, scalars are copied out because version 2 does not align its structs, nesting is limited, and
+// the work done is limited by the size of the block although offsets could share one object a million times.
 
 #include <cstring>
 
@@ -28,7 +28,8 @@ class Buffer {
   }
   template <class... Args>
   bool FailCorrupt(fmt::format_string<Args...> format, Args&&... args) {
-    return Fail(Corruption("not a valid metadata block: {}", fmt::format(format, std::forward<Args>(args)...)));
+    return Fail(
+        Corruption("not a valid metadata block: {}", fmt::format(format, std::forward<Args>(args)...)));
   }
 
   bool Fits(size_t at, size_t size) const { return at <= bytes_.size() && size <= bytes_.size() - at; }
@@ -44,7 +45,8 @@ class Buffer {
   bool Follow(size_t at, size_t* target) {
     uint32_t distance;
     if (!Load(at, &distance)) return false;
-    if (distance < 4 || !Fits(at, size_t{distance} + 4)) return FailCorrupt("offset {} at byte {}", distance, at);
+    if (distance < 4 || !Fits(at, size_t{distance} + 4))
+      return FailCorrupt("offset {} at byte {}", distance, at);
     *target = at + distance;
     return true;
   }
@@ -72,7 +74,9 @@ class Buffer {
     return true;
   }
 
-  bool Enter() { return ++depth_ <= kMaxTableDepth || FailCorrupt("nested deeper than {} tables", kMaxTableDepth); }
+  bool Enter() {
+    return ++depth_ <= kMaxTableDepth || FailCorrupt("nested deeper than {} tables", kMaxTableDepth);
+  }
   void Leave() { --depth_; }
 
  private:
@@ -114,7 +118,8 @@ class TableDecoder {
   void Blob(std::string_view, std::optional<std::string>& bytes) {
     size_t at, vector;
     std::string_view view;
-    if (Find(&at) && buffer_.Follow(at, &vector) && buffer_.LoadBytes(vector, &view)) bytes = std::string(view);
+    if (Find(&at) && buffer_.Follow(at, &vector) && buffer_.LoadBytes(vector, &view))
+      bytes = std::string(view);
   }
 
  private:
@@ -292,7 +297,8 @@ Result<MetadataBlock> DecodeBlock(std::string_view bytes) {
     return Corruption("not a metadata block: kind {:#x} instead of {:#x}", envelope.kind, kManifestKind);
   }
   if (envelope.version != 2 && envelope.version != kBlockVersion) {
-    return Unsupported("metadata block version {}: this program reads 2 and {}", envelope.version, kBlockVersion);
+    return Unsupported("metadata block version {}: this program reads 2 and {}", envelope.version,
+                       kBlockVersion);
   }
   if (!envelope.content) return Corruption("not a valid metadata block: it has no content");
   return ReadRoot<MetadataBlock>(*envelope.content);

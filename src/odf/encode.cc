@@ -1,6 +1,6 @@
-// Writes blocks as FlatBuffers, back to front as that format's builders do: children first, so that every offset points
-// forward and is known when it is written. One visitor of fields_internal.h serves all tables. The order of bytes is
-// that of odf-metadata.md 4.4; block hashes depend on it.
+// Writes blocks as FlatBuffers, back to front as that format's builders do: children first, so that every
+// offset points forward and is known when it is written. One visitor of fields_internal.h serves all tables.
+// The order of bytes is that of odf-metadata.md 4.4; block hashes depend on it.
 
 #include <cstring>
 #include <memory>
@@ -69,7 +69,8 @@ class Builder {
       present = i + 1;
     }
     const Ref table = PushScalar<int32_t>(0);
-    std::vector<uint16_t> vtable = {static_cast<uint16_t>(4 + 2 * present), static_cast<uint16_t>(table - start)};
+    std::vector<uint16_t> vtable = {static_cast<uint16_t>(4 + 2 * present),
+                                    static_cast<uint16_t>(table - start)};
     for (size_t i = 0; i < present; ++i) {
       vtable.push_back(positions[i] == 0 ? uint16_t{0} : static_cast<uint16_t>(table - positions[i]));
     }
@@ -237,8 +238,8 @@ std::string Encode(const MetadataBlock& block, int32_t version) {
 
   Builder manifest(aligned);
   const Ref payload = manifest.PushBytes(content_bytes);
-  return manifest.Finish(manifest.PushTable(
-      {Slot::OfScalar(kManifestKind), Slot::OfScalar(version), Slot::OfRef(payload)}));
+  return manifest.Finish(
+      manifest.PushTable({Slot::OfScalar(kManifestKind), Slot::OfScalar(version), Slot::OfRef(payload)}));
 }
 
 }  // namespace

@@ -88,7 +88,8 @@ void Strip(DataField* field) {
   YamlNode kept = YamlNode::Mapping();
   for (size_t i = 0; i < attributes->keys.size(); ++i) {
     const auto& key = attributes->keys[i];
-    if (std::find(kEncodings.begin(), kEncodings.end(), key) == kEncodings.end()) kept.Add(key, attributes->items[i]);
+    if (std::find(kEncodings.begin(), kEncodings.end(), key) == kEncodings.end())
+      kept.Add(key, attributes->items[i]);
   }
   if (kept.keys.size() == attributes->keys.size()) return;
   const auto text = CanonicalJson(kept);

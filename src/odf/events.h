@@ -12,8 +12,8 @@
 #include "multiformats/multihash.h"
 #include "odf/schema.h"
 
-// Metadata events as written in a chain (odf-metadata.md 4.6). Plain values. Absent optional fields stay absent: they
-// have other bytes than explicit defaults; the accessor functions below apply the defaults.
+// Metadata events as written in a chain (odf-metadata.md 4.6). Plain values. Absent optional fields stay
+// absent: they have other bytes than explicit defaults; the accessor functions below apply the defaults.
 namespace sluice::odf {
 
 using multiformats::DatasetId;
@@ -134,7 +134,13 @@ using PrepStep = std::variant<PrepDecompress, PrepPipe>;
 // --- read ---
 
 enum class ReadFormat : uint8_t {
-  kCsv = 1, kGeoJson, kEsriShapefile, kParquet, kJson, kNdJson, kNdGeoJson,
+  kCsv = 1,
+  kGeoJson,
+  kEsriShapefile,
+  kParquet,
+  kJson,
+  kNdJson,
+  kNdGeoJson,
 };
 // "Csv", "NdJson", ...
 std::string_view NameOf(ReadFormat format);
@@ -144,16 +150,16 @@ struct ReadStep {
   ReadFormat format = ReadFormat::kNdJson;
   std::optional<Strings> ddl_schema;
   std::optional<DataSchema> schema;
-  std::optional<std::string> sub_path;           // Json, EsriShapefile
-  std::optional<std::string> separator;          // Csv
-  std::optional<std::string> quote;              // Csv
-  std::optional<std::string> escape;             // Csv
-  std::optional<bool> header;                    // Csv
-  std::optional<bool> infer_schema;              // Csv
-  std::optional<std::string> null_value;         // Csv
-  std::optional<std::string> encoding;           // Csv, Json, NdJson
-  std::optional<std::string> date_format;        // Csv, Json, NdJson
-  std::optional<std::string> timestamp_format;   // Csv, Json, NdJson
+  std::optional<std::string> sub_path;          // Json, EsriShapefile
+  std::optional<std::string> separator;         // Csv
+  std::optional<std::string> quote;             // Csv
+  std::optional<std::string> escape;            // Csv
+  std::optional<bool> header;                   // Csv
+  std::optional<bool> infer_schema;             // Csv
+  std::optional<std::string> null_value;        // Csv
+  std::optional<std::string> encoding;          // Csv, Json, NdJson
+  std::optional<std::string> date_format;       // Csv, Json, NdJson
+  std::optional<std::string> timestamp_format;  // Csv, Json, NdJson
   bool operator==(const ReadStep&) const = default;
 };
 
@@ -293,8 +299,8 @@ struct SetDataSchema {
 
 // Variant index + 1 = FlatBuffers discriminant.
 using MetadataEvent =
-    std::variant<AddData, ExecuteTransform, Seed, SetPollingSource, SetTransform, SetVocab, SetAttachments, SetInfo,
-                 SetLicense, SetDataSchema, AddPushSource, DisablePushSource, DisablePollingSource>;
+    std::variant<AddData, ExecuteTransform, Seed, SetPollingSource, SetTransform, SetVocab, SetAttachments,
+                 SetInfo, SetLicense, SetDataSchema, AddPushSource, DisablePushSource, DisablePollingSource>;
 
 // "AddData", "SetPollingSource", ...
 std::string_view KindNameOf(const MetadataEvent& event);

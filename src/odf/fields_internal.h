@@ -8,13 +8,13 @@
 
 #include "odf/events.h"
 
-// The one description of every object of the format: its fields in declaration order, which is at once the slot order
-// of FlatBuffers (odf-metadata.md 4.6) and the order of YAML (5.3). Encoder, decoder, YAML reader and YAML writer are
-// four visitors of it, so that no field can be known to one and forgotten by another.
+// The one description of every object of the format: its fields in declaration order, which is at once the
+// slot order of FlatBuffers (odf-metadata.md 4.6) and the order of YAML (5.3). Encoder, decoder, YAML reader
+// and YAML writer are four visitors of it, so that no field can be known to one and forgotten by another.
 //
-// A visitor is called as `v("fieldName", member)`. The member's type says what the field is: std::optional = optional,
-// a type with UnionOf = union (two slots), with EnumOf = enum, else a scalar, text, hash, list or a table of its own.
-// `v.Extra` marks attribute text, `v.Blob` bytes.
+// A visitor is called as `v("fieldName", member)`. The member's type says what the field is: std::optional =
+// optional, a type with UnionOf = union (two slots), with EnumOf = enum, else a scalar, text, hash, list or a
+// table of its own. `v.Extra` marks attribute text, `v.Blob` bytes.
 namespace sluice::odf {
 
 template <class T, class U>
@@ -47,7 +47,8 @@ struct EnumOf<MqttQos> {
 template <>
 struct EnumOf<TimeUnit> {
   static constexpr std::string_view kWhat = "time unit";
-  static constexpr std::array<std::string_view, 4> kNames = {"Second", "Millisecond", "Microsecond", "Nanosecond"};
+  static constexpr std::array<std::string_view, 4> kNames = {"Second", "Millisecond", "Microsecond",
+                                                             "Nanosecond"};
 };
 
 template <class T>
@@ -433,15 +434,25 @@ struct TaggedUnion {
 template <>
 struct UnionOf<MetadataEvent> : VariantUnion<MetadataEvent> {
   static constexpr std::string_view kWhat = "metadata event";
-  static constexpr std::array<std::string_view, 13> kNames = {
-      "AddData",       "ExecuteTransform", "Seed",          "SetPollingSource",  "SetTransform",
-      "SetVocab",      "SetAttachments",   "SetInfo",       "SetLicense",        "SetDataSchema",
-      "AddPushSource", "DisablePushSource", "DisablePollingSource"};
+  static constexpr std::array<std::string_view, 13> kNames = {"AddData",
+                                                              "ExecuteTransform",
+                                                              "Seed",
+                                                              "SetPollingSource",
+                                                              "SetTransform",
+                                                              "SetVocab",
+                                                              "SetAttachments",
+                                                              "SetInfo",
+                                                              "SetLicense",
+                                                              "SetDataSchema",
+                                                              "AddPushSource",
+                                                              "DisablePushSource",
+                                                              "DisablePollingSource"};
 };
 template <>
 struct UnionOf<FetchStep> : VariantUnion<FetchStep> {
   static constexpr std::string_view kWhat = "fetch step";
-  static constexpr std::array<std::string_view, 5> kNames = {"Url", "FilesGlob", "Container", "Mqtt", "EthereumLogs"};
+  static constexpr std::array<std::string_view, 5> kNames = {"Url", "FilesGlob", "Container", "Mqtt",
+                                                             "EthereumLogs"};
 };
 template <>
 struct UnionOf<PrepStep> : VariantUnion<PrepStep> {
@@ -457,8 +468,8 @@ struct UnionOf<ReadStep> : TaggedUnion<ReadStep, &ReadStep::format> {
 template <>
 struct UnionOf<MergeStrategy> : TaggedUnion<MergeStrategy, &MergeStrategy::kind> {
   static constexpr std::string_view kWhat = "merge strategy";
-  static constexpr std::array<std::string_view, 5> kNames = {"Append", "Ledger", "Snapshot", "ChangelogStream",
-                                                             "UpsertStream"};
+  static constexpr std::array<std::string_view, 5> kNames = {"Append", "Ledger", "Snapshot",
+                                                             "ChangelogStream", "UpsertStream"};
 };
 template <>
 struct UnionOf<EventTimeSource> : TaggedUnion<EventTimeSource, &EventTimeSource::kind, true> {
@@ -469,9 +480,9 @@ template <>
 struct UnionOf<DataType> : TaggedUnion<DataType, &DataType::kind, true> {
   static constexpr std::string_view kWhat = "type";
   static constexpr std::array<std::string_view, 24> kNames = {
-      "Binary", "Bool",  "Date",   "Decimal", "Duration", "Float16", "Float32", "Float64",
-      "Int8",   "Int16", "Int32",  "Int64",   "UInt8",    "UInt16",  "UInt32",  "UInt64",
-      "List",   "Map",   "Null",   "Option",  "Struct",   "Time",    "Timestamp", "String"};
+      "Binary", "Bool",  "Date",  "Decimal", "Duration", "Float16", "Float32",   "Float64",
+      "Int8",   "Int16", "Int32", "Int64",   "UInt8",    "UInt16",  "UInt32",    "UInt64",
+      "List",   "Map",   "Null",  "Option",  "Struct",   "Time",    "Timestamp", "String"};
 };
 template <>
 struct UnionOf<SourceCaching> {

@@ -31,20 +31,22 @@ bool IsFloat(std::string_view text) {
   if (dot == std::string_view::npos) return IsDigits(text);
   const std::string_view whole = text.substr(0, dot);
   const std::string_view fraction = text.substr(dot + 1);
-  return (IsDigits(whole) && (fraction.empty() || IsDigits(fraction))) || (whole.empty() && IsDigits(fraction));
+  return (IsDigits(whole) && (fraction.empty() || IsDigits(fraction))) ||
+         (whole.empty() && IsDigits(fraction));
 }
 
 bool IsOneOf(std::string_view text, std::initializer_list<std::string_view> words) {
   return std::find(words.begin(), words.end(), text) != words.end();
 }
 
-// The shortest digits that read back as `value`, laid out as the reference does: plain up to 16 digits before the point
-// and 5 zeros after it, with `.0` when whole, else with an exponent.
+// The shortest digits that read back as `value`, laid out as the reference does: plain up to 16 digits before
+// the point and 5 zeros after it, with `.0` when whole, else with an exponent.
 std::string FloatText(double value) {
   if (value == 0) return std::signbit(value) ? "-0.0" : "0.0";
   std::array<char, 32> buffer;
   const auto end = std::to_chars(buffer.data(), buffer.data() + buffer.size(), std::abs(value),
-                                 std::chars_format::scientific).ptr;
+                                 std::chars_format::scientific)
+                       .ptr;
   const std::string_view shortest(buffer.data(), static_cast<size_t>(end - buffer.data()));
   const size_t e = shortest.find('e');
   std::string digits(shortest.substr(0, 1));

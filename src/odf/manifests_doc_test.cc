@@ -109,7 +109,8 @@ TEST(ManifestsDocTest, EveryFieldAndKindIsExplained) {
   for (const auto& kind : collector.kinds()) {
     // Widths in between the ends of `Int8` to `Int64` go without saying.
     if (kind.find("Int16") != std::string::npos || kind.find("Int32") != std::string::npos) continue;
-    EXPECT_TRUE(document.find("`" + kind + "`") != std::string::npos || document.find("### " + kind + "\n") != std::string::npos)
+    EXPECT_TRUE(document.find("`" + kind + "`") != std::string::npos ||
+                document.find("### " + kind + "\n") != std::string::npos)
         << kind;
   }
 }
@@ -117,7 +118,8 @@ TEST(ManifestsDocTest, EveryFieldAndKindIsExplained) {
 TEST(ManifestsDocTest, EveryEventHasAnExample) {
   std::string examples;
   for (const auto& block : YamlBlocks(Document())) examples += block;
-  for (const auto name : UnionOf<MetadataEvent>::kNames) EXPECT_THAT(examples, HasSubstr(fmt::format("kind: {}\n", name)));
+  for (const auto name : UnionOf<MetadataEvent>::kNames)
+    EXPECT_THAT(examples, HasSubstr(fmt::format("kind: {}\n", name)));
 }
 
 }  // namespace

@@ -1,4 +1,5 @@
-// Bytes of a block from anywhere: decoding must end in a block or an error, and a block must keep its meaning.
+// Bytes of a block from anywhere: decoding must end in a block or an error, and a block must keep its
+// meaning.
 
 #include <cstdio>
 #include <cstdlib>

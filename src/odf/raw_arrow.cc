@@ -1,6 +1,6 @@
-// Legacy schemas: the bytes of an Arrow `Schema` table without the message that Arrow's reader wants around it. The
-// message is made here, so that Arrow's own verified reader does the rest. FlatBuffers offsets are relative, therefore
-// the schema's bytes can be put behind a message table as they are.
+// Legacy schemas: the bytes of an Arrow `Schema` table without the message that Arrow's reader wants around
+// it. The message is made here, so that Arrow's own verified reader does the rest. FlatBuffers offsets are
+// relative, therefore the schema's bytes can be put behind a message table as they are.
 
 #include <arrow/buffer.h>
 #include <arrow/ipc/dictionary.h>
@@ -19,12 +19,12 @@ namespace {
 constexpr size_t kMaxSchemaBytes = 16 << 20;
 
 // Layout of the message in front of the schema; every number at a multiple of its size.
-constexpr size_t kVtableAt = 4;     // u16 size 12, u16 table size, one u16 for each of four slots
-constexpr size_t kTableAt = 16;     // i32 distance to the vtable
-constexpr size_t kHeaderAt = 20;    // slot 2: offset of the schema
-constexpr size_t kVersionAt = 24;   // slot 0: MetadataVersion
-constexpr size_t kTypeAt = 26;      // slot 1: MessageHeader
-constexpr size_t kBodyAt = 32;      // slot 3: length of the body, 0
+constexpr size_t kVtableAt = 4;    // u16 size 12, u16 table size, one u16 for each of four slots
+constexpr size_t kTableAt = 16;    // i32 distance to the vtable
+constexpr size_t kHeaderAt = 20;   // slot 2: offset of the schema
+constexpr size_t kVersionAt = 24;  // slot 0: MetadataVersion
+constexpr size_t kTypeAt = 26;     // slot 1: MessageHeader
+constexpr size_t kBodyAt = 32;     // slot 3: length of the body, 0
 constexpr size_t kSchemaAt = 40;
 constexpr int16_t kMetadataV5 = 4;
 constexpr uint8_t kHeaderIsSchema = 1;
@@ -37,8 +37,12 @@ void Put(std::string* bytes, size_t at, T value) {
 std::string AsMessage(std::string_view schema, uint32_t root) {
   std::string bytes(kSchemaAt, '\0');
   Put<uint32_t>(&bytes, 0, kTableAt);
-  const std::array<uint16_t, 6> vtable = {12, kSchemaAt - kTableAt, kVersionAt - kTableAt, kTypeAt - kTableAt,
-                                          kHeaderAt - kTableAt, kBodyAt - kTableAt};
+  const std::array<uint16_t, 6> vtable = {12,
+                                          kSchemaAt - kTableAt,
+                                          kVersionAt - kTableAt,
+                                          kTypeAt - kTableAt,
+                                          kHeaderAt - kTableAt,
+                                          kBodyAt - kTableAt};
   std::memcpy(bytes.data() + kVtableAt, vtable.data(), sizeof(vtable));
   Put<int32_t>(&bytes, kTableAt, kTableAt - kVtableAt);
   Put<uint32_t>(&bytes, kHeaderAt, static_cast<uint32_t>(kSchemaAt - kHeaderAt + root));

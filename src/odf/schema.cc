@@ -80,18 +80,20 @@ std::string ToString(const DataSchema& schema) {
 }
 
 bool EquivalentTypes(const DataType& a, const DataType& b) {
-  if (a.kind != b.kind || a.fixed_length != b.fixed_length || a.precision != b.precision || a.scale != b.scale ||
+  if (a.kind != b.kind || a.fixed_length != b.fixed_length || a.precision != b.precision ||
+      a.scale != b.scale ||
       a.unit.value_or(TimeUnit::kMillisecond) != b.unit.value_or(TimeUnit::kMillisecond) ||
       a.timezone.value_or("UTC") != b.timezone.value_or("UTC") ||
-      a.keys_sorted.value_or(false) != b.keys_sorted.value_or(false) || a.children.size() != b.children.size() ||
-      a.fields.size() != b.fields.size()) {
+      a.keys_sorted.value_or(false) != b.keys_sorted.value_or(false) ||
+      a.children.size() != b.children.size() || a.fields.size() != b.fields.size()) {
     return false;
   }
   for (size_t i = 0; i < a.children.size(); ++i) {
     if (!EquivalentTypes(a.children[i], b.children[i])) return false;
   }
   for (size_t i = 0; i < a.fields.size(); ++i) {
-    if (a.fields[i].name != b.fields[i].name || !EquivalentTypes(a.fields[i].type, b.fields[i].type)) return false;
+    if (a.fields[i].name != b.fields[i].name || !EquivalentTypes(a.fields[i].type, b.fields[i].type))
+      return false;
   }
   return true;
 }

@@ -35,7 +35,8 @@ std::optional<Instant> FromTimestampBytes(const char* bytes) {
   std::memcpy(&nanos, bytes + 12, 4);
   const int64_t first = DaysFromCivil(year, 1, 1);
   const int64_t length = DaysFromCivil(static_cast<int64_t>(year) + 1, 1, 1) - first;
-  if (day_of_year < 1 || day_of_year > length || second_of_day >= kSecondsPerDay || nanos >= 2 * kNanosPerSecond) {
+  if (day_of_year < 1 || day_of_year > length || second_of_day >= kSecondsPerDay ||
+      nanos >= 2 * kNanosPerSecond) {
     return std::nullopt;
   }
   Instant instant{(first + day_of_year - 1) * kSecondsPerDay + second_of_day, nanos};

@@ -14,19 +14,22 @@ Status NormalizeTransform(TransformSql* transform) {
   const auto& steps = *transform->queries;
   for (size_t i = 0; i + 1 < steps.size(); ++i) {
     if (!steps[i].alias) {
-      return InvalidArgument("query {} of {} needs an alias: only the last one, which is the result, has none", i + 1,
-                             steps.size());
+      return InvalidArgument(
+          "query {} of {} needs an alias: only the last one, which is the result, has none", i + 1,
+          steps.size());
     }
   }
   if (steps.back().alias) {
-    return InvalidArgument("the last query is the result and has no alias, but it has '{}'", *steps.back().alias);
+    return InvalidArgument("the last query is the result and has no alias, but it has '{}'",
+                           *steps.back().alias);
   }
   return {};
 }
 
 Result<std::optional<DataSchema>> DeclaredSchema(const ReadStep& read) {
   if (read.schema && read.ddl_schema) {
-    return InvalidArgument("read step {} has both 'schema' and 'ddlSchema'; one of them is enough", NameOf(read.format));
+    return InvalidArgument("read step {} has both 'schema' and 'ddlSchema'; one of them is enough",
+                           NameOf(read.format));
   }
   if (read.schema) return read.schema;
   if (!read.ddl_schema) return std::optional<DataSchema>();

@@ -72,8 +72,9 @@ class TypeParser {
   }
 
   Status CheckChildren(const DataType& type) {
-    const size_t wanted = type.kind == TypeKind::kMap ? 2
-                          : type.kind == TypeKind::kList || type.kind == TypeKind::kOption ? 1 : 0;
+    const size_t wanted = type.kind == TypeKind::kMap                                      ? 2
+                          : type.kind == TypeKind::kList || type.kind == TypeKind::kOption ? 1
+                                                                                           : 0;
     if (type.kind == TypeKind::kStruct) return Fail("a Struct needs the long form, with 'kind' and 'fields'");
     if (type.children.size() == wanted) return {};
     if (wanted == 0) return Fail(fmt::format("{} takes no types in '<>'", NameOf(type.kind)));
@@ -96,7 +97,8 @@ class TypeParser {
       case TypeKind::kTimestamp:
         return ApplyUnit(arguments, type);
       default:
-        return arguments.empty() ? Status() : Fail(fmt::format("{} takes nothing in '()'", NameOf(type->kind)));
+        return arguments.empty() ? Status()
+                                 : Fail(fmt::format("{} takes nothing in '()'", NameOf(type->kind)));
     }
   }
 

@@ -13,8 +13,8 @@
 namespace sluice::odf {
 
 // A type written as text: `Int64`, `Option<List<String>>`, `Decimal(10, 2)`, `Timestamp(Microsecond, UTC)`,
-// `Map<String, Int64>`, `Binary(16)`. Names in any of the three spellings. `depth` is how deep the text already stands.
-// Errors: kInvalidArgument naming the text.
+// `Map<String, Int64>`, `Binary(16)`. Names in any of the three spellings. `depth` is how deep the text
+// already stands. Errors: kInvalidArgument naming the text.
 Result<DataType> ParseTypeText(std::string_view text, int depth);
 
 // RFC-013: a name in PascalCase is also read in camelCase and in lower case.
@@ -35,7 +35,8 @@ std::string UnknownName(std::string_view what, std::string_view text, const Name
   const std::vector<std::string> choices(names.begin(), names.end());
   const auto near = NearNames(text, choices, 1);
   return fmt::format("unknown {} '{}'{}; one of: {}", what, text,
-                     near.empty() ? std::string() : fmt::format(", did you mean '{}'", near[0]), JoinNames(choices));
+                     near.empty() ? std::string() : fmt::format(", did you mean '{}'", near[0]),
+                     JoinNames(choices));
 }
 
 // The whole of `text` as a decimal number.

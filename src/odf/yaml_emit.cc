@@ -87,8 +87,8 @@ std::string OneLine(std::string_view text) {
   return IsSafePlain(text) ? std::string(text) : SingleQuoted(text);
 }
 
-// Lines that a literal block gives back exactly: the first one tells the indentation, so it must not start with
-// space; a line of nothing but space is too easily lost.
+// Lines that a literal block gives back exactly: the first one tells the indentation, so it must not start
+// with space; a line of nothing but space is too easily lost.
 bool IsLiteral(std::string_view text) {
   if (text.find('\n') == std::string_view::npos || !AllPrintable(text)) return false;
   if (std::string_view(" \t\n").find(text.front()) != std::string_view::npos) return false;
@@ -105,7 +105,8 @@ class Emitter {
  public:
   std::string Take() { return std::move(out_); }
 
-  // The items of a collection, each on a line of its own at `indent`; the first continues the line when `joined`.
+  // The items of a collection, each on a line of its own at `indent`; the first continues the line when
+  // `joined`.
   void Block(const YamlNode& node, size_t indent, bool joined) {
     for (size_t i = 0; i < node.items.size(); ++i) {
       if (!joined || i > 0) out_.append(indent, ' ');
@@ -132,7 +133,9 @@ class Emitter {
   }
 
  private:
-  static bool IsEmpty(const YamlNode& node) { return node.items.empty() && (node.is_mapping() || node.is_sequence()); }
+  static bool IsEmpty(const YamlNode& node) {
+    return node.items.empty() && (node.is_mapping() || node.is_sequence());
+  }
 
   // A value after `key:`.
   void After(const YamlNode& node, size_t indent) {

@@ -1,5 +1,5 @@
-// From the tree of a manifest to events. One visitor of fields_internal.h reads every object; it notes which names the
-// description asked for, so that what is left over is known to be a mistake.
+// From the tree of a manifest to events. One visitor of fields_internal.h reads every object; it notes which
+// names the description asked for, so that what is left over is known to be a mistake.
 
 #include <algorithm>
 
@@ -130,7 +130,8 @@ class ObjectReader {
                       known_.empty() ? "none" : JoinNames(known_)));
     }
     if (!missing_.empty()) {
-      return context_.Fail(node_, path_, fmt::format("required field '{}' is missing", JoinNames(missing_, "', '")));
+      return context_.Fail(node_, path_,
+                           fmt::format("required field '{}' is missing", JoinNames(missing_, "', '")));
     }
     return !context_.failed();
   }
@@ -151,7 +152,8 @@ class ObjectReader {
 // --- single values ---
 
 bool WantScalar(Context& context, const YamlNode& node, const Path& path, std::string_view what) {
-  return node.is_scalar() || context.Fail(node, path, fmt::format("{} is wanted, not {}", what, WhatIs(node)));
+  return node.is_scalar() ||
+         context.Fail(node, path, fmt::format("{} is wanted, not {}", what, WhatIs(node)));
 }
 
 bool ReadValue(Context& context, const YamlNode& node, const Path& path, std::string& value) {
@@ -175,8 +177,9 @@ bool ReadValue(Context& context, const YamlNode& node, const Path& path, T& valu
   if (!WantScalar(context, node, path, "a number")) return false;
   const auto number = node.plain ? ParseNumber<T>(node.text) : std::nullopt;
   if (!number) {
-    return context.Fail(node, path, fmt::format("'{}' is not a whole number from {} to {}", node.text,
-                                                std::numeric_limits<T>::min(), std::numeric_limits<T>::max()));
+    return context.Fail(node, path,
+                        fmt::format("'{}' is not a whole number from {} to {}", node.text,
+                                    std::numeric_limits<T>::min(), std::numeric_limits<T>::max()));
   }
   value = *number;
   return true;
@@ -184,8 +187,8 @@ bool ReadValue(Context& context, const YamlNode& node, const Path& path, T& valu
 
 // Values with a parser of their own that takes the text.
 template <class T>
-bool ReadParsed(Context& context, const YamlNode& node, const Path& path, T& value, Result<T> (*parse)(std::string_view),
-                std::string_view what) {
+bool ReadParsed(Context& context, const YamlNode& node, const Path& path, T& value,
+                Result<T> (*parse)(std::string_view), std::string_view what) {
   if (!WantScalar(context, node, path, what)) return false;
   auto parsed = parse(node.text);
   if (!parsed.ok()) return context.Fail(node, path, parsed.error().message());
@@ -253,11 +256,13 @@ bool ReadUnion(Context& context, const YamlNode& node, const Path& path, T& valu
   const YamlNode* kind = node.is_mapping() ? node.Find("kind") : nullptr;
   if (!kind || !kind->is_scalar()) {
     const std::string choices = JoinNames(std::vector<std::string>(union_names.begin(), union_names.end()));
-    return context.Fail(node, path, fmt::format("an object with 'kind' is wanted{}; one of: {}",
-                                                node.is_mapping() ? "" : fmt::format(", not {}", WhatIs(node)), choices));
+    return context.Fail(node, path,
+                        fmt::format("an object with 'kind' is wanted{}; one of: {}",
+                                    node.is_mapping() ? "" : fmt::format(", not {}", WhatIs(node)), choices));
   }
   if (!ReadKind(context, *kind, path, value)) return false;
-  if constexpr (std::is_same_v<T, ReadStep>) return ReadFields(context, WithoutLegacyNames(node), path, value);
+  if constexpr (std::is_same_v<T, ReadStep>)
+    return ReadFields(context, WithoutLegacyNames(node), path, value);
   return ReadFields(context, node, path, value);
 }
 
@@ -274,7 +279,8 @@ bool ReadType(Context& context, const YamlNode& node, const Path& path, DataType
 
 template <class T>
 bool ReadList(Context& context, const YamlNode& node, const Path& path, std::vector<T>& items) {
-  if (!node.is_sequence()) return context.Fail(node, path, fmt::format("a list is wanted, not {}", WhatIs(node)));
+  if (!node.is_sequence())
+    return context.Fail(node, path, fmt::format("a list is wanted, not {}", WhatIs(node)));
   items.reserve(node.items.size());
   for (size_t i = 0; i < node.items.size(); ++i) {
     if (!Read(context, node.items[i], Path{&path, {}, i}, items.emplace_back())) return false;
@@ -305,7 +311,8 @@ bool Read(Context& context, const YamlNode& node, const Path& path, T& value) {
   } else if constexpr (requires { ReadValue(context, node, path, value); }) {
     return ReadValue(context, node, path, value);
   } else {
-    if (!node.is_mapping()) return context.Fail(node, path, fmt::format("an object is wanted, not {}", WhatIs(node)));
+    if (!node.is_mapping())
+      return context.Fail(node, path, fmt::format("an object is wanted, not {}", WhatIs(node)));
     ObjectReader reader(context, node, path, /*tagged=*/false);
     Describe(reader, value);
     return reader.Finish();
@@ -323,7 +330,8 @@ Result<T> ReadDocument(const YamlNode& node, std::string_view origin) {
 
 // --- envelopes ---
 
-constexpr std::array<std::string_view, 3> kManifestKinds = {"DatasetSnapshot", "MetadataEvent", "MetadataBlock"};
+constexpr std::array<std::string_view, 3> kManifestKinds = {"DatasetSnapshot", "MetadataEvent",
+                                                            "MetadataBlock"};
 
 struct Envelope {
   std::string kind;
@@ -342,7 +350,8 @@ bool CheckVersion(Context& context, const YamlNode& node, const Envelope& envelo
 bool ReadEnvelope(Context& context, const YamlNode& node, Envelope* envelope) {
   const Path root;
   if (!node.is_mapping()) {
-    return context.Fail(node, root, fmt::format("an object with kind, version and content is wanted, not {}", WhatIs(node)));
+    return context.Fail(
+        node, root, fmt::format("an object with kind, version and content is wanted, not {}", WhatIs(node)));
   }
   ObjectReader reader(context, node, root, /*tagged=*/false);
   reader("kind", envelope->kind);
@@ -359,7 +368,8 @@ bool ReadEnvelope(Context& context, const YamlNode& node, Envelope* envelope) {
 template <class T>
 Result<Manifest> ReadContent(Context& context, const YamlNode& content) {
   T value{};
-  if (!Read(context, content, Path{nullptr, "content", std::nullopt}, value)) return *std::move(context.error);
+  if (!Read(context, content, Path{nullptr, "content", std::nullopt}, value))
+    return *std::move(context.error);
   return Manifest(std::move(value));
 }
 
@@ -387,7 +397,8 @@ Result<std::vector<Manifest>> ParseManifests(std::string_view text, std::string_
 
 Result<MetadataEvent> ParseEvent(std::string_view text, std::string_view origin) {
   ASSIGN_OR_RETURN(const std::vector<YamlNode> documents, ParseYaml(text, origin));
-  if (documents.size() != 1) return InvalidArgument("{}: one event is wanted, not {}", origin, documents.size());
+  if (documents.size() != 1)
+    return InvalidArgument("{}: one event is wanted, not {}", origin, documents.size());
   return ReadDocument<MetadataEvent>(documents[0], origin);
 }
 

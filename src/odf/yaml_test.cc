@@ -63,8 +63,10 @@ TEST(YamlTest, WritesTheStyleOfTheReference) {
   source.read.format = ReadFormat::kCsv;
   source.read.separator = ",";
   source.read.header = true;
-  source.read.schema = DataSchema{{{"a b", DataType::Option(DataType::Of(TypeKind::kInt64)), R"({"x/y":"z"})"}}, {}};
-  source.preprocess = TransformSql{"datafusion", {}, {}, std::vector<SqlQueryStep>{{{}, "select *\nfrom input\n"}}, {}};
+  source.read.schema =
+      DataSchema{{{"a b", DataType::Option(DataType::Of(TypeKind::kInt64)), R"({"x/y":"z"})"}}, {}};
+  source.preprocess =
+      TransformSql{"datafusion", {}, {}, std::vector<SqlQueryStep>{{{}, "select *\nfrom input\n"}}, {}};
   source.merge = {MergeKind::kLedger, {"a b"}, {}};
   block.event = source;
   EXPECT_EQ(ToYaml(block), R"(kind: MetadataBlock
@@ -168,7 +170,8 @@ read:
   kind: NdJson
   schema: ["a INT", "b STRING"]
 merge: { kind: Append }
-)", "m.yaml"));
+)",
+                                                    "m.yaml"));
   const auto& read = std::get<AddPushSource>(event).read;
   EXPECT_EQ(read.ddl_schema, (Strings{"a INT", "b STRING"}));
   EXPECT_EQ(read.schema, std::nullopt);
@@ -206,29 +209,35 @@ TEST(YamlTest, ExplainsMistakes) {
        "read.header: 'true' is neither true nor false"},
       {"kind: AddPushSource\nsourceName: a\nread: {kind: NdJson, separator: x}\nmerge: {kind: Append}",
        "read: unknown field 'separator'"},
-      {"kind: AddData\nprevOffset: -1", "prevOffset: '-1' is not a whole number from 0 to 18446744073709551615"},
+      {"kind: AddData\nprevOffset: -1",
+       "prevOffset: '-1' is not a whole number from 0 to 18446744073709551615"},
       {"kind: AddData\nnewWatermark: yesterday", "newWatermark: 'yesterday' is not an RFC 3339 time"},
       {"kind: SetDataSchema\nschema: {fields: [{name: a, type: Decimal}]}",
        "schema.fields[0].type: type 'Decimal': a Decimal needs precision and scale"},
       {"kind: SetDataSchema\nschema: {fields: [{name: a, type: Option}]}", "Option needs one type"},
-      {"kind: SetDataSchema\nschema: {fields: [{name: a, type: Int46}]}", "unknown type 'Int46', did you mean 'Int16'"},
+      {"kind: SetDataSchema\nschema: {fields: [{name: a, type: Int46}]}",
+       "unknown type 'Int46', did you mean 'Int16'"},
       {"kind: SetDataSchema\nschema: {fields: [{name: a, type: 'List<Int64'}]}", "'>' is missing"},
       {"kind: SetDataSchema\nschema: {fields: [{name: a, type: 'Int64<Int64>'}]}", "takes no types"},
       {"kind: SetDataSchema\nschema: {fields: [{name: a, type: 'Struct'}]}", "long form"},
-      {"kind: SetDataSchema\nschema: {fields: [{name: a, type: 'Int64', extra: [1]}]}", "object of attributes"},
+      {"kind: SetDataSchema\nschema: {fields: [{name: a, type: 'Int64', extra: [1]}]}",
+       "object of attributes"},
       {"kind: SetInfo\n  bad: [", "m.yaml:2: "},
       {"kind: !custom SetInfo", "tag '!custom' is not supported"},
       {"&a [*a]", "alias inside of what it names"},
   };
   for (const auto& bad : cases) {
-    EXPECT_THAT(ParseEvent(bad.text, "m.yaml"), IsError(ErrorCode::kInvalidArgument, HasSubstr(bad.message))) << bad.text;
+    EXPECT_THAT(ParseEvent(bad.text, "m.yaml"), IsError(ErrorCode::kInvalidArgument, HasSubstr(bad.message)))
+        << bad.text;
   }
 }
 
 TEST(YamlTest, ExplainsMistakesInTheEnvelope) {
   const std::vector<BadEvent> cases = {
-      {"kind: DatasetSnapshott\nversion: 1\ncontent: {}", "unknown manifest kind 'DatasetSnapshott', did you mean 'DatasetSnapshot'"},
-      {"kind: DatasetSnapshot\nversion: 2\ncontent: {}", "version: DatasetSnapshot of version 2 is not known; 1 is"},
+      {"kind: DatasetSnapshott\nversion: 1\ncontent: {}",
+       "unknown manifest kind 'DatasetSnapshott', did you mean 'DatasetSnapshot'"},
+      {"kind: DatasetSnapshot\nversion: 2\ncontent: {}",
+       "version: DatasetSnapshot of version 2 is not known; 1 is"},
       {"kind: MetadataBlock\nversion: 1\ncontent: {}", "2 or 3"},
       {"kind: DatasetSnapshot\nversion: 1", "required field 'content' is missing"},
       {"$schema: x\nkind: DatasetSnapshot\nversion: 1\ncontent: {}", "unknown field '$schema'"},
@@ -239,7 +248,8 @@ TEST(YamlTest, ExplainsMistakesInTheEnvelope) {
        "m.yaml:3: content.metadata[0]: unknown field 'x'"},
   };
   for (const auto& bad : cases) {
-    EXPECT_THAT(ParseManifests(bad.text, "m.yaml"), IsError(ErrorCode::kInvalidArgument, HasSubstr(bad.message)))
+    EXPECT_THAT(ParseManifests(bad.text, "m.yaml"),
+                IsError(ErrorCode::kInvalidArgument, HasSubstr(bad.message)))
         << bad.text;
   }
 }
@@ -251,19 +261,23 @@ TEST(YamlTest, LimitsWhatAliasesAndNestingCanDo) {
     for (int k = 0; k < 10; ++k) bomb += fmt::format("{}*a{}", k ? ", " : "", i - 1);
     bomb += "]\n";
   }
-  EXPECT_THAT(ParseManifests(bomb, "m.yaml"), IsError(ErrorCode::kInvalidArgument, HasSubstr("too many values")));
+  EXPECT_THAT(ParseManifests(bomb, "m.yaml"),
+              IsError(ErrorCode::kInvalidArgument, HasSubstr("too many values")));
   EXPECT_THAT(ParseManifests(std::string(100000, '['), "m.yaml"), IsErrorCode(ErrorCode::kInvalidArgument));
   EXPECT_THAT(ParseManifests(std::string(100, '[') + std::string(100, ']'), "m.yaml"),
               IsError(ErrorCode::kInvalidArgument, HasSubstr("nested deeper")));
   std::string type = "Int64";
   for (int i = 0; i < 40; ++i) type = "List<" + type + ">";
-  EXPECT_THAT(ParseEvent("kind: SetDataSchema\nschema: {fields: [{name: a, type: '" + type + "'}]}", "m.yaml"),
-              IsError(ErrorCode::kInvalidArgument, HasSubstr("nested deeper")));
-  EXPECT_THAT(ParseManifests("kind: \xff\xfe", "m.yaml"), IsError(ErrorCode::kInvalidArgument, HasSubstr("UTF-8")));
+  EXPECT_THAT(
+      ParseEvent("kind: SetDataSchema\nschema: {fields: [{name: a, type: '" + type + "'}]}", "m.yaml"),
+      IsError(ErrorCode::kInvalidArgument, HasSubstr("nested deeper")));
+  EXPECT_THAT(ParseManifests("kind: \xff\xfe", "m.yaml"),
+              IsError(ErrorCode::kInvalidArgument, HasSubstr("UTF-8")));
 }
 
 TEST(YamlTest, WritesAttributesInTheirCanonicalForm) {
-  ASSERT_OK_AND_ASSIGN(const auto event, ParseEvent("kind: AddData\nextra: { z: [1, 2.50], a: 'x' }", "m.yaml"));
+  ASSERT_OK_AND_ASSIGN(const auto event,
+                       ParseEvent("kind: AddData\nextra: { z: [1, 2.50], a: 'x' }", "m.yaml"));
   EXPECT_EQ(std::get<AddData>(event).extra, R"({"a":"x","z":[1,2.5]})");
   ASSERT_OK_AND_ASSIGN(const auto empty, ParseEvent("kind: AddData\nextra: {}", "m.yaml"));
   EXPECT_EQ(std::get<AddData>(empty).extra, std::nullopt);
@@ -271,11 +285,13 @@ TEST(YamlTest, WritesAttributesInTheirCanonicalForm) {
 
 TEST(YamlTest, PrintsSchemas) {
   DataSchema schema{{{"a", DataType::Option(DataType::Of(TypeKind::kInt64)), R"({"k":1.5})"}}, {}};
-  EXPECT_EQ(ToYaml(schema), "fields:\n- name: a\n  type:\n    kind: Option\n    inner:\n      kind: Int64\n"
-                            "  extra:\n    k: 1.5\n");
-  EXPECT_EQ(ToJson(DataSchema{{{"a", DataType::Of(TypeKind::kBool), {}}}, {}}),
-            "{\n  \"fields\": [\n    {\n      \"name\": \"a\",\n      \"type\": {\n        \"kind\": \"Bool\"\n      }\n"
-            "    }\n  ]\n}\n");
+  EXPECT_EQ(ToYaml(schema),
+            "fields:\n- name: a\n  type:\n    kind: Option\n    inner:\n      kind: Int64\n"
+            "  extra:\n    k: 1.5\n");
+  EXPECT_EQ(
+      ToJson(DataSchema{{{"a", DataType::Of(TypeKind::kBool), {}}}, {}}),
+      "{\n  \"fields\": [\n    {\n      \"name\": \"a\",\n      \"type\": {\n        \"kind\": \"Bool\"\n      }\n"
+      "    }\n  ]\n}\n");
   const DataSchema all = *testing::AllTypesSchema().schema;
   EXPECT_EQ(*ParseSchemaJson(ToJson(all)), all);
   EXPECT_EQ(*ParseSchemaJson(ToJson(schema)), schema);
@@ -291,11 +307,14 @@ TEST(YamlTest, NormalizesTransforms) {
   EXPECT_EQ(single.queries, (std::vector<SqlQueryStep>{{std::nullopt, "select 1"}}));
   ASSERT_OK(NormalizeTransform(&single));
 
-  auto steps = [](std::vector<SqlQueryStep> queries) { return TransformSql{"datafusion", {}, {}, std::move(queries), {}}; };
+  auto steps = [](std::vector<SqlQueryStep> queries) {
+    return TransformSql{"datafusion", {}, {}, std::move(queries), {}};
+  };
   auto two = steps({{"a", "select 1"}, {std::nullopt, "select * from a"}});
   EXPECT_OK(NormalizeTransform(&two));
-  for (auto bad : {TransformSql{"e", {}, "q", std::vector<SqlQueryStep>{{{}, "q"}}, {}}, TransformSql{"e", {}, {}, {}, {}},
-                   steps({}), steps({{"a", "q"}}), steps({{{}, "q"}, {{}, "q"}})}) {
+  for (auto bad :
+       {TransformSql{"e", {}, "q", std::vector<SqlQueryStep>{{{}, "q"}}, {}},
+        TransformSql{"e", {}, {}, {}, {}}, steps({}), steps({{"a", "q"}}), steps({{{}, "q"}, {{}, "q"}})}) {
     EXPECT_THAT(NormalizeTransform(&bad), IsErrorCode(ErrorCode::kInvalidArgument));
   }
 }

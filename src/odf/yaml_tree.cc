@@ -86,7 +86,8 @@ class TreeBuilder final : public YAML::EventHandler {
       Fail(mark, "the document has too many values");
       return false;
     }
-    return std::all_of(node.items.begin(), node.items.end(), [&](const auto& item) { return Spend(item, mark); });
+    return std::all_of(node.items.begin(), node.items.end(),
+                       [&](const auto& item) { return Spend(item, mark); });
   }
 
   void Start(YamlNode node, YAML::anchor_t anchor, const YAML::Mark& mark) {

@@ -20,8 +20,9 @@ BlockReader::BlockReader(Plan plan, const ReadOptions& options)
       batch_rows_(std::max<int64_t>(options.batch_rows, 1)),
       stop_(options.stop),
       lines_(plan_.lines_before),
-      workers_(ThreadsFor(plan_, options), [this] { return NextBlock(); },
-               [this](TextBlock block) { return Work(std::move(block)); }) {}
+      workers_(
+          ThreadsFor(plan_, options), [this] { return NextBlock(); },
+          [this](TextBlock block) { return Work(std::move(block)); }) {}
 
 Result<std::optional<TextBlock>> BlockReader::NextBlock() {
   if (plan_.pending.empty()) return plan_.splitter->Next();

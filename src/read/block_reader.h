@@ -23,10 +23,10 @@ struct BlockRows {
 class BlockReader final : public Reader {
  public:
   struct Plan {
-    std::shared_ptr<arrow::Schema> schema;        // null = no frame
+    std::shared_ptr<arrow::Schema> schema;  // null = no frame
     std::unique_ptr<BlockSplitter> splitter;
-    std::deque<TextBlock> pending;                // blocks already taken from the splitter
-    int64_t lines_before = 0;                     // lines in front of the first pending block (a header)
+    std::deque<TextBlock> pending;  // blocks already taken from the splitter
+    int64_t lines_before = 0;       // lines in front of the first pending block (a header)
     std::function<Result<BlockRows>(const TextBlock&)> work;  // called from several threads
   };
   BlockReader(Plan plan, const ReadOptions& options);
@@ -42,8 +42,8 @@ class BlockReader final : public Reader {
   Plan plan_;
   const int64_t batch_rows_;
   const std::stop_token stop_;
-  int64_t records_ = 0, lines_ = 0;           // before the next block
-  std::shared_ptr<arrow::RecordBatch> rest_;  // rows of the last block beyond batch_rows
+  int64_t records_ = 0, lines_ = 0;               // before the next block
+  std::shared_ptr<arrow::RecordBatch> rest_;      // rows of the last block beyond batch_rows
   OrderedWorkers<TextBlock, BlockRows> workers_;  // last: its threads use the rest
 };
 

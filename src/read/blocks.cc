@@ -20,10 +20,15 @@ void Seal(TextBlock* block) { std::memset(block->data.get() + block->size, 0, kB
 
 }  // namespace
 
-BlockSplitter::BlockSplitter(std::unique_ptr<ByteSource> source, size_t block_bytes, FindEnd find_end, std::stop_token stop)
-    : source_(std::move(source)), block_bytes_(block_bytes), find_end_(std::move(find_end)), stop_(std::move(stop)) {
+BlockSplitter::BlockSplitter(std::unique_ptr<ByteSource> source, size_t block_bytes, FindEnd find_end,
+                             std::stop_token stop)
+    : source_(std::move(source)),
+      block_bytes_(block_bytes),
+      find_end_(std::move(find_end)),
+      stop_(std::move(stop)) {
   // One byte more than the file, so that its end is seen without a second block.
-  if (const auto size = source_->size(); size && *size < block_bytes_) block_bytes_ = static_cast<size_t>(*size) + 1;
+  if (const auto size = source_->size(); size && *size < block_bytes_)
+    block_bytes_ = static_cast<size_t>(*size) + 1;
 }
 
 Result<size_t> BlockSplitter::Fill(char* buffer, size_t size) {
@@ -87,8 +92,8 @@ Result<std::optional<TextBlock>> BlockSplitter::Next() {
       return std::optional<TextBlock>(std::move(block));
     }
     if (block.size >= kMaxRecordBytes) {
-      return InvalidArgument("a record of '{}' is longer than {} bytes; is a quote or bracket never closed?", source_->name(),
-                             kMaxRecordBytes);
+      return InvalidArgument("a record of '{}' is longer than {} bytes; is a quote or bracket never closed?",
+                             source_->name(), kMaxRecordBytes);
     }
     if (block.size == capacity) {
       capacity = std::min(capacity * 2, kMaxRecordBytes);
@@ -110,7 +115,8 @@ Result<TextBlock> ReadAll(ByteSource* source, const std::stop_token& stop) {
       std::memcpy(larger.data.get(), all.data.get(), all.size);
       all = std::move(larger);
     }
-    ASSIGN_OR_RETURN(const size_t n, source->Read(all.data.get() + all.size, std::min<size_t>(capacity - all.size, 4 << 20)));
+    ASSIGN_OR_RETURN(const size_t n,
+                     source->Read(all.data.get() + all.size, std::min<size_t>(capacity - all.size, 4 << 20)));
     if (n == 0) break;
     all.size += n;
   }

@@ -31,14 +31,15 @@ struct TextBlock {
   std::string_view text() const { return {data.get(), size}; }
 };
 
-// Cuts an input into blocks of whole records. Confined to one thread at a time, but for what says otherwise; bytes_read may
-// be called from any.
+// Cuts an input into blocks of whole records. Confined to one thread at a time, but for what says otherwise;
+// bytes_read may be called from any.
 class BlockSplitter {
  public:
   // Bytes of whole records at the front of a text that starts with a record; 0 when there is none.
   using FindEnd = std::function<size_t(std::string_view)>;
 
-  BlockSplitter(std::unique_ptr<ByteSource> source, size_t block_bytes, FindEnd find_end, std::stop_token stop);
+  BlockSplitter(std::unique_ptr<ByteSource> source, size_t block_bytes, FindEnd find_end,
+                std::stop_token stop);
 
   // Nothing at the end. A UTF-8 byte order mark at the start is skipped.
   // Errors: the source's; kInvalidArgument for a record over kMaxRecordBytes; kCancelled.

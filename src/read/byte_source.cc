@@ -21,7 +21,8 @@ Result<size_t> ReadFd(int fd, const std::string& name, char* buffer, size_t size
 
 class FileSource final : public ByteSource {
  public:
-  FileSource(int fd, std::string path, std::optional<uint64_t> size) : fd_(fd), path_(std::move(path)), size_(size) {}
+  FileSource(int fd, std::string path, std::optional<uint64_t> size)
+      : fd_(fd), path_(std::move(path)), size_(size) {}
   ~FileSource() override { ::close(fd_); }
 
   Result<size_t> Read(char* buffer, size_t size) override { return ReadFd(fd_, path_, buffer, size); }
@@ -71,7 +72,7 @@ class MemorySource final : public ByteSource {
 Result<std::unique_ptr<ByteSource>> OpenFileSource(const std::string& path) {
   const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
   if (fd < 0) return FromErrno(errno, fmt::format("open '{}'", path));
-  struct stat info {};
+  struct stat info{};
   if (::fstat(fd, &info) != 0) {
     const int error = errno;
     ::close(fd);
@@ -90,7 +91,9 @@ Result<std::unique_ptr<ByteSource>> OpenFileSource(const std::string& path) {
   return std::make_unique<FileSource>(fd, path, size);
 }
 
-std::unique_ptr<ByteSource> MakeFdSource(int fd, std::string name) { return std::make_unique<FdSource>(fd, std::move(name)); }
+std::unique_ptr<ByteSource> MakeFdSource(int fd, std::string name) {
+  return std::make_unique<FdSource>(fd, std::move(name));
+}
 
 std::unique_ptr<ByteSource> MakeMemorySource(std::string bytes, std::string name) {
   return std::make_unique<MemorySource>(std::move(bytes), std::move(name));

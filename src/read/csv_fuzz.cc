@@ -39,8 +39,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if ((choice & 16) != 0) step.separator = ";";
   if ((choice & 32) != 0) {
     step.schema.emplace();
-    step.schema->fields = {Field("i", TypeKind::kInt32), Field("f", TypeKind::kFloat64), Field("t", TypeKind::kTimestamp),
-                           Field("d", TypeKind::kDate), Field("s", TypeKind::kString)};
+    step.schema->fields = {Field("i", TypeKind::kInt32), Field("f", TypeKind::kFloat64),
+                           Field("t", TypeKind::kTimestamp), Field("d", TypeKind::kDate),
+                           Field("s", TypeKind::kString)};
   }
   if ((choice & 64) != 0) step.timestamp_format = "%d.%m.%Y %H:%M:%S %z";
   ReadAll(step, std::string(reinterpret_cast<const char*>(data) + 1, size - 1));

@@ -11,8 +11,8 @@ namespace sluice::read {
 namespace {
 
 // Bits.
-constexpr uint32_t kString = 1, kBool = 2, kInt = 4, kFloat = 8, kDate = 16, kSeconds = 32, kMillis = 64, kMicros = 128,
-                   kNanos = 256;
+constexpr uint32_t kString = 1, kBool = 2, kInt = 4, kFloat = 8, kDate = 16, kSeconds = 32, kMillis = 64,
+                   kMicros = 128, kNanos = 256;
 constexpr uint32_t kTimestamps = kSeconds | kMillis | kMicros | kNanos;
 
 bool IsDigit(char c) { return c >= '0' && c <= '9'; }
@@ -30,7 +30,8 @@ uint32_t NumberClass(std::string_view text) {
   i += whole;
   if (i == text.size() && whole > 0) {
     int64_t value;
-    return text.size() < 19 || columnar::ParseInt64(text, &value) == columnar::ParseOutcome::kOk ? kInt : kString;
+    return text.size() < 19 || columnar::ParseInt64(text, &value) == columnar::ParseOutcome::kOk ? kInt
+                                                                                                 : kString;
   }
   size_t fraction = 0;
   if (i < text.size() && text[i] == '.') {
@@ -52,7 +53,9 @@ uint32_t NumberClass(std::string_view text) {
 bool StartsLike(std::string_view text, std::string_view shape) {
   if (text.size() < shape.size()) return false;
   for (size_t i = 0; i < shape.size(); ++i) {
-    const bool fits = shape[i] == '0' ? IsDigit(text[i]) : shape[i] == 'T' ? text[i] == 'T' || text[i] == ' ' : text[i] == shape[i];
+    const bool fits = shape[i] == '0'   ? IsDigit(text[i])
+                      : shape[i] == 'T' ? text[i] == 'T' || text[i] == ' '
+                                        : text[i] == shape[i];
     if (!fits) return false;
   }
   return true;
@@ -89,15 +92,24 @@ uint32_t ClassOf(std::string_view text, const columnar::CastOptions& options) {
 
 std::shared_ptr<arrow::DataType> TypeOf(uint32_t one_class) {
   switch (one_class) {
-    case kBool: return arrow::boolean();
-    case kInt: return arrow::int64();
-    case kFloat: return arrow::float64();
-    case kDate: return arrow::date32();
-    case kSeconds: return arrow::timestamp(arrow::TimeUnit::SECOND);
-    case kMillis: return arrow::timestamp(arrow::TimeUnit::MILLI);
-    case kMicros: return arrow::timestamp(arrow::TimeUnit::MICRO);
-    case kNanos: return arrow::timestamp(arrow::TimeUnit::NANO);
-    default: return arrow::utf8();
+    case kBool:
+      return arrow::boolean();
+    case kInt:
+      return arrow::int64();
+    case kFloat:
+      return arrow::float64();
+    case kDate:
+      return arrow::date32();
+    case kSeconds:
+      return arrow::timestamp(arrow::TimeUnit::SECOND);
+    case kMillis:
+      return arrow::timestamp(arrow::TimeUnit::MILLI);
+    case kMicros:
+      return arrow::timestamp(arrow::TimeUnit::MICRO);
+    case kNanos:
+      return arrow::timestamp(arrow::TimeUnit::NANO);
+    default:
+      return arrow::utf8();
   }
 }
 

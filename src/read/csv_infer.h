@@ -15,7 +15,8 @@ namespace sluice::read {
 // How many records are looked at where types are guessed.
 inline constexpr size_t kInferenceRecords = 1000;
 
-// Guesses one column's type from its values (odf-ingest.md 1.5): each value has a class, the classes seen are combined.
+// Guesses one column's type from its values (odf-ingest.md 1.5): each value has a class, the classes seen are
+// combined.
 class CsvTypeGuess {
  public:
   // Null cells (no data) say nothing.

@@ -29,7 +29,8 @@ size_t RowsPerRound(size_t columns) {
 // Casts blocks; used from several threads at once, so it has no state that changes.
 class CsvCaster {
  public:
-  CsvCaster(CsvOptions options, std::shared_ptr<arrow::Schema> schema) : options_(std::move(options)), schema_(std::move(schema)) {}
+  CsvCaster(CsvOptions options, std::shared_ptr<arrow::Schema> schema)
+      : options_(std::move(options)), schema_(std::move(schema)) {}
 
   Result<BlockRows> Cast(const TextBlock& block) const;
 
@@ -51,21 +52,25 @@ class CsvCaster {
   std::shared_ptr<arrow::Schema> schema_;
 };
 
-std::string_view RawOf(const TextBlock& block, const CsvRow& row) { return block.text().substr(row.begin, row.end - row.begin); }
+std::string_view RawOf(const TextBlock& block, const CsvRow& row) {
+  return block.text().substr(row.begin, row.end - row.begin);
+}
 
-void CsvCaster::RejectRow(size_t row, size_t column, std::string_view value, std::string reason, Round* round) const {
+void CsvCaster::RejectRow(size_t row, size_t column, std::string_view value, std::string reason,
+                          Round* round) const {
   if (!round->rejects.MarkRow(round->row_base + static_cast<int64_t>(row))) return;
   const CsvRow& where = round->rows.rows[row];
-  round->rejects.Add(where.record, where.line, schema_->field(static_cast<int>(column))->name(), value, std::move(reason),
-                     RawOf(round->block, where));
+  round->rejects.Add(where.record, where.line, schema_->field(static_cast<int>(column))->name(), value,
+                     std::move(reason), RawOf(round->block, where));
 }
 
 void CsvCaster::RejectRecords(Round* round) const {
   for (const CsvBadRecord& bad : round->rows.bad) {
     const std::string_view raw = RawOf(round->block, bad.where);
     round->rejects.Add(bad.where.record, bad.where.line, "", raw,
-                       bad.unterminated ? "a quoted field is not closed before the end of the input"
-                                        : fmt::format("expected {} fields, found {}", schema_->num_fields(), bad.cells),
+                       bad.unterminated
+                           ? "a quoted field is not closed before the end of the input"
+                           : fmt::format("expected {} fields, found {}", schema_->num_fields(), bad.cells),
                        raw);
   }
 }
@@ -84,7 +89,8 @@ Result<BlockRows> CsvCaster::Cast(const TextBlock& block) const {
   const auto columns = static_cast<size_t>(schema_->num_fields());
   Casters casters;
   for (const auto& field : schema_->fields()) {
-    ASSIGN_OR_RETURN(auto caster, columnar::TextCaster::Make(field->type(), field->nullable(), options_.cast));
+    ASSIGN_OR_RETURN(auto caster,
+                     columnar::TextCaster::Make(field->type(), field->nullable(), options_.cast));
     casters.push_back(std::move(caster));
   }
   const bool valid_text = IsUtf8(block.text());
@@ -112,7 +118,8 @@ Result<BlockRows> CsvCaster::Cast(const TextBlock& block) const {
   BlockRows result;
   result.records = scanner.records();
   result.lines = scanner.lines();
-  ASSIGN_OR_RETURN(result.rows, DropRows(arrow::RecordBatch::Make(schema_, round.row_base, std::move(arrays)), round.rejects.rows()));
+  ASSIGN_OR_RETURN(result.rows, DropRows(arrow::RecordBatch::Make(schema_, round.row_base, std::move(arrays)),
+                                         round.rejects.rows()));
   result.rejects = round.rejects.Take();
   return result;
 }
@@ -136,7 +143,8 @@ Result<FirstRecord> ReadFirst(const CsvDialect& dialect, const TextBlock& block,
     first.lines = counter.lines();
     return first;
   }
-  if (rows.bad[0].unterminated) return InvalidArgument("line 1 of '{}': a quoted field is never closed", input);
+  if (rows.bad[0].unterminated)
+    return InvalidArgument("line 1 of '{}': a quoted field is never closed", input);
   CsvScanner scanner(plain, block.text(), rows.bad[0].cells);
   scanner.Fill(1, &rows);
   for (const std::string_view cell : rows.cells) first.cells.emplace_back(cell);
@@ -145,13 +153,16 @@ Result<FirstRecord> ReadFirst(const CsvDialect& dialect, const TextBlock& block,
   return first;
 }
 
-Result<std::vector<std::string>> ColumnNames(const FirstRecord& first, bool header, const std::string& input) {
+Result<std::vector<std::string>> ColumnNames(const FirstRecord& first, bool header,
+                                             const std::string& input) {
   std::vector<std::string> names;
   std::set<std::string> seen;
   for (size_t i = 0; i < first.cells.size(); ++i) {
     std::string name = header && !first.cells[i].empty() ? first.cells[i] : fmt::format("column_{}", i + 1);
-    if (!IsUtf8(name)) return InvalidArgument("line 1 of '{}': header field {} is not valid UTF-8", input, i + 1);
-    if (!seen.insert(name).second) return InvalidArgument("line 1 of '{}': the header has column '{}' twice", input, name);
+    if (!IsUtf8(name))
+      return InvalidArgument("line 1 of '{}': header field {} is not valid UTF-8", input, i + 1);
+    if (!seen.insert(name).second)
+      return InvalidArgument("line 1 of '{}': the header has column '{}' twice", input, name);
     names.push_back(std::move(name));
   }
   return names;
@@ -160,8 +171,8 @@ Result<std::vector<std::string>> ColumnNames(const FirstRecord& first, bool head
 // Values are taken by position; a header that says otherwise is an error where columns are strict.
 Status CheckHeader(const FirstRecord& first, const arrow::Schema& schema, const std::string& input) {
   if (first.cells == schema.field_names()) return {};
-  return InvalidArgument("line 1 of '{}': the header has columns {}, the schema {}", input, JoinNames(first.cells),
-                         JoinNames(schema.field_names()));
+  return InvalidArgument("line 1 of '{}': the header has columns {}, the schema {}", input,
+                         JoinNames(first.cells), JoinNames(schema.field_names()));
 }
 
 // Opens step by step: header, names, types.
@@ -170,7 +181,8 @@ class CsvOpening {
   CsvOpening(CsvOptions options, std::unique_ptr<ByteSource> source, const ReadOptions& read)
       : options_(std::move(options)), read_(read) {
     plan_.splitter = std::make_unique<BlockSplitter>(
-        std::move(source), kBlockBytes, [dialect = options_.dialect](std::string_view text) { return FindLastRecordEnd(dialect, text); },
+        std::move(source), kBlockBytes,
+        [dialect = options_.dialect](std::string_view text) { return FindLastRecordEnd(dialect, text); },
         read.stop);
   }
 
@@ -184,7 +196,9 @@ class CsvOpening {
       auto caster = std::make_shared<const CsvCaster>(options_, plan_.schema);
       plan_.work = [caster](const TextBlock& block) { return caster->Cast(block); };
     } else {
-      plan_.work = [](const TextBlock&) -> Result<BlockRows> { return Internal("records in an input that had none"); };
+      plan_.work = [](const TextBlock&) -> Result<BlockRows> {
+        return Internal("records in an input that had none");
+      };
     }
     return std::make_unique<BlockReader>(std::move(plan_), read_);
   }
@@ -242,7 +256,8 @@ class CsvOpening {
       }
       CsvScanner scanner(options_.dialect, plan_.pending[index].text(), columns);
       while (seen < kInferenceRecords && scanner.Fill(kInferenceRecords - seen, &rows)) {
-        for (size_t i = 0; i < rows.rows.size() * columns; ++i) (*guesses)[i % columns].Add(rows.cells[i], options_.cast);
+        for (size_t i = 0; i < rows.rows.size() * columns; ++i)
+          (*guesses)[i % columns].Add(rows.cells[i], options_.cast);
         seen += rows.rows.size() + rows.bad.size();
       }
     }

@@ -7,8 +7,9 @@
 
 namespace sluice::read {
 
-// Csv (odf-ingest.md 1.5). `declared` is the step's schema or null. Blocks are parsed and cast on several threads: text is
-// cut into cells by CsvScanner, cells become columns by columnar::TextCaster. Records that do not fit are rejects.
+// Csv (odf-ingest.md 1.5). `declared` is the step's schema or null. Blocks are parsed and cast on several
+// threads: text is cut into cells by CsvScanner, cells become columns by columnar::TextCaster. Records that
+// do not fit are rejects.
 Result<std::unique_ptr<Reader>> OpenCsv(const odf::ReadStep& step, std::shared_ptr<arrow::Schema> declared,
                                         std::unique_ptr<ByteSource> source, const ReadOptions& options);
 

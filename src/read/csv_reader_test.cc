@@ -11,18 +11,19 @@ namespace {
 
 using odf::ReadFormat;
 using odf::TypeKind;
+using ::testing::ElementsAre;
 using testing::Field;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
 using testing::ReadOutcome;
 using testing::ReadSource;
 using testing::ReadText;
-using testing::Step;
-using ::testing::ElementsAre;
-using ::testing::HasSubstr;
-using ::testing::IsEmpty;
 using ::testing::SizeIs;
+using testing::Step;
 
 odf::ReadStep Cities() {
-  return Step(ReadFormat::kCsv, {Field("city", TypeKind::kString, false), Field("population", TypeKind::kInt32, false)});
+  return Step(ReadFormat::kCsv,
+              {Field("city", TypeKind::kString, false), Field("population", TypeKind::kInt32, false)});
 }
 
 odf::ReadStep OneColumn(TypeKind kind) { return Step(ReadFormat::kCsv, {Field("v", kind)}); }
@@ -76,7 +77,8 @@ TEST(CsvReaderTest, Case7RefusesRaggedRecords) {
 }
 
 TEST(CsvReaderTest, Case8BindsByPosition) {
-  auto step = Step(ReadFormat::kCsv, {Field("city", TypeKind::kString), Field("population", TypeKind::kString)});
+  auto step =
+      Step(ReadFormat::kCsv, {Field("city", TypeKind::kString), Field("population", TypeKind::kString)});
   step.header = true;
   ASSERT_OK_AND_ASSIGN(ReadOutcome out, ReadText(step, "population,city\n1000,A\n"));
   EXPECT_EQ(out.schema, "city string, population string");
@@ -96,7 +98,8 @@ TEST(CsvReaderTest, Case10TakesEmptyFieldsAsNull) {
 
 TEST(CsvReaderTest, Case11ReadsQuotedFields) {
   auto step = Step(ReadFormat::kCsv, {Field("a", TypeKind::kString), Field("b", TypeKind::kInt32)});
-  ASSERT_OK_AND_ASSIGN(ReadOutcome out, ReadText(step, "\"x, \"\"y\"\"\nand \\\"z\\\" \\\\\",1\nplain,2\nbad,x\n"));
+  ASSERT_OK_AND_ASSIGN(ReadOutcome out,
+                       ReadText(step, "\"x, \"\"y\"\"\nand \\\"z\\\" \\\\\",1\nplain,2\nbad,x\n"));
   EXPECT_THAT(out.rows, ElementsAre("x, \"y\"\nand \"z\" \\|1", "plain|2"));
   ASSERT_THAT(out.rejects, SizeIs(1));
   EXPECT_EQ(out.rejects[0].line, 4);
@@ -134,7 +137,8 @@ TEST(CsvReaderTest, Case14Guesses) {
   };
   for (const auto& [text, type] : cases) {
     std::string lines = "v,w\n";
-    for (const char c : std::string(text) + "\n") lines += c == '\n' ? std::string(",w\n") : std::string(1, c);
+    for (const char c : std::string(text) + "\n")
+      lines += c == '\n' ? std::string(",w\n") : std::string(1, c);
     ASSERT_OK_AND_ASSIGN(ReadOutcome out, ReadText(Guessing(), lines));
     EXPECT_EQ(out.schema, std::string("v ") + type + ", w string") << text;
     EXPECT_THAT(out.rejects, IsEmpty()) << text;
@@ -167,7 +171,8 @@ TEST(CsvReaderTest, ReadsAHeaderAlone) {
 }
 
 TEST(CsvReaderTest, RefusesARepeatedHeaderName) {
-  EXPECT_THAT(ReadText(Guessing(), "a,a\n1,2\n"), IsError(ErrorCode::kInvalidArgument, HasSubstr("'a' twice")));
+  EXPECT_THAT(ReadText(Guessing(), "a,a\n1,2\n"),
+              IsError(ErrorCode::kInvalidArgument, HasSubstr("'a' twice")));
 }
 
 TEST(CsvReaderTest, TakesSeparatorQuoteAndEscape) {
@@ -214,7 +219,8 @@ TEST(CsvReaderTest, GivesNullValueItsMeaning) {
 TEST(CsvReaderTest, SkipsByteOrderMarkAndBlankLines) {
   auto step = Cities();
   step.header = true;
-  ASSERT_OK_AND_ASSIGN(ReadOutcome out, ReadText(step, "\xef\xbb\xbf\r\ncity,population\r\n\r\nA,1\r\n\nB,x\r\n"));
+  ASSERT_OK_AND_ASSIGN(ReadOutcome out,
+                       ReadText(step, "\xef\xbb\xbf\r\ncity,population\r\n\r\nA,1\r\n\nB,x\r\n"));
   EXPECT_THAT(out.rows, ElementsAre("A|1"));
   ASSERT_THAT(out.rejects, SizeIs(1));
   EXPECT_EQ(out.rejects[0].line, 6);
@@ -228,9 +234,14 @@ TEST(CsvReaderTest, ReadsOtherEncodings) {
   ASSERT_OK_AND_ASSIGN(ReadOutcome out, ReadText(step, "caf\xe9\n"));
   EXPECT_THAT(out.rows, ElementsAre("café"));
   step.encoding = "utf16";
-  ASSERT_OK_AND_ASSIGN(out, ReadText(step, std::string("\xff\xfe" "a\0\xe9\0\n\0", 8)));
+  ASSERT_OK_AND_ASSIGN(out, ReadText(step, std::string("\xff\xfe"
+                                                       "a\0\xe9\0\n\0",
+                                                       8)));
   EXPECT_THAT(out.rows, ElementsAre("aé"));
-  EXPECT_THAT(ReadText(step, std::string("\xff\xfe" "a\0\n\0\xe9", 7)), IsErrorCode(ErrorCode::kInvalidArgument));
+  EXPECT_THAT(ReadText(step, std::string("\xff\xfe"
+                                         "a\0\n\0\xe9",
+                                         7)),
+              IsErrorCode(ErrorCode::kInvalidArgument));
 }
 
 TEST(CsvReaderTest, RefusesInvalidUtf8PerRecord) {
@@ -254,8 +265,12 @@ TEST(CsvReaderTest, RefusesOptionsEarly) {
   refuses([](odf::ReadStep* s) { s->encoding = "ebcdic"; }, "encoding 'ebcdic'");
   refuses([](odf::ReadStep* s) { s->timestamp_format = "%Y-%Q"; }, "'%Q'");
   refuses([](odf::ReadStep* s) { s->date_format = "dd.MM"; }, "no year");
-  refuses([](odf::ReadStep* s) { *s = Step(ReadFormat::kCsv, {{"tags", odf::DataType::List(odf::DataType::Of(TypeKind::kString)), {}}}); },
-          "column 'tags'");
+  refuses(
+      [](odf::ReadStep* s) {
+        *s =
+            Step(ReadFormat::kCsv, {{"tags", odf::DataType::List(odf::DataType::Of(TypeKind::kString)), {}}});
+      },
+      "column 'tags'");
   refuses([](odf::ReadStep* s) { s->format = ReadFormat::kEsriShapefile; }, "EsriShapefile");
 }
 
@@ -352,10 +367,12 @@ TEST(CsvReaderTest, ReadsDecimalsExactly) {
 }
 
 TEST(CsvReaderTest, TakesTimeFormats) {
-  odf::ReadStep step = Step(ReadFormat::kCsv, {Field("t", TypeKind::kTimestamp), Field("d", TypeKind::kDate)});
+  odf::ReadStep step =
+      Step(ReadFormat::kCsv, {Field("t", TypeKind::kTimestamp), Field("d", TypeKind::kDate)});
   step.timestamp_format = "%m/%d/%Y %I:%M:%S %p";
   step.date_format = "d MMM yyyy";
-  ASSERT_OK_AND_ASSIGN(ReadOutcome out, ReadText(step, "9/25/2022 1:02:03 PM,7 Mar 2021\n2022-09-25T01:02:03Z,2021-03-07\n"));
+  ASSERT_OK_AND_ASSIGN(ReadOutcome out,
+                       ReadText(step, "9/25/2022 1:02:03 PM,7 Mar 2021\n2022-09-25T01:02:03Z,2021-03-07\n"));
   EXPECT_THAT(out.rows, ElementsAre("2022-09-25 13:02:03.000Z|2021-03-07"));
   EXPECT_THAT(out.rejects, SizeIs(1));
 }
@@ -369,7 +386,8 @@ TEST(CsvReaderTest, CutsLongValuesInRejects) {
 
 TEST(CsvReaderTest, NumbersRecordsAndLinesAcrossBlocksAndThreads) {
   std::string text;
-  for (int i = 0; i < 200000; ++i) text += i % 50000 == 777 ? "\"x\ny\",bad\n" : fmt::format("some city {},{}\n", i, i);
+  for (int i = 0; i < 200000; ++i)
+    text += i % 50000 == 777 ? "\"x\ny\",bad\n" : fmt::format("some city {},{}\n", i, i);
   auto step = Cities();
   ReadOptions options;
   options.batch_rows = 10000;

@@ -37,7 +37,9 @@ uint64_t MatchAny(const char* p, char a, char b, char c, char d) {
 
 // The characters that matter besides separator and line feed; where there is none, line feed again.
 char QuoteOrNone(const CsvDialect& d) { return d.quote < 0 ? '\n' : static_cast<char>(d.quote); }
-char EscapeOrNone(const CsvDialect& d) { return d.quote < 0 || d.escape < 0 ? '\n' : static_cast<char>(d.escape); }
+char EscapeOrNone(const CsvDialect& d) {
+  return d.quote < 0 || d.escape < 0 ? '\n' : static_cast<char>(d.escape);
+}
 
 }  // namespace
 
@@ -110,7 +112,8 @@ CsvScanner::CsvScanner(const CsvDialect& dialect, std::string_view block, size_t
 
 inline uint64_t CsvScanner::Specials(size_t word) const {
   // May look into the padding, whose zeros are never special.
-  return MatchAny(block_.data() + word, dialect_.separator, '\n', QuoteOrNone(dialect_), EscapeOrNone(dialect_));
+  return MatchAny(block_.data() + word, dialect_.separator, '\n', QuoteOrNone(dialect_),
+                  EscapeOrNone(dialect_));
 }
 
 std::string_view CsvScanner::Decode(const char* begin, const char* end) {
@@ -161,7 +164,8 @@ void CsvScanner::EndRecord(Cursor* cursor, size_t end, CsvRows* out) {
   const bool blank = end == cursor->record;
   if (!blank) {
     EndField(cursor, end, out);
-    const CsvRow row{static_cast<uint32_t>(cursor->record), static_cast<uint32_t>(end), records_, cursor->first_line};
+    const CsvRow row{static_cast<uint32_t>(cursor->record), static_cast<uint32_t>(end), records_,
+                     cursor->first_line};
     ++records_;
     if (cursor->column == columns_) {
       out->rows.push_back(row);
@@ -237,7 +241,8 @@ bool CsvScanner::Fill(size_t max_rows, CsvRows* out) {
   if (cursor.record < block_.size()) {
     const size_t end = block_.size();
     if (in_quotes) {
-      const CsvRow row{static_cast<uint32_t>(cursor.record), static_cast<uint32_t>(end), records_++, cursor.first_line};
+      const CsvRow row{static_cast<uint32_t>(cursor.record), static_cast<uint32_t>(end), records_++,
+                       cursor.first_line};
       out->bad.push_back({row, cursor.column + 1, true});
       position_ = end;
     } else {

@@ -8,15 +8,15 @@
 
 // Cells of CSV text: where they begin and end, 64 bytes at a time. Knows nothing of types.
 //
-// A record ends at LF or CRLF. A quote opens only at the start of a field; inside, a doubled quote and, where there is an
-// escape character, that character before any other stand for the second one; after the closing quote the rest of the field
-// is literal. Records without any character are no records.
+// A record ends at LF or CRLF. A quote opens only at the start of a field; inside, a doubled quote and, where
+// there is an escape character, that character before any other stand for the second one; after the closing
+// quote the rest of the field is literal. Records without any character are no records.
 namespace sluice::read {
 
 struct CsvDialect {
   char separator = ',';
-  int quote = '"';     // -1 = no quoting
-  int escape = '\\';   // -1 = only doubled quotes
+  int quote = '"';        // -1 = no quoting
+  int escape = '\\';      // -1 = only doubled quotes
   std::string null_text;  // the cell with this text is NULL, quoted or not
 };
 
@@ -44,14 +44,14 @@ struct CsvRows {
   std::vector<CsvBadRecord> bad;
 };
 
-// Goes through one block of whole records (the last may lack its line end), which must be followed by kBlockPadding zeros
-// and outlive the scanner. Confined to one thread.
+// Goes through one block of whole records (the last may lack its line end), which must be followed by
+// kBlockPadding zeros and outlive the scanner. Confined to one thread.
 class CsvScanner {
  public:
   CsvScanner(const CsvDialect& dialect, std::string_view block, size_t columns);
 
-  // Up to `max_rows` rows with exactly `columns` cells; records with another number go to `bad`. False at the end of the
-  // block, when nothing was added. Clears `out` first.
+  // Up to `max_rows` rows with exactly `columns` cells; records with another number go to `bad`. False at the
+  // end of the block, when nothing was added. Clears `out` first.
   bool Fill(size_t max_rows, CsvRows* out);
 
   // Records and lines passed so far.

@@ -19,15 +19,27 @@ struct KnownEncoding {
 };
 
 constexpr KnownEncoding kEncodings[] = {
-    {"utf8", nullptr},           {"utf-8", nullptr},           {"ascii", "ASCII"},           {"us-ascii", "ASCII"},
-    {"latin1", "ISO-8859-1"},    {"iso-8859-1", "ISO-8859-1"}, {"iso-8859-2", "ISO-8859-2"}, {"iso-8859-15", "ISO-8859-15"},
-    {"windows-1250", "CP1250"},  {"windows-1251", "CP1251"},   {"windows-1252", "CP1252"},   {"utf16", "UTF-16"},
-    {"utf-16", "UTF-16"},        {"utf-16le", "UTF-16LE"},     {"utf-16be", "UTF-16BE"},
+    {"utf8", nullptr},
+    {"utf-8", nullptr},
+    {"ascii", "ASCII"},
+    {"us-ascii", "ASCII"},
+    {"latin1", "ISO-8859-1"},
+    {"iso-8859-1", "ISO-8859-1"},
+    {"iso-8859-2", "ISO-8859-2"},
+    {"iso-8859-15", "ISO-8859-15"},
+    {"windows-1250", "CP1250"},
+    {"windows-1251", "CP1251"},
+    {"windows-1252", "CP1252"},
+    {"utf16", "UTF-16"},
+    {"utf-16", "UTF-16"},
+    {"utf-16le", "UTF-16LE"},
+    {"utf-16be", "UTF-16BE"},
 };
 
 const KnownEncoding* Find(const std::string& encoding) {
   std::string lower = encoding;
-  std::transform(lower.begin(), lower.end(), lower.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  std::transform(lower.begin(), lower.end(), lower.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
   for (const KnownEncoding& known : kEncodings) {
     if (lower == known.name) return &known;
   }
@@ -114,7 +126,8 @@ Status CheckEncoding(const std::string& encoding) {
   return Unsupported("encoding '{}' is not supported; choose one of {}", encoding, JoinNames(names));
 }
 
-Result<std::unique_ptr<ByteSource>> Transcode(std::unique_ptr<ByteSource> source, const std::string& encoding) {
+Result<std::unique_ptr<ByteSource>> Transcode(std::unique_ptr<ByteSource> source,
+                                              const std::string& encoding) {
   if (encoding.empty()) return source;
   RETURN_IF_ERROR(CheckEncoding(encoding));
   const char* code = Find(encoding)->iconv;

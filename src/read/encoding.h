@@ -13,8 +13,9 @@ class ByteSource;
 // OK for the names that are known, in any case. Errors: kUnsupported listing them.
 Status CheckEncoding(const std::string& encoding);
 
-// `source` itself when the encoding is UTF-8 or absent (empty). Bytes that the character set does not have are an error of the
-// wrapped source's Read (kInvalidArgument with the byte offset).
-Result<std::unique_ptr<ByteSource>> Transcode(std::unique_ptr<ByteSource> source, const std::string& encoding);
+// `source` itself when the encoding is UTF-8 or absent (empty). Bytes that the character set does not have
+// are an error of the wrapped source's Read (kInvalidArgument with the byte offset).
+Result<std::unique_ptr<ByteSource>> Transcode(std::unique_ptr<ByteSource> source,
+                                              const std::string& encoding);
 
 }  // namespace sluice::read

@@ -31,14 +31,16 @@ constexpr FormatRow kFormats[] = {
 
 std::string Lower(std::string_view text) {
   std::string lower(text);
-  std::transform(lower.begin(), lower.end(), lower.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  std::transform(lower.begin(), lower.end(), lower.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
   return lower;
 }
 
 Error UnknownFormat(std::string_view what, std::string_view given, const char* FormatRow::* column) {
   std::vector<std::string> names;
   for (const FormatRow& row : kFormats) names.emplace_back(row.*column);
-  return MakeError(ErrorCode::kUnsupportedMedia, "unknown {} '{}'; choose one of {}", what, given, JoinNames(names));
+  return MakeError(ErrorCode::kUnsupportedMedia, "unknown {} '{}'; choose one of {}", what, given,
+                   JoinNames(names));
 }
 
 }  // namespace

@@ -28,7 +28,8 @@ std::shared_ptr<arrow::Buffer> BitmapOf(columnar::ValidityBytes* validity, int64
   return *null_count == 0 ? nullptr : arrow::Buffer::FromVector(std::move(bits));
 }
 
-// The whole part of a JSON number with fraction or exponent, cut off towards zero; empty when it has more than 40 digits.
+// The whole part of a JSON number with fraction or exponent, cut off towards zero; empty when it has more
+// than 40 digits.
 std::string WholePart(std::string_view number) {
   const bool negative = number[0] == '-';
   if (negative) number.remove_prefix(1);
@@ -67,7 +68,8 @@ class LeafColumn final : public JsonColumn {
   LeafColumn(LeafKind kind, bool nullable, std::unique_ptr<columnar::TextCaster> caster)
       : kind_(kind), nullable_(nullable), caster_(std::move(caster)) {}
 
-  Status Append(const std::string_view* cells, size_t stride, size_t count, std::vector<BadJson>* bad) override {
+  Status Append(const std::string_view* cells, size_t stride, size_t count,
+                std::vector<BadJson>* bad) override {
     texts_.resize(count);
     bad_.clear();
     arena_.Clear();
@@ -81,12 +83,14 @@ class LeafColumn final : public JsonColumn {
       const char* expected = TextOf(cell, &texts_[i]);
       if (expected != nullptr) {
         texts_[i] = {};
-        bad->push_back({i, "", Shortened(cell), fmt::format("expected {}, found {}", expected, NameWithArticle(KindOf(cell)))});
+        bad->push_back({i, "", Shortened(cell),
+                        fmt::format("expected {}, found {}", expected, NameWithArticle(KindOf(cell)))});
       }
     }
     // Nulls were told above: the caster itself is one of a nullable column.
     RETURN_IF_ERROR(caster_->Append(texts_.data(), 1, count, &bad_));
-    for (columnar::BadCell& b : bad_) bad->push_back({b.row, "", Shortened(cells[b.row * stride]), std::move(b.reason)});
+    for (columnar::BadCell& b : bad_)
+      bad->push_back({b.row, "", Shortened(cells[b.row * stride]), std::move(b.reason)});
     return {};
   }
 
@@ -103,12 +107,19 @@ class LeafColumn final : public JsonColumn {
         if (kind != JsonKind::kNumber) return "a whole number";
         Truncate(cell, text);
         return nullptr;
-      case LeafKind::kExactInteger: return kind == JsonKind::kNumber ? nullptr : "a whole number";
-      case LeafKind::kReal: return kind == JsonKind::kNumber ? nullptr : "a number";
-      case LeafKind::kBool: return kind == JsonKind::kBool ? nullptr : "true or false";
-      case LeafKind::kString: return "a string";
-      case LeafKind::kJsonText: *text = arena_.Copy(CanonicalJson(cell)); return nullptr;
-      case LeafKind::kDate: return "a date in a string";
+      case LeafKind::kExactInteger:
+        return kind == JsonKind::kNumber ? nullptr : "a whole number";
+      case LeafKind::kReal:
+        return kind == JsonKind::kNumber ? nullptr : "a number";
+      case LeafKind::kBool:
+        return kind == JsonKind::kBool ? nullptr : "true or false";
+      case LeafKind::kString:
+        return "a string";
+      case LeafKind::kJsonText:
+        *text = arena_.Copy(CanonicalJson(cell));
+        return nullptr;
+      case LeafKind::kDate:
+        return "a date in a string";
       case LeafKind::kTime:
       case LeafKind::kTimestamp:
         if (kind != JsonKind::kNumber) return kind_ == LeafKind::kTime ? "a time of day" : "a timestamp";
@@ -145,7 +156,8 @@ class ListColumn final : public JsonColumn {
   ListColumn(std::shared_ptr<arrow::DataType> type, bool nullable, std::unique_ptr<JsonColumn> items)
       : type_(std::move(type)), nullable_(nullable), items_(std::move(items)) {}
 
-  Status Append(const std::string_view* cells, size_t stride, size_t count, std::vector<BadJson>* bad) override {
+  Status Append(const std::string_view* cells, size_t stride, size_t count,
+                std::vector<BadJson>* bad) override {
     elements_.clear();
     ends_.clear();
     uint8_t* valid = validity_.Extend(count);
@@ -156,7 +168,8 @@ class ListColumn final : public JsonColumn {
         if (!nullable_) bad->push_back({i, "", "", std::string(columnar::kNullInRequired)});
       } else if (KindOf(cell) != JsonKind::kArray) {
         valid[i] = 0;
-        bad->push_back({i, "", Shortened(cell), fmt::format("expected an array, found {}", NameWithArticle(KindOf(cell)))});
+        bad->push_back({i, "", Shortened(cell),
+                        fmt::format("expected an array, found {}", NameWithArticle(KindOf(cell)))});
       } else {
         ListElements(cell, &elements_);
       }
@@ -176,7 +189,8 @@ class ListColumn final : public JsonColumn {
     for (BadJson& item : bad_items) {
       const auto owner = std::upper_bound(ends_.begin(), ends_.end(), item.row) - ends_.begin();
       if (valid[owner] == 0) continue;  // filler of a null list
-      bad->push_back({static_cast<size_t>(owner), "[]" + item.path, std::move(item.value), std::move(item.reason)});
+      bad->push_back(
+          {static_cast<size_t>(owner), "[]" + item.path, std::move(item.value), std::move(item.reason)});
     }
     return {};
   }
@@ -188,7 +202,8 @@ class ListColumn final : public JsonColumn {
     std::vector<std::shared_ptr<arrow::Buffer>> buffers = {BitmapOf(&validity_, &null_count)};
     if (fixed_size() == 0) buffers.push_back(arrow::Buffer::FromVector(std::exchange(offsets_, {0})));
     total_ = 0;
-    return arrow::MakeArray(arrow::ArrayData::Make(type_, length, std::move(buffers), {items->data()}, null_count));
+    return arrow::MakeArray(
+        arrow::ArrayData::Make(type_, length, std::move(buffers), {items->data()}, null_count));
   }
 
  private:
@@ -203,7 +218,8 @@ class ListColumn final : public JsonColumn {
     const size_t found = elements_.size() - begin;
     if (valid[row] != 0 && found != fixed_size()) {
       valid[row] = 0;
-      bad->push_back({row, "", Shortened(cell), fmt::format("expected {} items, found {}", fixed_size(), found)});
+      bad->push_back(
+          {row, "", Shortened(cell), fmt::format("expected {} items, found {}", fixed_size(), found)});
     }
     if (valid[row] == 0) elements_.resize(begin);
     elements_.resize(begin + fixed_size());
@@ -224,9 +240,13 @@ class StructColumn final : public JsonColumn {
   // `null_reason` says why a null is refused; empty where it is not.
   StructColumn(std::shared_ptr<arrow::DataType> type, std::string null_reason,
                std::vector<std::unique_ptr<JsonColumn>> children, std::vector<std::string> names)
-      : type_(std::move(type)), null_reason_(std::move(null_reason)), children_(std::move(children)), slots_(std::move(names)) {}
+      : type_(std::move(type)),
+        null_reason_(std::move(null_reason)),
+        children_(std::move(children)),
+        slots_(std::move(names)) {}
 
-  Status Append(const std::string_view* cells, size_t stride, size_t count, std::vector<BadJson>* bad) override {
+  Status Append(const std::string_view* cells, size_t stride, size_t count,
+                std::vector<BadJson>* bad) override {
     const size_t width = children_.size();
     values_.assign(width * count, {});
     uint8_t* valid = validity_.Extend(count);
@@ -237,7 +257,8 @@ class StructColumn final : public JsonColumn {
         if (!null_reason_.empty()) bad->push_back({i, "", "", null_reason_});
       } else if (KindOf(cell) != JsonKind::kObject) {
         valid[i] = 0;
-        bad->push_back({i, "", Shortened(cell), fmt::format("expected an object, found {}", NameWithArticle(KindOf(cell)))});
+        bad->push_back({i, "", Shortened(cell),
+                        fmt::format("expected an object, found {}", NameWithArticle(KindOf(cell)))});
       } else {
         JsonError error;
         slots_.ReadObject(cell.data(), 0, values_.data() + i * width, nullptr, &error);
@@ -248,7 +269,8 @@ class StructColumn final : public JsonColumn {
       RETURN_IF_ERROR(children_[c]->Append(values_.data() + c, width, count, &bad_children));
       for (BadJson& child : bad_children) {
         if (valid[child.row] == 0) continue;  // of a null struct, which has no fields
-        bad->push_back({child.row, "." + slots_.name(c) + child.path, std::move(child.value), std::move(child.reason)});
+        bad->push_back(
+            {child.row, "." + slots_.name(c) + child.path, std::move(child.value), std::move(child.reason)});
       }
     }
     return {};
@@ -283,20 +305,26 @@ bool HasMark(const arrow::Field& field, std::string_view mark) {
 
 LeafKind LeafKindOf(const arrow::Field& field) {
   switch (field.type()->id()) {
-    case arrow::Type::BOOL: return LeafKind::kBool;
+    case arrow::Type::BOOL:
+      return LeafKind::kBool;
     case arrow::Type::HALF_FLOAT:
     case arrow::Type::FLOAT:
     case arrow::Type::DOUBLE:
     case arrow::Type::DECIMAL128:
-    case arrow::Type::DECIMAL256: return LeafKind::kReal;
+    case arrow::Type::DECIMAL256:
+      return LeafKind::kReal;
     case arrow::Type::DATE32:
-    case arrow::Type::DATE64: return LeafKind::kDate;
+    case arrow::Type::DATE64:
+      return LeafKind::kDate;
     case arrow::Type::TIME32:
-    case arrow::Type::TIME64: return LeafKind::kTime;
-    case arrow::Type::TIMESTAMP: return LeafKind::kTimestamp;
+    case arrow::Type::TIME64:
+      return LeafKind::kTime;
+    case arrow::Type::TIMESTAMP:
+      return LeafKind::kTimestamp;
     case arrow::Type::STRING:
       return HasMark(field, kTextMark) ? LeafKind::kJsonText : LeafKind::kString;
-    default: return HasMark(field, kGuessMark) ? LeafKind::kExactInteger : LeafKind::kInteger;
+    default:
+      return HasMark(field, kGuessMark) ? LeafKind::kExactInteger : LeafKind::kInteger;
   }
 }
 
@@ -315,7 +343,8 @@ std::shared_ptr<arrow::Field> WithoutMarks(const arrow::Field& field) {
 
 }  // namespace
 
-Result<std::unique_ptr<JsonColumn>> JsonColumn::Make(const arrow::Field& field, const columnar::CastOptions& options) {
+Result<std::unique_ptr<JsonColumn>> JsonColumn::Make(const arrow::Field& field,
+                                                     const columnar::CastOptions& options) {
   const auto& type = field.type();
   if (type->id() == arrow::Type::LIST || type->id() == arrow::Type::FIXED_SIZE_LIST) {
     ASSIGN_OR_RETURN(auto items, Make(*type->field(0), options));
@@ -331,8 +360,10 @@ Result<std::unique_ptr<JsonColumn>> JsonColumn::Make(const arrow::Field& field, 
     }
     std::string null_reason;
     if (!field.nullable()) null_reason = columnar::kNullInRequired;
-    if (HasMark(field, kGuessMark)) null_reason = "no object, as the records that the schema was guessed from had";
-    return std::make_unique<StructColumn>(type, std::move(null_reason), std::move(children), std::move(names));
+    if (HasMark(field, kGuessMark))
+      null_reason = "no object, as the records that the schema was guessed from had";
+    return std::make_unique<StructColumn>(type, std::move(null_reason), std::move(children),
+                                          std::move(names));
   }
   columnar::CastOptions leaf = options;
   leaf.raw_times = true;

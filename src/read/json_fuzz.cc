@@ -31,7 +31,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using sluice::odf::ReadFormat;
   using sluice::odf::TypeKind;
   const unsigned choice = data[0];
-  constexpr ReadFormat kFormats[] = {ReadFormat::kNdJson, ReadFormat::kJson, ReadFormat::kNdGeoJson, ReadFormat::kGeoJson};
+  constexpr ReadFormat kFormats[] = {ReadFormat::kNdJson, ReadFormat::kJson, ReadFormat::kNdGeoJson,
+                                     ReadFormat::kGeoJson};
   sluice::odf::ReadStep step;
   step.format = kFormats[choice & 3];
   if ((choice & 4) != 0) {
@@ -39,10 +40,12 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     decimal.precision = 20;
     decimal.scale = 3;
     DataType inner = DataType::Of(TypeKind::kStruct);
-    inner.fields = {Field("a", DataType::Of(TypeKind::kInt64)), Field("b", DataType::List(DataType::Of(TypeKind::kInt8)))};
+    inner.fields = {Field("a", DataType::Of(TypeKind::kInt64)),
+                    Field("b", DataType::List(DataType::Of(TypeKind::kInt8)))};
     step.schema.emplace();
-    step.schema->fields = {Field("i", DataType::Of(TypeKind::kInt64)), Field("s", DataType::Of(TypeKind::kString)),
-                           Field("t", DataType::Of(TypeKind::kTimestamp)), Field("d", decimal), Field("n", inner)};
+    step.schema->fields = {
+        Field("i", DataType::Of(TypeKind::kInt64)), Field("s", DataType::Of(TypeKind::kString)),
+        Field("t", DataType::Of(TypeKind::kTimestamp)), Field("d", decimal), Field("n", inner)};
   }
   ReadAll(step, std::string(reinterpret_cast<const char*>(data) + 1, size - 1));
   return 0;

@@ -33,10 +33,17 @@ JsonTypeGuess& JsonTypeGuess::operator=(JsonTypeGuess&&) noexcept = default;
 
 void JsonTypeGuess::Add(std::string_view value) {
   switch (KindOf(value)) {
-    case JsonKind::kNull: return;
-    case JsonKind::kBool: kinds_ |= kBool; return;
-    case JsonKind::kNumber: kinds_ |= IsInt64(value) ? kInt : kFloat; return;
-    case JsonKind::kString: kinds_ |= kString; return;
+    case JsonKind::kNull:
+      return;
+    case JsonKind::kBool:
+      kinds_ |= kBool;
+      return;
+    case JsonKind::kNumber:
+      kinds_ |= IsInt64(value) ? kInt : kFloat;
+      return;
+    case JsonKind::kString:
+      kinds_ |= kString;
+      return;
     case JsonKind::kArray: {
       kinds_ |= kArray;
       if (!item_) item_ = std::make_unique<JsonTypeGuess>();
@@ -45,7 +52,8 @@ void JsonTypeGuess::Add(std::string_view value) {
       for (const std::string_view element : elements) item_->Add(element);
       return;
     }
-    case JsonKind::kObject: break;
+    case JsonKind::kObject:
+      break;
   }
   kinds_ |= kObject;
   ++objects_;
@@ -68,11 +76,15 @@ void JsonTypeGuess::Add(std::string_view value) {
 std::shared_ptr<arrow::Field> JsonTypeGuess::FieldOf(const std::string& name, int64_t times) const {
   switch (kinds_) {
     case 0:
-    case kString: return GuessedField(name, arrow::utf8());
-    case kBool: return GuessedField(name, arrow::boolean());
-    case kInt: return GuessedField(name, arrow::int64());
+    case kString:
+      return GuessedField(name, arrow::utf8());
+    case kBool:
+      return GuessedField(name, arrow::boolean());
+    case kInt:
+      return GuessedField(name, arrow::int64());
     case kFloat:
-    case kInt | kFloat: return GuessedField(name, arrow::float64());
+    case kInt | kFloat:
+      return GuessedField(name, arrow::float64());
     case kArray:
       // Lists of objects have no logical hash.
       if ((item_->kinds_ & kObject) != 0) return JsonTextField(name);
@@ -81,17 +93,20 @@ std::shared_ptr<arrow::Field> JsonTypeGuess::FieldOf(const std::string& name, in
       // Nor have structs that are null in some rows.
       if (objects_ != times || members_->order.empty()) return JsonTextField(name);
       arrow::FieldVector fields;
-      for (const std::string& key : members_->order) fields.push_back(members_->guesses.at(key).FieldOf(key, objects_));
+      for (const std::string& key : members_->order)
+        fields.push_back(members_->guesses.at(key).FieldOf(key, objects_));
       return GuessedField(name, arrow::struct_(std::move(fields)));
     }
-    default: return JsonTextField(name);
+    default:
+      return JsonTextField(name);
   }
 }
 
 std::shared_ptr<arrow::Schema> JsonTypeGuess::schema() const {
   arrow::FieldVector fields;
   if (members_) {
-    for (const std::string& key : members_->order) fields.push_back(members_->guesses.at(key).FieldOf(key, objects_));
+    for (const std::string& key : members_->order)
+      fields.push_back(members_->guesses.at(key).FieldOf(key, objects_));
   }
   return arrow::schema(std::move(fields));
 }

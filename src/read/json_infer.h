@@ -13,9 +13,9 @@ class Schema;
 
 namespace sluice::read {
 
-// Guesses a schema from records (odf-ingest.md 1.7, decisions.md 6 and 20): mixes, lists of objects and objects that are not
-// always there become String with JSON text, columns of nulls String. Columns come in alphabetical order of the first
-// record, then of each later record that has new ones.
+// Guesses a schema from records (odf-ingest.md 1.7, decisions.md 6 and 20): mixes, lists of objects and
+// objects that are not always there become String with JSON text, columns of nulls String. Columns come in
+// alphabetical order of the first record, then of each later record that has new ones.
 class JsonTypeGuess {
  public:
   JsonTypeGuess();

@@ -35,8 +35,8 @@ int64_t LineAt(std::string_view text, const char* p) { return std::count(text.da
 // Elements of an array inside one checked document, in batches.
 class JsonDocumentReader final : public Reader {
  public:
-  JsonDocumentReader(TextBlock document, uint64_t bytes, std::string_view array, std::shared_ptr<const JsonRowsPlan> rows,
-                     const ReadOptions& options)
+  JsonDocumentReader(TextBlock document, uint64_t bytes, std::string_view array,
+                     std::shared_ptr<const JsonRowsPlan> rows, const ReadOptions& options)
       : document_(std::move(document)),
         bytes_(bytes),
         rows_(std::move(rows)),
@@ -78,7 +78,8 @@ class JsonDocumentReader final : public Reader {
     if (next == nullptr) return Internal("JSON that was checked before: {}", error.reason);
     if (*p_ != '{') {
       place.raw = std::string_view(p_, static_cast<size_t>(next - p_));
-      rows->Refuse(place, "", place.raw, fmt::format("expected an object, found {}", NameWithArticle(KindOf(place.raw))));
+      rows->Refuse(place, "", place.raw,
+                   fmt::format("expected an object, found {}", NameWithArticle(KindOf(place.raw))));
     }
     next = SkipJsonSpace(next);
     p_ = *next == ',' ? SkipJsonSpace(next + 1) : nullptr;
@@ -101,9 +102,11 @@ Result<std::string_view> CheckDocument(const TextBlock& document, const std::str
   const char* start = SkipJsonSpace(text.data());
   JsonError error;
   const char* end = SkipJsonValue(start, 0, &error);
-  if (end != nullptr && SkipJsonSpace(end) != text.data() + text.size()) error = {SkipJsonSpace(end), "text after the document"};
+  if (end != nullptr && SkipJsonSpace(end) != text.data() + text.size())
+    error = {SkipJsonSpace(end), "text after the document"};
   if (error.reason != nullptr) {
-    return InvalidArgument("malformed JSON in line {} of '{}': {}", LineAt(text, error.at), input, error.reason);
+    return InvalidArgument("malformed JSON in line {} of '{}': {}", LineAt(text, error.at), input,
+                           error.reason);
   }
   return std::string_view(start, static_cast<size_t>(end - start));
 }
@@ -137,7 +140,8 @@ Result<std::string_view> FeaturesOf(std::string_view root) {
   }
   const std::string_view type = MemberOf(root, "type");
   if (type != kFeatureCollection) {
-    return InvalidArgument("expected a FeatureCollection, found {}", type.data() == nullptr ? "no type" : "type " + Shortened(type));
+    return InvalidArgument("expected a FeatureCollection, found {}",
+                           type.data() == nullptr ? "no type" : "type " + Shortened(type));
   }
   const std::string_view features = MemberOf(root, "features");
   if (features.data() == nullptr || KindOf(features) != JsonKind::kArray) {
@@ -146,7 +150,8 @@ Result<std::string_view> FeaturesOf(std::string_view root) {
   return features;
 }
 
-Result<std::shared_ptr<arrow::Schema>> Guess(std::string_view array, bool features, const std::string& input) {
+Result<std::shared_ptr<arrow::Schema>> Guess(std::string_view array, bool features,
+                                             const std::string& input) {
   JsonTypeGuess guess;
   size_t seen = 0;
   TextArena arena;
@@ -165,14 +170,17 @@ Result<std::shared_ptr<arrow::Schema>> Guess(std::string_view array, bool featur
     ++seen;
   }
   auto schema = guess.schema();
-  if (seen > 0 && schema->num_fields() == 0) return InvalidArgument("none of the first {} records of '{}' has a field", seen, input);
+  if (seen > 0 && schema->num_fields() == 0)
+    return InvalidArgument("none of the first {} records of '{}' has a field", seen, input);
   return schema;
 }
 
 }  // namespace
 
-Result<std::unique_ptr<Reader>> OpenJsonDocument(const odf::ReadStep& step, std::shared_ptr<arrow::Schema> declared,
-                                                 std::unique_ptr<ByteSource> source, const ReadOptions& options) {
+Result<std::unique_ptr<Reader>> OpenJsonDocument(const odf::ReadStep& step,
+                                                 std::shared_ptr<arrow::Schema> declared,
+                                                 std::unique_ptr<ByteSource> source,
+                                                 const ReadOptions& options) {
   auto rows = std::make_shared<JsonRowsPlan>();
   ASSIGN_OR_RETURN(rows->cast, CastOptionsOf(step));
   rows->strict = options.strict_columns;

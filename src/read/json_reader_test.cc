@@ -11,21 +11,24 @@ namespace {
 
 using odf::ReadFormat;
 using odf::TypeKind;
-using testing::Field;
-using testing::ReadOutcome;
-using testing::ReadText;
-using testing::Step;
 using ::testing::ElementsAre;
+using testing::Field;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using testing::ReadOutcome;
+using testing::ReadText;
 using ::testing::SizeIs;
+using testing::Step;
 
-odf::ReadStep OneField(TypeKind kind, bool optional = true) { return Step(ReadFormat::kNdJson, {Field("v", kind, optional)}); }
+odf::ReadStep OneField(TypeKind kind, bool optional = true) {
+  return Step(ReadFormat::kNdJson, {Field("v", kind, optional)});
+}
 
 // Acceptance cases of odf-ingest.md 10.1, by number.
 
 TEST(NdJsonReaderTest, Case16TakesAbsentFieldsAsNull) {
-  auto step = Step(ReadFormat::kNdJson, {Field("city", TypeKind::kString, false), Field("population", TypeKind::kInt64)});
+  auto step = Step(ReadFormat::kNdJson,
+                   {Field("city", TypeKind::kString, false), Field("population", TypeKind::kInt64)});
   ASSERT_OK_AND_ASSIGN(ReadOutcome out, ReadText(step, R"({"city":"A","population":1}
 {"city":"B"}
 {"city":"C","population":null,"more":[1]}
@@ -50,7 +53,8 @@ TEST(NdJsonReaderTest, Case17GuessesInAlphabeticalOrder) {
 }
 
 TEST(NdJsonReaderTest, Case19ReadsTimestamps) {
-  ASSERT_OK_AND_ASSIGN(ReadOutcome out, ReadText(OneField(TypeKind::kTimestamp), R"({"v":"2022-09-25 01:02:03"}
+  ASSERT_OK_AND_ASSIGN(ReadOutcome out,
+                       ReadText(OneField(TypeKind::kTimestamp), R"({"v":"2022-09-25 01:02:03"}
 {"v":"2022-09-25T01:02:03"}
 {"v":"2022-09-25T01:02:03Z"}
 {"v":"2022-09-25T01:02:03-01:00"}
@@ -66,10 +70,13 @@ TEST(NdJsonReaderTest, Case19ReadsTimestamps) {
 }
 
 TEST(NdJsonReaderTest, Case20TakesNumbersFromStringsButNotStringsFromNumbers) {
-  ASSERT_OK_AND_ASSIGN(ReadOutcome out, ReadText(OneField(TypeKind::kInt64), R"({"v":"5"} {"v":2.9} {"v":-1.5e1} {"v":1e30} {"v":"x"} {"v":true})"));
+  ASSERT_OK_AND_ASSIGN(ReadOutcome out,
+                       ReadText(OneField(TypeKind::kInt64),
+                                R"({"v":"5"} {"v":2.9} {"v":-1.5e1} {"v":1e30} {"v":"x"} {"v":true})"));
   EXPECT_THAT(out.rows, ElementsAre("5", "2", "-15"));
   EXPECT_THAT(out.rejects, SizeIs(3));
-  ASSERT_OK_AND_ASSIGN(out, ReadText(OneField(TypeKind::kString), R"({"v":5} {"v":true} {"v":{}} {"v":"5"})"));
+  ASSERT_OK_AND_ASSIGN(out,
+                       ReadText(OneField(TypeKind::kString), R"({"v":5} {"v":true} {"v":{}} {"v":"5"})"));
   EXPECT_THAT(out.rows, ElementsAre("5"));
   ASSERT_THAT(out.rejects, SizeIs(3));
   EXPECT_EQ(out.rejects[0].reason, "expected a string, found a number");
@@ -99,12 +106,17 @@ TEST(JsonReaderTest, Case23FollowsSubPaths) {
   };
   ASSERT_OK_AND_ASSIGN(ReadOutcome out, read("query.result"));
   EXPECT_THAT(out.rows, ElementsAre("1"));
-  EXPECT_THAT(read("query.nope"), IsError(ErrorCode::kInvalidArgument, HasSubstr("Sub-path not found: query.nope")));
-  EXPECT_THAT(read("query.other"), IsError(ErrorCode::kInvalidArgument, HasSubstr("Sub-path not found: query.other")));
-  EXPECT_THAT(read("nope.result"), IsError(ErrorCode::kInvalidArgument, HasSubstr("Sub-path not found: nope")));
-  EXPECT_THAT(read("query"), IsError(ErrorCode::kInvalidArgument, HasSubstr("Sub-path does not specify an array: query")));
+  EXPECT_THAT(read("query.nope"),
+              IsError(ErrorCode::kInvalidArgument, HasSubstr("Sub-path not found: query.nope")));
+  EXPECT_THAT(read("query.other"),
+              IsError(ErrorCode::kInvalidArgument, HasSubstr("Sub-path not found: query.other")));
+  EXPECT_THAT(read("nope.result"),
+              IsError(ErrorCode::kInvalidArgument, HasSubstr("Sub-path not found: nope")));
+  EXPECT_THAT(read("query"),
+              IsError(ErrorCode::kInvalidArgument, HasSubstr("Sub-path does not specify an array: query")));
   step.sub_path.reset();
-  EXPECT_THAT(ReadText(step, text), IsError(ErrorCode::kInvalidArgument, HasSubstr("Sub-path does not specify an array: .")));
+  EXPECT_THAT(ReadText(step, text),
+              IsError(ErrorCode::kInvalidArgument, HasSubstr("Sub-path does not specify an array: .")));
 }
 
 constexpr char kFeature[] =
@@ -115,15 +127,22 @@ TEST(JsonReaderTest, Case24And25ReadGeoJson) {
   ASSERT_OK_AND_ASSIGN(ReadOutcome out, ReadText(Step(ReadFormat::kGeoJson), text));
   EXPECT_EQ(out.schema, "geometry string, id int64, name string, zipcode string");
   EXPECT_THAT(out.rows, ElementsAre(R"({"coordinates":[0.0,1],"type":"Point"}|7|A|00101)"));
-  EXPECT_THAT(ReadText(Step(ReadFormat::kGeoJson), kFeature), IsError(ErrorCode::kInvalidArgument, HasSubstr("\"Feature\"")));
-  EXPECT_THAT(ReadText(Step(ReadFormat::kGeoJson), "{}"), IsError(ErrorCode::kInvalidArgument, HasSubstr("no type")));
-  ASSERT_OK_AND_ASSIGN(out, ReadText(Step(ReadFormat::kGeoJson), R"({"type":"FeatureCollection","features":[{"type":"Feature","properties":{},"geometry":null}]})"));
+  EXPECT_THAT(ReadText(Step(ReadFormat::kGeoJson), kFeature),
+              IsError(ErrorCode::kInvalidArgument, HasSubstr("\"Feature\"")));
+  EXPECT_THAT(ReadText(Step(ReadFormat::kGeoJson), "{}"),
+              IsError(ErrorCode::kInvalidArgument, HasSubstr("no type")));
+  ASSERT_OK_AND_ASSIGN(
+      out,
+      ReadText(
+          Step(ReadFormat::kGeoJson),
+          R"({"type":"FeatureCollection","features":[{"type":"Feature","properties":{},"geometry":null}]})"));
   ASSERT_THAT(out.rejects, SizeIs(1));
   EXPECT_THAT(out.rejects[0].reason, HasSubstr("geometry"));
 }
 
 TEST(NdJsonReaderTest, Case26ReadsNdGeoJson) {
-  ASSERT_OK_AND_ASSIGN(ReadOutcome out, ReadText(Step(ReadFormat::kNdGeoJson), std::string(kFeature) + "\n\n" + kFeature + "\n"));
+  ASSERT_OK_AND_ASSIGN(ReadOutcome out, ReadText(Step(ReadFormat::kNdGeoJson),
+                                                 std::string(kFeature) + "\n\n" + kFeature + "\n"));
   EXPECT_EQ(out.schema, "geometry string, id int64, name string, zipcode string");
   EXPECT_THAT(out.rows, SizeIs(2));
 }
@@ -131,7 +150,9 @@ TEST(NdJsonReaderTest, Case26ReadsNdGeoJson) {
 // Records.
 
 TEST(NdJsonReaderTest, FindsRecordsBetweenAnySpace) {
-  ASSERT_OK_AND_ASSIGN(ReadOutcome out, ReadText(OneField(TypeKind::kInt64), "\n\n {\"v\":1}{\"v\":2}\t{\"v\":3}\r\n{\n  \"v\":\n4\n}\n\n"));
+  ASSERT_OK_AND_ASSIGN(
+      ReadOutcome out,
+      ReadText(OneField(TypeKind::kInt64), "\n\n {\"v\":1}{\"v\":2}\t{\"v\":3}\r\n{\n  \"v\":\n4\n}\n\n"));
   EXPECT_THAT(out.rows, ElementsAre("1", "2", "3", "4"));
   EXPECT_THAT(out.rejects, IsEmpty());
 }
@@ -163,17 +184,23 @@ hello
 }
 
 TEST(NdJsonReaderTest, LastOfEqualKeysWins) {
-  ASSERT_OK_AND_ASSIGN(ReadOutcome out, ReadText(OneField(TypeKind::kInt64), R"({"v":"x","v":2,"\u0076":3})"));
+  ASSERT_OK_AND_ASSIGN(ReadOutcome out,
+                       ReadText(OneField(TypeKind::kInt64), R"({"v":"x","v":2,"\u0076":3})"));
   EXPECT_THAT(out.rows, ElementsAre("3"));
 }
 
 TEST(NdJsonReaderTest, DecodesStrings) {
-  ASSERT_OK_AND_ASSIGN(ReadOutcome out, ReadText(OneField(TypeKind::kString), R"({"v":"a\"\\\/\b\f\n\r\t\u00e9\u20ac\ud83d\ude00"} {"v":""})"));
+  ASSERT_OK_AND_ASSIGN(
+      ReadOutcome out,
+      ReadText(OneField(TypeKind::kString), R"({"v":"a\"\\\/\b\f\n\r\t\u00e9\u20ac\ud83d\ude00"} {"v":""})"));
   EXPECT_THAT(out.rows, ElementsAre("a\"\\/\b\f\n\r\té€😀", ""));
 }
 
 TEST(NdJsonReaderTest, RefusesInvalidUtf8AndControls) {
-  ASSERT_OK_AND_ASSIGN(ReadOutcome out, ReadText(OneField(TypeKind::kString), std::string("{\"v\":\"\xff\"}\n{\"v\":\"a\tb\"}\n{\"v\":\"\0\"}\n{\"v\":\"x\"}\n", 42)));
+  ASSERT_OK_AND_ASSIGN(
+      ReadOutcome out,
+      ReadText(OneField(TypeKind::kString),
+               std::string("{\"v\":\"\xff\"}\n{\"v\":\"a\tb\"}\n{\"v\":\"\0\"}\n{\"v\":\"x\"}\n", 42)));
   EXPECT_THAT(out.rows, ElementsAre("x"));
   EXPECT_THAT(out.rejects, SizeIs(3));
 }
@@ -191,7 +218,9 @@ TEST(NdJsonReaderTest, RoundsNothing) {
   decimal.precision = 38;
   decimal.scale = 10;
   auto step = Step(ReadFormat::kNdJson, {Field("u", TypeKind::kUInt64), {"d", decimal, {}}});
-  ASSERT_OK_AND_ASSIGN(ReadOutcome out, ReadText(step, R"({"u":18446744073709551615,"d":1234567890123456789012345678.0123456789})"));
+  ASSERT_OK_AND_ASSIGN(
+      ReadOutcome out,
+      ReadText(step, R"({"u":18446744073709551615,"d":1234567890123456789012345678.0123456789})"));
   EXPECT_THAT(out.rows, ElementsAre("18446744073709551615|1234567890123456789012345678.0123456789"));
 }
 
@@ -199,7 +228,8 @@ TEST(NdJsonReaderTest, ReadsNestedTypes) {
   odf::DataType inner = odf::DataType::Of(TypeKind::kStruct);
   inner.fields = {Field("a", TypeKind::kInt64, false), Field("b", TypeKind::kString)};
   odf::DataType list = odf::DataType::List(odf::DataType::Option(odf::DataType::Of(TypeKind::kInt32)));
-  auto step = Step(ReadFormat::kNdJson, {{"s", odf::DataType::Option(inner), {}}, {"l", odf::DataType::Option(list), {}}});
+  auto step = Step(ReadFormat::kNdJson,
+                   {{"s", odf::DataType::Option(inner), {}}, {"l", odf::DataType::Option(list), {}}});
   ASSERT_OK_AND_ASSIGN(ReadOutcome out, ReadText(step, R"({"s":{"a":1,"b":"x"},"l":[1,null,3]}
 {"s":{"a":2},"l":[]}
 {}
@@ -220,7 +250,8 @@ TEST(NdJsonReaderTest, ReadsNestedTypes) {
 TEST(NdJsonReaderTest, StrictColumnsRefuseUnknownFields) {
   ReadOptions options;
   options.strict_columns = true;
-  ASSERT_OK_AND_ASSIGN(ReadOutcome out, ReadText(OneField(TypeKind::kInt64), R"({"v":1} {"v":2,"w":3})", options));
+  ASSERT_OK_AND_ASSIGN(ReadOutcome out,
+                       ReadText(OneField(TypeKind::kInt64), R"({"v":1} {"v":2,"w":3})", options));
   EXPECT_THAT(out.rows, ElementsAre("1"));
   ASSERT_THAT(out.rejects, SizeIs(1));
   EXPECT_EQ(out.rejects[0].column, "w");
@@ -251,13 +282,18 @@ TEST(NdJsonReaderTest, GuessesTypes) {
 }
 
 TEST(NdJsonReaderTest, MixedColumnsBecomeJsonText) {
-  ASSERT_OK_AND_ASSIGN(ReadOutcome out, ReadText(Step(ReadFormat::kNdJson), R"({"v":"x"} {"v":7} {"v":{"b": [1, 2.0], "a" : "\u00e9"}} {"v":null} {"v":false})"));
+  ASSERT_OK_AND_ASSIGN(
+      ReadOutcome out,
+      ReadText(Step(ReadFormat::kNdJson),
+               R"({"v":"x"} {"v":7} {"v":{"b": [1, 2.0], "a" : "\u00e9"}} {"v":null} {"v":false})"));
   EXPECT_THAT(out.rows, ElementsAre("x", "7", R"({"a":"é","b":[1,2.0]})", "·", "false"));
 }
 
 TEST(NdJsonReaderTest, RefusesWhatContradictsTheGuess) {
   std::string text;
-  for (int i = 0; i < 1000; ++i) text += R"({"n":1,"s":{"a":1}})" "\n";
+  for (int i = 0; i < 1000; ++i)
+    text += R"({"n":1,"s":{"a":1}})"
+            "\n";
   text += R"({"n":2.5,"s":{"a":1}} {"n":"x","s":{"a":1}} {"n":2} {"n":3,"s":{"a":1}})";
   ASSERT_OK_AND_ASSIGN(ReadOutcome out, ReadText(Step(ReadFormat::kNdJson), text));
   EXPECT_THAT(out.rows, SizeIs(1001));
@@ -277,20 +313,23 @@ TEST(JsonReaderTest, TellsFramesFromNoFrames) {
   ASSERT_OK_AND_ASSIGN(out, ReadText(Step(ReadFormat::kNdJson), "nonsense\n"));
   EXPECT_EQ(out.schema, "none");
   EXPECT_THAT(out.rejects, SizeIs(1));
-  EXPECT_THAT(ReadText(Step(ReadFormat::kNdJson), "{}\n"), IsError(ErrorCode::kInvalidArgument, HasSubstr("has a field")));
+  EXPECT_THAT(ReadText(Step(ReadFormat::kNdJson), "{}\n"),
+              IsError(ErrorCode::kInvalidArgument, HasSubstr("has a field")));
 }
 
 TEST(JsonReaderTest, RefusesMalformedDocuments) {
   const auto step = Step(ReadFormat::kJson, {Field("v", TypeKind::kInt64)});
   EXPECT_THAT(ReadText(step, "[\n{\"v\":1},\n]"), IsError(ErrorCode::kInvalidArgument, HasSubstr("line 3")));
   EXPECT_THAT(ReadText(step, "[{\"v\":1}"), IsError(ErrorCode::kInvalidArgument, HasSubstr("not closed")));
-  EXPECT_THAT(ReadText(step, "[] []"), IsError(ErrorCode::kInvalidArgument, HasSubstr("text after the document")));
+  EXPECT_THAT(ReadText(step, "[] []"),
+              IsError(ErrorCode::kInvalidArgument, HasSubstr("text after the document")));
 }
 
 TEST(NdJsonReaderTest, NumbersRecordsAndLinesAcrossBlocksAndThreads) {
   std::string text;
   for (int i = 0; i < 150000; ++i) {
-    text += i % 50000 == 777 ? "{\"v\":\n\"bad\"}\n" : fmt::format("{{\"other\":\"some text\",\"v\":{}}}\n", i);
+    text +=
+        i % 50000 == 777 ? "{\"v\":\n\"bad\"}\n" : fmt::format("{{\"other\":\"some text\",\"v\":{}}}\n", i);
   }
   ReadOptions options;
   options.batch_rows = 10000;

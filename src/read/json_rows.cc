@@ -37,15 +37,18 @@ Result<std::unique_ptr<JsonRows>> JsonRows::Make(std::shared_ptr<const JsonRowsP
   return rows;
 }
 
-void JsonRows::Refuse(const JsonPlace& place, std::string_view column, std::string_view value, std::string reason) {
+void JsonRows::Refuse(const JsonPlace& place, std::string_view column, std::string_view value,
+                      std::string reason) {
   rejects_.Add(place.record, place.line, std::string(column), value, std::move(reason), place.raw);
 }
 
-Result<const char*> JsonRows::AddObject(const char* p, JsonPlace place, CheckBehind check_behind, JsonError* error) {
+Result<const char*> JsonRows::AddObject(const char* p, JsonPlace place, CheckBehind check_behind,
+                                        JsonError* error) {
   std::string unknown;
   std::string* unknown_out = plan_->strict ? &unknown : nullptr;
   std::string_view* values = values_.data() + places_.size() * slots_.size();
-  const char* next = plan_->features ? SkipJsonValue(p, 0, error) : slots_.ReadObject(p, 0, values, unknown_out, error);
+  const char* next =
+      plan_->features ? SkipJsonValue(p, 0, error) : slots_.ReadObject(p, 0, values, unknown_out, error);
   if (next == nullptr || (check_behind != nullptr && check_behind(next, error) == nullptr)) return nullptr;
   place.raw = std::string_view(p, static_cast<size_t>(next - p));
   if (check_text_ && !IsUtf8(place.raw)) {
@@ -108,9 +111,12 @@ Result<std::string_view> RecordOfFeature(std::string_view feature, TextArena* ar
     if (member.key == "geometry") geometry = member.value;
   }
   if (type != "\"Feature\"") {
-    return InvalidArgument("expected a feature, but its type is {}", type.data() == nullptr ? "absent" : Shortened(type));
+    return InvalidArgument("expected a feature, but its type is {}",
+                           type.data() == nullptr ? "absent" : Shortened(type));
   }
-  const auto is_object = [](std::string_view value) { return value.data() != nullptr && KindOf(value) == JsonKind::kObject; };
+  const auto is_object = [](std::string_view value) {
+    return value.data() != nullptr && KindOf(value) == JsonKind::kObject;
+  };
   if (!is_object(properties)) return InvalidArgument("feature without an object 'properties'");
   if (!is_object(geometry)) return InvalidArgument("feature without an object 'geometry'");
   // Of equal keys the last one counts, so the geometry goes behind a property of that name.

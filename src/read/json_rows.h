@@ -39,9 +39,9 @@ class JsonRows {
  public:
   static Result<std::unique_ptr<JsonRows>> Make(std::shared_ptr<const JsonRowsPlan> plan);
 
-  // Reads the record at `p`, which must be `{`; returns what follows it, null with `error` filled in: then nothing was added.
-  // Records that do not fit become rejects.
-  // `check_behind`, where given, has a last word on what follows it: null = malformed.
+  // Reads the record at `p`, which must be `{`; returns what follows it, null with `error` filled in: then
+  // nothing was added. Records that do not fit become rejects. `check_behind`, where given, has a last word
+  // on what follows it: null = malformed.
   using CheckBehind = const char* (*)(const char* p, JsonError* error);
   Result<const char*> AddObject(const char* p, JsonPlace place, CheckBehind check_behind, JsonError* error);
   // Whether records must be looked at for bytes that are not UTF-8; the caller knows when all of the text is.
@@ -69,8 +69,8 @@ class JsonRows {
   TextArena features_;  // records made from features
 };
 
-// The record that a feature stands for: its properties and `geometry`, a string with canonical JSON; in `arena`, followed by
-// padding. `feature` is checked. Errors: kInvalidArgument saying what is missing.
+// The record that a feature stands for: its properties and `geometry`, a string with canonical JSON; in
+// `arena`, followed by padding. `feature` is checked. Errors: kInvalidArgument saying what is missing.
 Result<std::string_view> RecordOfFeature(std::string_view feature, TextArena* arena);
 
 }  // namespace sluice::read

@@ -23,14 +23,16 @@ const char* Fail(const char* at, const char* reason, JsonError* error) {
   return nullptr;
 }
 
-// The first quote, backslash or control character at or after `p`. The zeros behind every text end the search.
+// The first quote, backslash or control character at or after `p`. The zeros behind every text end the
+// search.
 const char* FindStringEnd(const char* p) {
 #if defined(__SSE2__)
   const __m128i quote = _mm_set1_epi8('"'), slash = _mm_set1_epi8('\\'), last_control = _mm_set1_epi8(0x1f);
   for (;; p += 16) {
     const __m128i v = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
     const __m128i control = _mm_cmpeq_epi8(_mm_min_epu8(v, last_control), v);
-    const __m128i hit = _mm_or_si128(control, _mm_or_si128(_mm_cmpeq_epi8(v, quote), _mm_cmpeq_epi8(v, slash)));
+    const __m128i hit =
+        _mm_or_si128(control, _mm_or_si128(_mm_cmpeq_epi8(v, quote), _mm_cmpeq_epi8(v, slash)));
     const auto mask = static_cast<uint32_t>(_mm_movemask_epi8(hit));
     if (mask != 0) return p + std::countr_zero(mask);
   }
@@ -67,9 +69,12 @@ const char* SkipEscape(const char* p, JsonError* error) {
     case 'f':
     case 'n':
     case 'r':
-    case 't': return p + 2;
-    case 'u': break;
-    default: return Fail(p, "unknown escape in a string", error);
+    case 't':
+      return p + 2;
+    case 'u':
+      break;
+    default:
+      return Fail(p, "unknown escape in a string", error);
   }
   const int unit = ReadHex4(p + 2);
   if (unit < 0) return Fail(p, "malformed \\u escape", error);
@@ -86,7 +91,8 @@ const char* SkipString(const char* p, JsonError* error) {
   for (;;) {
     p = FindStringEnd(p);
     if (*p == '"') return p + 1;
-    if (*p != '\\') return Fail(p, *p == '\0' ? "string is not closed" : "control character in a string", error);
+    if (*p != '\\')
+      return Fail(p, *p == '\0' ? "string is not closed" : "control character in a string", error);
     p = SkipEscape(p, error);
     if (p == nullptr) return nullptr;
   }
@@ -121,7 +127,8 @@ const char* SkipLiteral(const char* p, std::string_view word, JsonError* error) 
   return p + word.size();
 }
 
-// Goes through the object at `p`; `visit(key literal, value)` for each member. Text in `visit` is already checked.
+// Goes through the object at `p`; `visit(key literal, value)` for each member. Text in `visit` is already
+// checked.
 template <class Visit>
 const char* WalkObject(const char* p, int depth, JsonError* error, const Visit& visit) {
   if (depth >= kMaxJsonDepth) return Fail(p, "nested too deeply", error);
@@ -189,7 +196,12 @@ char* AppendUtf8(char* o, int code) {
 char* DecodeEscape(const char** p, char* o) {
   const char letter = (*p)[1];
   if (letter != 'u') {
-    *o++ = letter == 'b' ? '\b' : letter == 'f' ? '\f' : letter == 'n' ? '\n' : letter == 'r' ? '\r' : letter == 't' ? '\t' : letter;
+    *o++ = letter == 'b'   ? '\b'
+           : letter == 'f' ? '\f'
+           : letter == 'n' ? '\n'
+           : letter == 'r' ? '\r'
+           : letter == 't' ? '\t'
+                           : letter;
     *p += 2;
     return o;
   }
@@ -207,7 +219,8 @@ void AppendCanonical(std::string_view value, TextArena* arena, std::string* out)
     case JsonKind::kObject: {
       std::vector<JsonMember> members;
       ListMembers(value, arena, &members);
-      std::stable_sort(members.begin(), members.end(), [](const auto& a, const auto& b) { return a.key < b.key; });
+      std::stable_sort(members.begin(), members.end(),
+                       [](const auto& a, const auto& b) { return a.key < b.key; });
       *out += '{';
       bool first = true;
       for (size_t i = 0; i < members.size(); ++i) {
@@ -232,8 +245,11 @@ void AppendCanonical(std::string_view value, TextArena* arena, std::string* out)
       *out += ']';
       return;
     }
-    case JsonKind::kString: AppendJsonString(DecodeJsonString(value, arena), out); return;
-    default: *out += value;
+    case JsonKind::kString:
+      AppendJsonString(DecodeJsonString(value, arena), out);
+      return;
+    default:
+      *out += value;
   }
 }
 
@@ -246,14 +262,22 @@ const char* SkipJsonSpace(const char* p) {
 
 const char* SkipJsonValue(const char* p, int depth, JsonError* error) {
   switch (*p) {
-    case '"': return SkipString(p + 1, error);
-    case '{': return WalkObject(p, depth, error, [](std::string_view, std::string_view) {});
-    case '[': return WalkArray(p, depth, error, [](std::string_view) {});
-    case 't': return SkipLiteral(p, "true", error);
-    case 'f': return SkipLiteral(p, "false", error);
-    case 'n': return SkipLiteral(p, "null", error);
-    case '\0': return Fail(p, "value is missing", error);
-    default: break;
+    case '"':
+      return SkipString(p + 1, error);
+    case '{':
+      return WalkObject(p, depth, error, [](std::string_view, std::string_view) {});
+    case '[':
+      return WalkArray(p, depth, error, [](std::string_view) {});
+    case 't':
+      return SkipLiteral(p, "true", error);
+    case 'f':
+      return SkipLiteral(p, "false", error);
+    case 'n':
+      return SkipLiteral(p, "null", error);
+    case '\0':
+      return Fail(p, "value is missing", error);
+    default:
+      break;
   }
   if (*p == '-' || IsDigit(*p)) return SkipNumber(p, error);
   return Fail(p, "unexpected character", error);
@@ -307,13 +331,27 @@ void AppendJsonString(std::string_view text, std::string* out) {
   for (const char c : text) {
     const auto byte = static_cast<unsigned char>(c);
     switch (c) {
-      case '"': *out += "\\\""; break;
-      case '\\': *out += "\\\\"; break;
-      case '\b': *out += "\\b"; break;
-      case '\f': *out += "\\f"; break;
-      case '\n': *out += "\\n"; break;
-      case '\r': *out += "\\r"; break;
-      case '\t': *out += "\\t"; break;
+      case '"':
+        *out += "\\\"";
+        break;
+      case '\\':
+        *out += "\\\\";
+        break;
+      case '\b':
+        *out += "\\b";
+        break;
+      case '\f':
+        *out += "\\f";
+        break;
+      case '\n':
+        *out += "\\n";
+        break;
+      case '\r':
+        *out += "\\r";
+        break;
+      case '\t':
+        *out += "\\t";
+        break;
       default:
         if (byte < 0x20) {
           *out += "\\u00";
@@ -336,24 +374,36 @@ std::string CanonicalJson(std::string_view value) {
 
 JsonKind KindOf(std::string_view value) {
   switch (value[0]) {
-    case '"': return JsonKind::kString;
-    case '{': return JsonKind::kObject;
-    case '[': return JsonKind::kArray;
+    case '"':
+      return JsonKind::kString;
+    case '{':
+      return JsonKind::kObject;
+    case '[':
+      return JsonKind::kArray;
     case 't':
-    case 'f': return JsonKind::kBool;
-    case 'n': return JsonKind::kNull;
-    default: return JsonKind::kNumber;
+    case 'f':
+      return JsonKind::kBool;
+    case 'n':
+      return JsonKind::kNull;
+    default:
+      return JsonKind::kNumber;
   }
 }
 
 std::string_view NameWithArticle(JsonKind kind) {
   switch (kind) {
-    case JsonKind::kNull: return "null";
-    case JsonKind::kBool: return "a bool";
-    case JsonKind::kNumber: return "a number";
-    case JsonKind::kString: return "a string";
-    case JsonKind::kArray: return "an array";
-    case JsonKind::kObject: return "an object";
+    case JsonKind::kNull:
+      return "null";
+    case JsonKind::kBool:
+      return "a bool";
+    case JsonKind::kNumber:
+      return "a number";
+    case JsonKind::kString:
+      return "a string";
+    case JsonKind::kArray:
+      return "an array";
+    case JsonKind::kObject:
+      return "an object";
   }
   return "";
 }
@@ -383,7 +433,8 @@ JsonSlots::JsonSlots(std::vector<std::string> names) : names_(std::move(names)) 
 int JsonSlots::Find(std::string_view key) {
   if (guess_ < names_.size() && names_[guess_] == key) return static_cast<int>(guess_++);
   const size_t mask = buckets_.size() - 1;
-  for (size_t bucket = std::hash<std::string_view>{}(key) & mask; buckets_[bucket] != 0; bucket = (bucket + 1) & mask) {
+  for (size_t bucket = std::hash<std::string_view>{}(key)&mask; buckets_[bucket] != 0;
+       bucket = (bucket + 1) & mask) {
     const size_t slot = buckets_[bucket] - 1;
     if (names_[slot] != key) continue;
     guess_ = slot + 1;
@@ -392,7 +443,8 @@ int JsonSlots::Find(std::string_view key) {
   return -1;
 }
 
-const char* JsonSlots::ReadObject(const char* p, int depth, std::string_view* values, std::string* unknown, JsonError* error) {
+const char* JsonSlots::ReadObject(const char* p, int depth, std::string_view* values, std::string* unknown,
+                                  JsonError* error) {
   std::fill(values, values + names_.size(), std::string_view());
   guess_ = 0;
   TextArena arena;
@@ -431,7 +483,8 @@ size_t FindLastJsonRecordEnd(std::string_view text) {
     // Blank text up to here belongs to whatever follows it.
     if (before == 0) return 0;
     const bool ends_value = std::string_view("{[,:").find(text[before - 1]) == std::string_view::npos;
-    const bool starts_value = after < text.size() && std::string_view("}],:").find(text[after]) == std::string_view::npos;
+    const bool starts_value =
+        after < text.size() && std::string_view("}],:").find(text[after]) == std::string_view::npos;
     if (ends_value && starts_value) return feed + 1;
     end = before;
   }

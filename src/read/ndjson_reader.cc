@@ -32,7 +32,8 @@ Result<BlockRows> CastBlock(const std::shared_ptr<const JsonRowsPlan>& plan, con
   return result;
 }
 
-// The guess from the first records. Null when there are no records at all; no fields when all of them are bad.
+// The guess from the first records. Null when there are no records at all; no fields when all of them are
+// bad.
 Result<std::shared_ptr<arrow::Schema>> Guess(bool features, BlockReader::Plan* plan) {
   JsonTypeGuess guess;
   size_t seen = 0;
@@ -63,9 +64,11 @@ Result<std::shared_ptr<arrow::Schema>> Guess(bool features, BlockReader::Plan* p
   if (!any) return std::shared_ptr<arrow::Schema>();
   auto schema = guess.schema();
   const std::string& input = plan->splitter->source().name();
-  if (schema->num_fields() == 0 && seen > 0) return InvalidArgument("none of the first {} records of '{}' has a field", seen, input);
+  if (schema->num_fields() == 0 && seen > 0)
+    return InvalidArgument("none of the first {} records of '{}' has a field", seen, input);
   if (seen == 0 && plan->pending.size() == kInferenceBlocks) {
-    return InvalidArgument("'{}' has no record to guess a schema from in its first {} bytes", input, plan->splitter->bytes_read());
+    return InvalidArgument("'{}' has no record to guess a schema from in its first {} bytes", input,
+                           plan->splitter->bytes_read());
   }
   return schema;
 }
@@ -80,14 +83,17 @@ Result<std::unique_ptr<Reader>> OpenNdJson(const odf::ReadStep& step, std::share
   rows->features = step.format == odf::ReadFormat::kNdGeoJson;
   ASSIGN_OR_RETURN(source, Transcode(std::move(source), step.encoding.value_or("")));
   BlockReader::Plan plan;
-  plan.splitter = std::make_unique<BlockSplitter>(std::move(source), kBlockBytes, FindLastJsonRecordEnd, options.stop);
+  plan.splitter =
+      std::make_unique<BlockSplitter>(std::move(source), kBlockBytes, FindLastJsonRecordEnd, options.stop);
   rows->fields = std::move(declared);
   if (!rows->fields) {
     ASSIGN_OR_RETURN(rows->fields, Guess(rows->features, &plan));
   }
   if (!rows->fields) {
     plan.pending.clear();  // white space
-    plan.work = [](const TextBlock&) -> Result<BlockRows> { return Internal("records in an input that had none"); };
+    plan.work = [](const TextBlock&) -> Result<BlockRows> {
+      return Internal("records in an input that had none");
+    };
     return std::make_unique<BlockReader>(std::move(plan), options);
   }
   rows->schema = WithoutMarks(*rows->fields);

@@ -32,10 +32,12 @@ std::string_view NdJsonScanner::SkipBadRecord(const char* start, const JsonError
   const char* line_end = FindLineFeed(start, end());
   if (error.at > line_end) {
     // Begun well and went on over lines: a truncated record, or one of several lines.
-    while (line_end < end() && *SkipJsonSpace(line_end + 1) != '{') line_end = FindLineFeed(line_end + 1, end());
+    while (line_end < end() && *SkipJsonSpace(line_end + 1) != '{')
+      line_end = FindLineFeed(line_end + 1, end());
   }
   p_ = line_end;
-  while (line_end > start && (line_end[-1] == '\r' || line_end[-1] == '\n' || line_end[-1] == ' ')) --line_end;
+  while (line_end > start && (line_end[-1] == '\r' || line_end[-1] == '\n' || line_end[-1] == ' '))
+    --line_end;
   return {start, static_cast<size_t>(line_end - start)};
 }
 
@@ -56,9 +58,10 @@ Result<bool> NdJsonScanner::Next(JsonRows* rows) {
     if (next != nullptr) error = {next, nullptr};
   }
   place.raw = SkipBadRecord(start, error);
-  const std::string reason = error.reason != nullptr
-                                 ? fmt::format("malformed JSON at byte {}: {}", error.at - start + 1, error.reason)
-                                 : fmt::format("expected an object, found {}", NameWithArticle(KindOf(place.raw)));
+  const std::string reason =
+      error.reason != nullptr
+          ? fmt::format("malformed JSON at byte {}: {}", error.at - start + 1, error.reason)
+          : fmt::format("expected an object, found {}", NameWithArticle(KindOf(place.raw)));
   rows->Refuse(place, "", place.raw, reason);
   return true;
 }

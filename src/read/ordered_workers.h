@@ -11,9 +11,10 @@
 
 namespace sluice::read {
 
-// Pieces of one input through several threads, handed over in order. `produce` runs on one thread at a time and gives the
-// pieces in order; `work` runs on many; `Next` returns the results in the order of the pieces. At most `window` pieces are
-// between the two. With one thread everything happens inside Next. Next is confined to one thread; the destructor stops.
+// Pieces of one input through several threads, handed over in order. `produce` runs on one thread at a time
+// and gives the pieces in order; `work` runs on many; `Next` returns the results in the order of the pieces.
+// At most `window` pieces are between the two. With one thread everything happens inside Next. Next is
+// confined to one thread; the destructor stops.
 template <class In, class Out>
 class OrderedWorkers {
  public:
@@ -21,7 +22,10 @@ class OrderedWorkers {
   using Work = std::function<Result<Out>(In)>;
 
   OrderedWorkers(int threads, Produce produce, Work work)
-      : thread_count_(threads), window_(static_cast<size_t>(threads) + 2), produce_(std::move(produce)), work_(std::move(work)) {}
+      : thread_count_(threads),
+        window_(static_cast<size_t>(threads) + 2),
+        produce_(std::move(produce)),
+        work_(std::move(work)) {}
 
   ~OrderedWorkers() {
     {

@@ -91,7 +91,8 @@ std::vector<std::string_view> CellsOf(const arrow::StringArray& array) {
   for (int64_t i = 0; i < array.length(); ++i) {
     if (!array.IsNull(i)) cells[static_cast<size_t>(i)] = array.GetView(i);
     // An empty text in an empty buffer has no address, and no address means null.
-    if (!array.IsNull(i) && cells[static_cast<size_t>(i)].data() == nullptr) cells[static_cast<size_t>(i)] = "";
+    if (!array.IsNull(i) && cells[static_cast<size_t>(i)].data() == nullptr)
+      cells[static_cast<size_t>(i)] = "";
   }
   return cells;
 }
@@ -99,7 +100,8 @@ std::vector<std::string_view> CellsOf(const arrow::StringArray& array) {
 // One batch on its way to the declared schema.
 class BatchCast {
  public:
-  BatchCast(const arrow::RecordBatch& batch, int64_t first_record) : batch_(batch), first_record_(first_record) {}
+  BatchCast(const arrow::RecordBatch& batch, int64_t first_record)
+      : batch_(batch), first_record_(first_record) {}
 
   Result<std::shared_ptr<arrow::Array>> Column(const std::shared_ptr<arrow::Field>& field) {
     const auto source = batch_.GetColumnByName(field->name());
@@ -117,10 +119,12 @@ class BatchCast {
 
  private:
   void Refuse(int64_t row, const arrow::Field& field, const std::string& value, std::string reason) {
-    if (rejects_.MarkRow(row)) rejects_.Add(first_record_ + row, -1, field.name(), value, std::move(reason), "");
+    if (rejects_.MarkRow(row))
+      rejects_.Add(first_record_ + row, -1, field.name(), value, std::move(reason), "");
   }
 
-  Result<std::shared_ptr<arrow::Array>> Cast(const std::shared_ptr<arrow::Array>& source, const arrow::Field& field) {
+  Result<std::shared_ptr<arrow::Array>> Cast(const std::shared_ptr<arrow::Array>& source,
+                                             const arrow::Field& field) {
     if (source->type()->Equals(*field.type())) return source;
     if (source->type_id() == arrow::Type::STRING) {
       // Our own kernels: the same texts are accepted as in CSV.
@@ -128,21 +132,23 @@ class BatchCast {
         const auto cells = CellsOf(static_cast<const arrow::StringArray&>(*source));
         std::vector<columnar::BadCell> bad;
         RETURN_IF_ERROR((*caster)->Append(cells.data(), 1, cells.size(), &bad));
-        for (columnar::BadCell& b : bad) Refuse(static_cast<int64_t>(b.row), field, std::string(cells[b.row]), std::move(b.reason));
+        for (columnar::BadCell& b : bad)
+          Refuse(static_cast<int64_t>(b.row), field, std::string(cells[b.row]), std::move(b.reason));
         return (*caster)->Finish();
       }
     }
     auto whole = arrow::compute::Cast(*source, field.type());
     if (whole.ok()) return *whole;
     if (!whole.status().IsInvalid()) {
-      return Unsupported("column '{}' of type '{}' cannot become '{}'", field.name(), source->type()->ToString(),
-                         field.type()->ToString());
+      return Unsupported("column '{}' of type '{}' cannot become '{}'", field.name(),
+                         source->type()->ToString(), field.type()->ToString());
     }
     return CastRowByRow(source, field);
   }
 
   // Which values do not fit is only found one by one.
-  Result<std::shared_ptr<arrow::Array>> CastRowByRow(const std::shared_ptr<arrow::Array>& source, const arrow::Field& field) {
+  Result<std::shared_ptr<arrow::Array>> CastRowByRow(const std::shared_ptr<arrow::Array>& source,
+                                                     const arrow::Field& field) {
     arrow::ArrayVector pieces;
     for (int64_t i = 0; i < source->length(); ++i) {
       auto piece = arrow::compute::Cast(*source->Slice(i, 1), field.type());
@@ -164,8 +170,8 @@ class BatchCast {
 
 class ParquetInputReader final : public Reader {
  public:
-  ParquetInputReader(LocalInput input, std::unique_ptr<columnar::SliceReader> slice, std::shared_ptr<arrow::Schema> declared,
-                     const ReadOptions& options)
+  ParquetInputReader(LocalInput input, std::unique_ptr<columnar::SliceReader> slice,
+                     std::shared_ptr<arrow::Schema> declared, const ReadOptions& options)
       : input_(std::move(input)),
         slice_(std::move(slice)),
         declared_(std::move(declared)),
@@ -209,8 +215,9 @@ class ParquetInputReader final : public Reader {
       ASSIGN_OR_RETURN(auto array, cast.Column(field));
       arrays.push_back(std::move(array));
     }
-    ASSIGN_OR_RETURN(batch->rows, DropRows(arrow::RecordBatch::Make(declared_, piece.num_rows(), std::move(arrays)),
-                                           cast.rejects()->rows()));
+    ASSIGN_OR_RETURN(batch->rows,
+                     DropRows(arrow::RecordBatch::Make(declared_, piece.num_rows(), std::move(arrays)),
+                              cast.rejects()->rows()));
     batch->rejects = cast.rejects()->Take();
     return {};
   }
@@ -224,28 +231,31 @@ class ParquetInputReader final : public Reader {
   int64_t records_ = 0;
 };
 
-Status CheckColumns(const arrow::Schema& file, const arrow::Schema& declared, bool strict, const std::string& input) {
+Status CheckColumns(const arrow::Schema& file, const arrow::Schema& declared, bool strict,
+                    const std::string& input) {
   for (const auto& field : declared.fields()) {
     if (file.GetFieldIndex(field->name()) < 0 && !field->nullable()) {
-      return InvalidArgument("'{}' has no column '{}', which is non-nullable; its columns: {}", input, field->name(),
-                             JoinNames(file.field_names()));
+      return InvalidArgument("'{}' has no column '{}', which is non-nullable; its columns: {}", input,
+                             field->name(), JoinNames(file.field_names()));
     }
   }
   if (!strict) return {};
   for (const std::string& name : file.field_names()) {
-    if (declared.GetFieldIndex(name) < 0) return InvalidArgument("'{}': column '{}' is not in the schema", input, name);
+    if (declared.GetFieldIndex(name) < 0)
+      return InvalidArgument("'{}': column '{}' is not in the schema", input, name);
   }
   return {};
 }
 
 }  // namespace
 
-Result<std::unique_ptr<Reader>> OpenParquet(std::shared_ptr<arrow::Schema> declared, std::unique_ptr<ByteSource> source,
-                                            const ReadOptions& options) {
+Result<std::unique_ptr<Reader>> OpenParquet(std::shared_ptr<arrow::Schema> declared,
+                                            std::unique_ptr<ByteSource> source, const ReadOptions& options) {
   RETURN_IF_ARROW_ERROR(arrow::compute::Initialize());
   const std::string name = source->name();
   ASSIGN_OR_RETURN(LocalInput input, MakeLocal(source.get(), options));
-  if (input.bytes == 0) return std::make_unique<ParquetInputReader>(std::move(input), nullptr, std::move(declared), options);
+  if (input.bytes == 0)
+    return std::make_unique<ParquetInputReader>(std::move(input), nullptr, std::move(declared), options);
   std::optional<std::vector<std::string>> columns;
   auto opened = columnar::SliceReader::OpenFile(input.path);
   if (opened.ok() && declared) {
@@ -259,10 +269,12 @@ Result<std::unique_ptr<Reader>> OpenParquet(std::shared_ptr<arrow::Schema> decla
   if (!opened.ok()) {
     // A damaged input is a wrong input, not a damaged dataset.
     Error error = std::move(opened).error();
-    const ErrorCode code = error.code() == ErrorCode::kCorruption ? ErrorCode::kInvalidArgument : error.code();
+    const ErrorCode code =
+        error.code() == ErrorCode::kCorruption ? ErrorCode::kInvalidArgument : error.code();
     return Error(code, fmt::format("'{}': {}", name, error.ToString()));
   }
-  return std::make_unique<ParquetInputReader>(std::move(input), std::move(*opened), std::move(declared), options);
+  return std::make_unique<ParquetInputReader>(std::move(input), std::move(*opened), std::move(declared),
+                                              options);
 }
 
 }  // namespace sluice::read

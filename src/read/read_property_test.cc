@@ -30,7 +30,8 @@ Scanned NaiveCsv(const CsvDialect& d, const std::string& text, size_t columns) {
   Record record;
   std::string field;
   size_t record_begin = 0;
-  bool in_quotes = false, start = true, plain_cr = false;  // the field's last character is a CR outside of quotes
+  bool in_quotes = false, start = true,
+       plain_cr = false;  // the field's last character is a CR outside of quotes
   const auto end_field = [&](bool last) {
     if (last && plain_cr) field.pop_back();
     record.push_back(field == d.null_text ? Cell() : Cell(field));
@@ -87,7 +88,8 @@ Scanned NaiveCsv(const CsvDialect& d, const std::string& text, size_t columns) {
   return out;
 }
 
-Scanned Scan(const CsvDialect& d, const std::string& text, size_t columns, size_t block_bytes, size_t round_rows) {
+Scanned Scan(const CsvDialect& d, const std::string& text, size_t columns, size_t block_bytes,
+             size_t round_rows) {
   Scanned out;
   BlockSplitter splitter(testing::MakeDripSource(text, 3), block_bytes,
                          [&](std::string_view t) { return FindLastRecordEnd(d, t); }, {});
@@ -118,11 +120,20 @@ TEST(CsvPropertyTest, AgreesWithOneCharacterAfterTheOther) {
   for (int round = 0; round < 6000; ++round) {
     CsvDialect d;
     switch (round % 5) {
-      case 1: d.escape = -1; break;
-      case 2: d.quote = -1; break;
-      case 3: d.escape = '"'; break;
-      case 4: d.separator = ';', d.quote = '\'', d.null_text = "a"; break;
-      default: break;
+      case 1:
+        d.escape = -1;
+        break;
+      case 2:
+        d.quote = -1;
+        break;
+      case 3:
+        d.escape = '"';
+        break;
+      case 4:
+        d.separator = ';', d.quote = '\'', d.null_text = "a";
+        break;
+      default:
+        break;
     }
     std::string text;
     // Some go over the 64 bytes that are looked at together.
@@ -132,7 +143,8 @@ TEST(CsvPropertyTest, AgreesWithOneCharacterAfterTheOther) {
     const Scanned expected = NaiveCsv(d, text, columns);
     for (size_t block = 1; block <= std::min<size_t>(text.size() + 1, 40); ++block) {
       const Scanned found = Scan(d, text, columns, block, 1 + block % 4);
-      ASSERT_EQ(found.rows, expected.rows) << "text " << ::testing::PrintToString(text) << " dialect " << round % 5 << " block " << block;
+      ASSERT_EQ(found.rows, expected.rows)
+          << "text " << ::testing::PrintToString(text) << " dialect " << round % 5 << " block " << block;
       ASSERT_EQ(found.bad, expected.bad) << "text " << ::testing::PrintToString(text) << " block " << block;
       ASSERT_EQ(found.unterminated, expected.unterminated) << ::testing::PrintToString(text);
     }
@@ -141,12 +153,18 @@ TEST(CsvPropertyTest, AgreesWithOneCharacterAfterTheOther) {
 
 nlohmann::json RandomJson(std::mt19937* random, int depth) {
   switch ((*random)() % (depth > 3 ? 6 : 8)) {
-    case 0: return nullptr;
-    case 1: return (*random)() % 2 == 0;
-    case 2: return static_cast<int64_t>((*random)()) * ((*random)() % 2 == 0 ? 1 : -1);
-    case 3: return static_cast<double>((*random)()) / 1024.0;
-    case 4: return "text \n\t\"\\/ \x01 \xc3\xa9\xf0\x9f\x98\x80";
-    case 5: return std::string((*random)() % 40, 'x');
+    case 0:
+      return nullptr;
+    case 1:
+      return (*random)() % 2 == 0;
+    case 2:
+      return static_cast<int64_t>((*random)()) * ((*random)() % 2 == 0 ? 1 : -1);
+    case 3:
+      return static_cast<double>((*random)()) / 1024.0;
+    case 4:
+      return "text \n\t\"\\/ \x01 \xc3\xa9\xf0\x9f\x98\x80";
+    case 5:
+      return std::string((*random)() % 40, 'x');
     case 6: {
       nlohmann::json array = nlohmann::json::array();
       for (size_t i = (*random)() % 4; i > 0; --i) array.push_back(RandomJson(random, depth + 1));
@@ -154,7 +172,8 @@ nlohmann::json RandomJson(std::mt19937* random, int depth) {
     }
     default: {
       nlohmann::json object = nlohmann::json::object();
-      for (size_t i = (*random)() % 4; i > 0; --i) object["k" + std::to_string((*random)() % 5)] = RandomJson(random, depth + 1);
+      for (size_t i = (*random)() % 4; i > 0; --i)
+        object["k" + std::to_string((*random)() % 5)] = RandomJson(random, depth + 1);
       return object;
     }
   }
@@ -201,7 +220,8 @@ TEST(JsonPropertyTest, RefusesWhatAnotherLibraryRefuses) {
       }
       if (text.empty()) text = " ";
     }
-    if (!nlohmann::json::accept(text) && text.find_first_of("eE") != std::string::npos) continue;  // it refuses 1e999
+    if (!nlohmann::json::accept(text) && text.find_first_of("eE") != std::string::npos)
+      continue;  // it refuses 1e999
     ASSERT_EQ(Canonical(text).has_value(), nlohmann::json::accept(text)) << text;
   }
 }
@@ -215,7 +235,9 @@ TEST(JsonPropertyTest, FindsTheSameRecordsInBlocksOfAnySize) {
       nlohmann::json record = nlohmann::json::object();
       for (size_t k = random() % 3; k > 0; --k) record["k" + std::to_string(k)] = RandomJson(&random, 3);
       expected.push_back(record.dump());
-      text += record.dump(random() % 3 == 0 ? 1 : -1) + (random() % 4 == 0 ? " " : random() % 4 == 0 ? "\r\n\n" : "\n");
+      text += record.dump(random() % 3 == 0 ? 1 : -1) + (random() % 4 == 0   ? " "
+                                                         : random() % 4 == 0 ? "\r\n\n"
+                                                                             : "\n");
     }
     for (size_t block_bytes = 1; block_bytes <= std::min<size_t>(text.size() + 1, 64); ++block_bytes) {
       BlockSplitter splitter(testing::MakeDripSource(text, 5), block_bytes, FindLastJsonRecordEnd, {});

@@ -15,17 +15,21 @@ namespace sluice::read {
 namespace {
 
 Error ShapefileUnsupported() {
-  return Unsupported("format 'EsriShapefile' is not read by this version; the next one does. Convert it to GeoJson meanwhile");
+  return Unsupported(
+      "format 'EsriShapefile' is not read by this version; the next one does. Convert it to GeoJson meanwhile");
 }
 
 Status CheckSchema(odf::ReadFormat format, const arrow::Schema& schema) {
   switch (format) {
-    case odf::ReadFormat::kCsv: return CheckCsvSchema(schema);
+    case odf::ReadFormat::kCsv:
+      return CheckCsvSchema(schema);
     case odf::ReadFormat::kJson:
     case odf::ReadFormat::kNdJson:
     case odf::ReadFormat::kGeoJson:
-    case odf::ReadFormat::kNdGeoJson: return CheckJsonSchema(schema);
-    default: return {};
+    case odf::ReadFormat::kNdGeoJson:
+      return CheckJsonSchema(schema);
+    default:
+      return {};
   }
 }
 
@@ -57,13 +61,18 @@ Result<std::unique_ptr<Reader>> OpenReader(const odf::ReadStep& step, std::uniqu
   RETURN_IF_ERROR(CheckReadStep(step));
   ASSIGN_OR_RETURN(auto schema, StaticSchema(step));
   switch (step.format) {
-    case odf::ReadFormat::kCsv: return OpenCsv(step, std::move(schema), std::move(source), options);
+    case odf::ReadFormat::kCsv:
+      return OpenCsv(step, std::move(schema), std::move(source), options);
     case odf::ReadFormat::kNdJson:
-    case odf::ReadFormat::kNdGeoJson: return OpenNdJson(step, std::move(schema), std::move(source), options);
+    case odf::ReadFormat::kNdGeoJson:
+      return OpenNdJson(step, std::move(schema), std::move(source), options);
     case odf::ReadFormat::kJson:
-    case odf::ReadFormat::kGeoJson: return OpenJsonDocument(step, std::move(schema), std::move(source), options);
-    case odf::ReadFormat::kParquet: return OpenParquet(std::move(schema), std::move(source), options);
-    case odf::ReadFormat::kEsriShapefile: break;
+    case odf::ReadFormat::kGeoJson:
+      return OpenJsonDocument(step, std::move(schema), std::move(source), options);
+    case odf::ReadFormat::kParquet:
+      return OpenParquet(std::move(schema), std::move(source), options);
+    case odf::ReadFormat::kEsriShapefile:
+      break;
   }
   return ShapefileUnsupported();
 }

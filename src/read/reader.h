@@ -41,8 +41,9 @@ std::unique_ptr<ByteSource> MakeMemorySource(std::string bytes, std::string name
 struct ReadOptions {
   int64_t batch_rows = 64 << 10;
   int threads = 2;
-  std::string spill_folder;   // for inputs that must be on disk first (Parquet from a pipe, JSON documents)
-  bool strict_columns = false;  // fields or columns that the schema does not know: an error instead of dropped
+  std::string spill_folder;  // for inputs that must be on disk first (Parquet from a pipe, JSON documents)
+  bool strict_columns =
+      false;  // fields or columns that the schema does not know: an error instead of dropped
   std::stop_token stop;
 };
 
@@ -51,14 +52,16 @@ struct ReadBatch {
   std::vector<columnar::Reject> rejects;     // the bad ones, in input order
 };
 
-// One input through one read step. Confined to one thread (it may use others inside); bounded memory except for Json documents.
+// One input through one read step. Confined to one thread (it may use others inside); bounded memory except
+// for Json documents.
 class Reader {
  public:
   virtual ~Reader() = default;
-  // The frame's schema; null when the input is empty and nothing declares one: "no frame" (odf-ingest.md 1.1, 4.6).
+  // The frame's schema; null when the input is empty and nothing declares one: "no frame"
+  // (odf-ingest.md 1.1, 4.6).
   virtual std::shared_ptr<arrow::Schema> schema() const = 0;
-  // Nothing at the end. Record-level problems are rejects in the batch. Errors: kInvalidArgument for what cannot be read at all
-  // (malformed document, wrong sub-path), naming input and line.
+  // Nothing at the end. Record-level problems are rejects in the batch. Errors: kInvalidArgument for what
+  // cannot be read at all (malformed document, wrong sub-path), naming input and line.
   virtual Result<std::optional<ReadBatch>> Next() = 0;
   // Bytes of the input consumed so far, for progress.
   virtual uint64_t bytes_read() const = 0;
@@ -68,16 +71,19 @@ class Reader {
 Result<std::unique_ptr<Reader>> OpenReader(const odf::ReadStep& step, std::unique_ptr<ByteSource> source,
                                            const ReadOptions& options);
 
-// What can be said of a read step without data: every option's value. Run when a source is added (decisions.md 7).
+// What can be said of a read step without data: every option's value. Run when a source is added
+// (decisions.md 7).
 Status CheckReadStep(const odf::ReadStep& step);
 
 // The frame's schema when the step declares one, else null.
 Result<std::shared_ptr<arrow::Schema>> StaticSchema(const odf::ReadStep& step);
 
-// The read step for an input in another format than the source's own: keeps the schema (odf-ingest.md 1.11; ddlSchema too).
+// The read step for an input in another format than the source's own: keeps the schema (odf-ingest.md 1.11;
+// ddlSchema too).
 odf::ReadStep OverrideFormat(const odf::ReadStep& step, odf::ReadFormat format);
 
-// By CLI short name, media type (parameters tolerated) or file extension. Errors: kUnsupportedMedia listing the choices.
+// By CLI short name, media type (parameters tolerated) or file extension. Errors: kUnsupportedMedia listing
+// the choices.
 Result<odf::ReadFormat> FormatByName(std::string_view name);
 Result<odf::ReadFormat> FormatByMediaType(std::string_view media_type);
 std::optional<odf::ReadFormat> FormatByExtension(std::string_view path);

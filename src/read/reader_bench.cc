@@ -21,10 +21,11 @@ odf::ReadStep Step(odf::ReadFormat format) {
   odf::ReadStep step;
   step.format = format;
   step.schema.emplace();
-  step.schema->fields = {Field("event_time", odf::TypeKind::kTimestamp), Field("id", odf::TypeKind::kInt64),
-                         Field("sensor", odf::TypeKind::kString),        Field("value", odf::TypeKind::kFloat64),
-                         Field("quality", odf::TypeKind::kInt32),        Field("ratio", odf::TypeKind::kFloat64),
-                         Field("note", odf::TypeKind::kString)};
+  step.schema->fields = {
+      Field("event_time", odf::TypeKind::kTimestamp), Field("id", odf::TypeKind::kInt64),
+      Field("sensor", odf::TypeKind::kString),        Field("value", odf::TypeKind::kFloat64),
+      Field("quality", odf::TypeKind::kInt32),        Field("ratio", odf::TypeKind::kFloat64),
+      Field("note", odf::TypeKind::kString)};
   return step;
 }
 
@@ -32,18 +33,18 @@ std::string Rows(const char* format) {
   std::mt19937_64 random(1);
   std::string text;
   for (int i = 0; i < kRows; ++i) {
-    text += fmt::format(fmt::runtime(format), i % 28 + 1, i % 24, i % 60, i % 1000, 100000000 + i, random() % 5000,
-                        static_cast<double>(random() % 1000000) / 1000.0, random() % 100, static_cast<double>(random() % 1000000007) / 1000000007.0,
-                        random() % 1000000);
+    text += fmt::format(fmt::runtime(format), i % 28 + 1, i % 24, i % 60, i % 1000, 100000000 + i,
+                        random() % 5000, static_cast<double>(random() % 1000000) / 1000.0, random() % 100,
+                        static_cast<double>(random() % 1000000007) / 1000000007.0, random() % 1000000);
   }
   return text;
 }
 
 const std::string& CsvText(bool quoted) {
-  static const std::string plain =
-      Rows("2024-05-{:02}T{:02}:{:02}:30.{:03}Z,{},sensor-{:05},{},{},{},a note of some words that nobody {:06}\n");
-  static const std::string quotes =
-      Rows("\"2024-05-{:02}T{:02}:{:02}:30.{:03}Z\",{},\"sensor-{:05}\",{},{},{},\"a note, \"\"quoted\"\", that nobody {:06}\"\n");
+  static const std::string plain = Rows(
+      "2024-05-{:02}T{:02}:{:02}:30.{:03}Z,{},sensor-{:05},{},{},{},a note of some words that nobody {:06}\n");
+  static const std::string quotes = Rows(
+      "\"2024-05-{:02}T{:02}:{:02}:30.{:03}Z\",{},\"sensor-{:05}\",{},{},{},\"a note, \"\"quoted\"\", that nobody {:06}\"\n");
   return quoted ? quotes : plain;
 }
 
@@ -57,7 +58,8 @@ const std::string& JsonText() {
 // The text as a file in the page cache; reading it costs what it costs an ingestion.
 class TextFile {
  public:
-  explicit TextFile(const std::string& text) : path_((std::filesystem::temp_directory_path() / "sluice-reader-bench").string()) {
+  explicit TextFile(const std::string& text)
+      : path_((std::filesystem::temp_directory_path() / "sluice-reader-bench").string()) {
     std::ofstream(path_, std::ios::binary) << text;
   }
   ~TextFile() { std::filesystem::remove(path_); }
@@ -90,7 +92,12 @@ void BM_CsvQuoted(benchmark::State& state) { Run(state, odf::ReadFormat::kCsv, C
 void BM_NdJson(benchmark::State& state) { Run(state, odf::ReadFormat::kNdJson, JsonText()); }
 
 BENCHMARK(BM_Csv)->Arg(1)->Arg(2)->MeasureProcessCPUTime()->UseRealTime()->Unit(benchmark::kMillisecond);
-BENCHMARK(BM_CsvQuoted)->Arg(1)->Arg(2)->MeasureProcessCPUTime()->UseRealTime()->Unit(benchmark::kMillisecond);
+BENCHMARK(BM_CsvQuoted)
+    ->Arg(1)
+    ->Arg(2)
+    ->MeasureProcessCPUTime()
+    ->UseRealTime()
+    ->Unit(benchmark::kMillisecond);
 BENCHMARK(BM_NdJson)->Arg(1)->Arg(2)->MeasureProcessCPUTime()->UseRealTime()->Unit(benchmark::kMillisecond);
 
 }  // namespace

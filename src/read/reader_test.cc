@@ -20,15 +20,15 @@ namespace {
 
 using odf::ReadFormat;
 using odf::TypeKind;
+using ::testing::ElementsAre;
 using testing::Field;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
 using testing::ReadOutcome;
 using testing::ReadSource;
 using testing::ReadText;
-using testing::Step;
-using ::testing::ElementsAre;
-using ::testing::HasSubstr;
-using ::testing::IsEmpty;
 using ::testing::SizeIs;
+using testing::Step;
 
 class TempFolder {
  public:
@@ -56,9 +56,10 @@ std::string ParquetBytes(const std::shared_ptr<arrow::Schema>& schema, const std
 }
 
 std::string CitiesParquet() {
-  return ParquetBytes(arrow::schema({arrow::field("offset", arrow::int64()), arrow::field("city", arrow::utf8(), false),
-                                     arrow::field("population", arrow::int64())}),
-                      R"([[0, "A", 1000], [1, "B", null], [2, "C", 3000000000]])");
+  return ParquetBytes(
+      arrow::schema({arrow::field("offset", arrow::int64()), arrow::field("city", arrow::utf8(), false),
+                     arrow::field("population", arrow::int64())}),
+      R"([[0, "A", 1000], [1, "B", null], [2, "C", 3000000000]])");
 }
 
 TEST(ParquetReaderTest, Case28KeepsTheFilesOwnColumns) {
@@ -68,7 +69,8 @@ TEST(ParquetReaderTest, Case28KeepsTheFilesOwnColumns) {
 }
 
 TEST(ParquetReaderTest, Case28ProjectsAndCastsByName) {
-  auto step = Step(ReadFormat::kParquet, {Field("population", TypeKind::kString), Field("city", TypeKind::kString), Field("more", TypeKind::kDate)});
+  auto step = Step(ReadFormat::kParquet, {Field("population", TypeKind::kString),
+                                          Field("city", TypeKind::kString), Field("more", TypeKind::kDate)});
   ReadOptions options;
   options.batch_rows = 2;
   ASSERT_OK_AND_ASSIGN(ReadOutcome out, ReadText(step, CitiesParquet(), options));
@@ -77,14 +79,16 @@ TEST(ParquetReaderTest, Case28ProjectsAndCastsByName) {
 }
 
 TEST(ParquetReaderTest, RefusesRowsThatDoNotFit) {
-  auto step = Step(ReadFormat::kParquet, {Field("city", TypeKind::kString), Field("population", TypeKind::kInt32, false)});
+  auto step = Step(ReadFormat::kParquet,
+                   {Field("city", TypeKind::kString), Field("population", TypeKind::kInt32, false)});
   ASSERT_OK_AND_ASSIGN(ReadOutcome out, ReadText(step, CitiesParquet()));
   EXPECT_THAT(out.rows, ElementsAre("A|1000"));
   ASSERT_THAT(out.rejects, SizeIs(2));
   EXPECT_EQ(out.rejects[0].record, 2);
   EXPECT_THAT(out.rejects[0].reason, HasSubstr("non-nullable"));
   EXPECT_EQ(out.rejects[1].value, "3000000000");
-  ASSERT_OK_AND_ASSIGN(out, ReadText(Step(ReadFormat::kParquet, {Field("city", TypeKind::kInt64)}), CitiesParquet()));
+  ASSERT_OK_AND_ASSIGN(
+      out, ReadText(Step(ReadFormat::kParquet, {Field("city", TypeKind::kInt64)}), CitiesParquet()));
   EXPECT_THAT(out.rejects, SizeIs(3));
 }
 
@@ -94,14 +98,16 @@ TEST(ParquetReaderTest, RefusesMissingAndUnknownColumns) {
   ReadOptions options;
   options.strict_columns = true;
   step = Step(ReadFormat::kParquet, {Field("city", TypeKind::kString)});
-  EXPECT_THAT(ReadText(step, CitiesParquet(), options), IsError(ErrorCode::kInvalidArgument, HasSubstr("'offset' is not in the schema")));
+  EXPECT_THAT(ReadText(step, CitiesParquet(), options),
+              IsError(ErrorCode::kInvalidArgument, HasSubstr("'offset' is not in the schema")));
 }
 
 TEST(ParquetReaderTest, RefusesOtherBytesAndCleansUp) {
   TempFolder folder;
   ReadOptions options;
   options.spill_folder = folder.path();
-  EXPECT_THAT(ReadText(Step(ReadFormat::kParquet), "no parquet at all", options), IsError(ErrorCode::kInvalidArgument, HasSubstr("'input'")));
+  EXPECT_THAT(ReadText(Step(ReadFormat::kParquet), "no parquet at all", options),
+              IsError(ErrorCode::kInvalidArgument, HasSubstr("'input'")));
   const std::string bytes = CitiesParquet();
   EXPECT_FALSE(ReadText(Step(ReadFormat::kParquet), bytes.substr(0, bytes.size() / 2), options).ok());
   EXPECT_TRUE(std::filesystem::is_empty(folder.path()));

@@ -21,7 +21,12 @@ constexpr size_t kShownBytes = 200;
 // Length of the valid UTF-8 sequence at `text`, 0 when there is none.
 size_t SequenceLength(std::string_view text) {
   const auto lead = static_cast<unsigned char>(text[0]);
-  const size_t length = lead < 0x80 ? 1 : lead < 0xc2 ? 0 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : lead < 0xf5 ? 4 : 0;
+  const size_t length = lead < 0x80   ? 1
+                        : lead < 0xc2 ? 0
+                        : lead < 0xe0 ? 2
+                        : lead < 0xf0 ? 3
+                        : lead < 0xf5 ? 4
+                                      : 0;
   if (length == 0 || length > text.size() || !IsUtf8(text.substr(0, length))) return 0;
   return length;
 }
@@ -48,8 +53,8 @@ std::string Shortened(std::string_view text) {
   return Printable(text.substr(0, end)) + "...";
 }
 
-void RejectList::Add(int64_t record, int64_t line, std::string column, std::string_view value, std::string reason,
-                     std::string_view raw) {
+void RejectList::Add(int64_t record, int64_t line, std::string column, std::string_view value,
+                     std::string reason, std::string_view raw) {
   columnar::Reject reject;
   reject.record = record + 1;
   reject.line = line + 1;
@@ -85,7 +90,8 @@ Result<std::shared_ptr<arrow::RecordBatch>> DropRows(const std::shared_ptr<arrow
   RETURN_IF_ARROW_ERROR(arrow::compute::Initialize());
   std::vector<uint8_t> keep(static_cast<size_t>((batch->num_rows() + 7) / 8), 0xff);
   for (const int64_t row : rows) arrow::bit_util::ClearBit(keep.data(), row);
-  auto mask = std::make_shared<arrow::BooleanArray>(batch->num_rows(), arrow::Buffer::FromVector(std::move(keep)));
+  auto mask =
+      std::make_shared<arrow::BooleanArray>(batch->num_rows(), arrow::Buffer::FromVector(std::move(keep)));
   ASSIGN_OR_RETURN_ARROW(arrow::Datum kept, arrow::compute::Filter(arrow::Datum(batch), arrow::Datum(mask)));
   return kept.record_batch();
 }

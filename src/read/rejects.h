@@ -26,7 +26,8 @@ std::string Shortened(std::string_view text);
 class RejectList {
  public:
   // `record` and `line` count from the start of the piece, 0-based; -1 = no line.
-  void Add(int64_t record, int64_t line, std::string column, std::string_view value, std::string reason, std::string_view raw);
+  void Add(int64_t record, int64_t line, std::string column, std::string_view value, std::string reason,
+           std::string_view raw);
   // Marks row `row` of the batch as one to drop; true the first time.
   bool MarkRow(int64_t row);
 

@@ -5,7 +5,8 @@
 namespace sluice::read {
 namespace {
 
-Result<std::shared_ptr<const columnar::TimePattern>> PatternOf(std::string_view option, const std::optional<std::string>& value) {
+Result<std::shared_ptr<const columnar::TimePattern>> PatternOf(std::string_view option,
+                                                               const std::optional<std::string>& value) {
   if (!value || value->empty() || *value == "rfc3339" || *value == "RFC3339") {
     return std::shared_ptr<const columnar::TimePattern>();
   }
@@ -15,7 +16,8 @@ Result<std::shared_ptr<const columnar::TimePattern>> PatternOf(std::string_view 
 }
 
 // One byte, or `none` where the option is empty and may be.
-Result<int> ByteOf(std::string_view option, const std::optional<std::string>& value, char fallback, bool may_be_empty) {
+Result<int> ByteOf(std::string_view option, const std::optional<std::string>& value, char fallback,
+                   bool may_be_empty) {
   if (!value) return static_cast<int>(fallback);
   if (value->empty() && may_be_empty) return -1;
   if (value->size() != 1) {
@@ -26,7 +28,8 @@ Result<int> ByteOf(std::string_view option, const std::optional<std::string>& va
   if (byte == '\n' || byte == '\r' || byte == '\0') {
     return Unsupported("{} is not supported: a line end or NUL cannot be one", option);
   }
-  if (static_cast<unsigned char>(byte) >= 0x80) return Unsupported("{} '{}' is not supported: not an ASCII character", option, *value);
+  if (static_cast<unsigned char>(byte) >= 0x80)
+    return Unsupported("{} '{}' is not supported: not an ASCII character", option, *value);
   return static_cast<int>(byte);
 }
 
@@ -46,7 +49,8 @@ Result<CsvOptions> CsvOptionsOf(const odf::ReadStep& step) {
   ASSIGN_OR_RETURN(options.dialect.escape, ByteOf("escape", step.escape, '\\', true));
   options.dialect.separator = static_cast<char>(separator);
   if (separator == options.dialect.quote || separator == options.dialect.escape) {
-    return Unsupported("separator '{}' is not supported: it is also quote or escape", static_cast<char>(separator));
+    return Unsupported("separator '{}' is not supported: it is also quote or escape",
+                       static_cast<char>(separator));
   }
   options.dialect.null_text = step.null_value.value_or("");
   options.header = step.header.value_or(false);

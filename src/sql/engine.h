@@ -14,8 +14,9 @@ class RecordBatch;
 class Schema;
 }  // namespace arrow
 
-// DuckDB over Arrow data. This module alone includes it. Two kinds of instance (decisions.md 8): fenced, for queries of manifests
-// and users (no files, no network, no extensions, configuration locked, memory and time limited); trusted, for our own files.
+// DuckDB over Arrow data. This module alone includes it. Two kinds of instance (decisions.md 8): fenced, for
+// queries of manifests and users (no files, no network, no extensions, configuration locked, memory and time
+// limited); trusted, for our own files.
 namespace sluice::sql {
 
 using RecordBatches = std::vector<std::shared_ptr<arrow::RecordBatch>>;
@@ -23,7 +24,7 @@ using RecordBatches = std::vector<std::shared_ptr<arrow::RecordBatch>>;
 struct Limits {
   int64_t memory_bytes = int64_t{1} << 30;
   int threads = 2;
-  int64_t time_ms = 0;  // 0 = none; else a watchdog interrupts the query: kTimeout
+  int64_t time_ms = 0;       // 0 = none; else a watchdog interrupts the query: kTimeout
   std::string spill_folder;  // temporary files of sorts and joins; empty = none
 };
 
@@ -47,16 +48,20 @@ class Engine {
   static Result<std::unique_ptr<Engine>> OpenTrusted(const Limits& limits);
   virtual ~Engine() = default;
 
-  // Makes `batches` readable as table `name` (exact case). Replayable. Replaces an earlier table of that name.
-  virtual Status RegisterBatches(const std::string& name, std::shared_ptr<arrow::Schema> schema, RecordBatches batches) = 0;
-  // A table over Parquet files on disk, in that order, columns by name, missing ones NULL. On a fenced engine: must be called before the
-  // first Query; these files and no others may be read. `schema` gives names and types of the table, also when there is no file.
+  // Makes `batches` readable as table `name` (exact case). Replayable. Replaces an earlier table of that
+  // name.
+  virtual Status RegisterBatches(const std::string& name, std::shared_ptr<arrow::Schema> schema,
+                                 RecordBatches batches) = 0;
+  // A table over Parquet files on disk, in that order, columns by name, missing ones NULL. On a fenced
+  // engine: must be called before the first Query; these files and no others may be read. `schema` gives
+  // names and types of the table, also when there is no file.
   virtual Status RegisterParquet(const std::string& name, std::shared_ptr<arrow::Schema> schema,
                                  std::vector<std::string> paths) = 0;
-  // Runs one SELECT (checked by its prepared type on a fenced engine). Identifiers keep their case. Single-quoted table
-  // names are accepted after FROM and JOIN. Errors: kInvalidArgument with the engine's message and position; kTimeout; kCancelled;
-  // kResourceExhausted.
-  virtual Result<std::unique_ptr<QueryResult>> Query(const std::string& statement, std::stop_token stop = {}) = 0;
+  // Runs one SELECT (checked by its prepared type on a fenced engine). Identifiers keep their case.
+  // Single-quoted table names are accepted after FROM and JOIN. Errors: kInvalidArgument with the engine's
+  // message and position; kTimeout; kCancelled; kResourceExhausted.
+  virtual Result<std::unique_ptr<QueryResult>> Query(const std::string& statement,
+                                                     std::stop_token stop = {}) = 0;
 };
 
 }  // namespace sluice::sql

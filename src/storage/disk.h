@@ -79,7 +79,8 @@ class File {
   bool sync_failed_ = false;
 };
 
-// Takes the kernel lock of an open file, held until the file is closed. 0, -EAGAIN when somebody has it, else minus errno.
+// Takes the kernel lock of an open file, held until the file is closed. 0, -EAGAIN when somebody has it, else
+// minus errno.
 int TryLock(int fd);
 // Makes the names in a folder durable.
 Status SyncFolder(Disk& disk, const std::string& path);

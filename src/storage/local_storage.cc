@@ -243,7 +243,8 @@ Result<std::unique_ptr<Pending>> LocalStorage::NewPending(const std::string& fol
     file = File::Open(disk_, path, O_RDWR | O_CREAT | O_EXCL);
   }
   if (!file.ok()) return std::move(file).error();
-  // The lock shows RemoveLeftovers that the writer lives. Whoever met the file before it was locked has removed it.
+  // The lock shows RemoveLeftovers that the writer lives. Whoever met the file before it was locked has
+  // removed it.
   struct stat info{};
   const int fd = (*file)->fd();
   if (TryLock(fd) == -EAGAIN || (::fstat(fd, &info) == 0 && info.st_nlink == 0)) return NewPending(folder);

@@ -12,8 +12,8 @@
 
 namespace sluice::storage {
 
-// A file being written under a temporary name in the folder of its final one. Thread-compatible. Destroying it without
-// Commit removes it.
+// A file being written under a temporary name in the folder of its final one. Thread-compatible. Destroying
+// it without Commit removes it.
 class StagedFile {
  public:
   virtual ~StagedFile() = default;
@@ -24,15 +24,16 @@ class StagedFile {
   virtual std::string local_path() const = 0;
   // Bytes from the staged file, for a reader that needs them again before Commit.
   virtual Result<std::string> ReadAt(uint64_t offset, uint64_t size) = 0;
-  // Makes the content durable (fsync of the file), gives it its name, and makes the name durable (fsync of the folder).
-  // `name` is the whole name, in the folder that was staged for. A name that already exists is a success: what is there is
-  // made durable and this file dropped (content addressing). After an error the outcome is unknown and the file is not to
-  // be relied on. May be called once.
+  // Makes the content durable (fsync of the file), gives it its name, and makes the name durable (fsync of
+  // the folder). `name` is the whole name, in the folder that was staged for. A name that already exists is a
+  // success: what is there is made durable and this file dropped (content addressing). After an error the
+  // outcome is unknown and the file is not to be relied on. May be called once.
   virtual Status Commit(const std::string& name) = 0;
 };
 
-// Named bytes of one dataset (or of a workspace's derived files): `blocks/<hash>`, `data/<hash>`, `refs/head`.
-// Names are relative, with `/`. Thread-safe unless said otherwise. Every write returns only when it is durable.
+// Named bytes of one dataset (or of a workspace's derived files): `blocks/<hash>`, `data/<hash>`,
+// `refs/head`. Names are relative, with `/`. Thread-safe unless said otherwise. Every write returns only when
+// it is durable.
 class Storage {
  public:
   virtual ~Storage() = default;
@@ -47,8 +48,8 @@ class Storage {
   // Path on this machine's disk, for libraries that open files themselves; nothing where there is none.
   virtual std::optional<std::string> LocalPath(const std::string& name) const = 0;
 
-  // Durable when it returns: temporary file, write, fsync, rename, fsync of the folder. An existing name is left as it is,
-  // and made durable; but one that this object once failed to sync is written anew.
+  // Durable when it returns: temporary file, write, fsync, rename, fsync of the folder. An existing name is
+  // left as it is, and made durable; but one that this object once failed to sync is written anew.
   virtual Status PutIfAbsent(const std::string& name, std::string_view bytes) = 0;
   // The same for several at once: all files synced, each folder synced once.
   virtual Status PutAllIfAbsent(const std::vector<std::pair<std::string, std::string>>& objects) = 0;
@@ -57,13 +58,15 @@ class Storage {
   // Replaces without making it durable: for derived files that check themselves and may be lost.
   virtual Status ReplaceUnsynced(const std::string& name, std::string_view bytes) = 0;
   // Compare-and-swap of a small file under the caller's lock: `expected` nothing = must not exist.
-  // Errors: kConflict when the content differs (naming both); kCommitUnknown when the write began and its outcome is not known.
+  // Errors: kConflict when the content differs (naming both); kCommitUnknown when the write began and its
+  // outcome is not known.
   virtual Status CompareAndSwap(const std::string& name, const std::optional<std::string>& expected,
                                 std::string_view bytes) = 0;
   virtual Result<std::unique_ptr<StagedFile>> Stage(const std::string& folder) = 0;
 
-  // Makes existing names durable that another process may have written: fsync of each file, then of their folders.
-  // Errors: kNotFound; kUnavailable also for a name that this object failed to sync before (a second fsync proves nothing).
+  // Makes existing names durable that another process may have written: fsync of each file, then of their
+  // folders. Errors: kNotFound; kUnavailable also for a name that this object failed to sync before (a second
+  // fsync proves nothing).
   virtual Status Sync(const std::vector<std::string>& names) = 0;
   // The same for everything stored here, when it is not known what another process left unsynced (syncfs).
   virtual Status SyncAll() = 0;
@@ -75,7 +78,8 @@ class Storage {
 
 // A folder on the local disk; made (with parents) when absent. Errors: kPermissionDenied, kUnavailable.
 Result<std::unique_ptr<Storage>> OpenLocalStorage(const std::string& folder);
-// Bytes in memory: for tests and dry runs. What a power cut would leave is the business of testing/faulty_storage.h.
+// Bytes in memory: for tests and dry runs. What a power cut would leave is the business of
+// testing/faulty_storage.h.
 std::unique_ptr<Storage> MakeMemoryStorage();
 
 }  // namespace sluice::storage

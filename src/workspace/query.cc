@@ -50,7 +50,8 @@ Result<std::shared_ptr<arrow::Schema>> ArrowSchemaOf(const dataset::Dataset& dat
 }
 
 Status ReadRows(const dataset::Dataset& dataset, uint64_t first_offset, uint64_t last_offset,
-                const std::function<Status(const std::shared_ptr<arrow::Schema>&)>& start, const BatchVisitor& visit) {
+                const std::function<Status(const std::shared_ptr<arrow::Schema>&)>& start,
+                const BatchVisitor& visit) {
   ASSIGN_OR_RETURN(auto schema, ArrowSchemaOf(dataset));
   RETURN_IF_ERROR(start(schema));
   if (!schema || !dataset.state().last_offset()) return {};
@@ -68,7 +69,8 @@ Status ReadRows(const dataset::Dataset& dataset, uint64_t first_offset, uint64_t
   std::reverse(slices.begin(), slices.end());
   for (const auto& slice : slices) {
     if (slice.offset_interval.end < first_offset) continue;
-    ASSIGN_OR_RETURN(auto reader, columnar::SliceReader::Open(dataset.files(), dataset::DataName(slice.physical_hash)));
+    ASSIGN_OR_RETURN(auto reader,
+                     columnar::SliceReader::Open(dataset.files(), dataset::DataName(slice.physical_hash)));
     uint64_t offset = slice.offset_interval.start;
     while (true) {
       ASSIGN_OR_RETURN(auto batch, reader->Next());
@@ -78,7 +80,8 @@ Status ReadRows(const dataset::Dataset& dataset, uint64_t first_offset, uint64_t
       if (batch->num_rows() == 0 || offset <= first_offset || batch_first > last_offset) continue;
       const uint64_t skip = first_offset > batch_first ? first_offset - batch_first : 0;
       const uint64_t end = std::min<uint64_t>(offset - 1, last_offset);
-      auto part = batch->Slice(static_cast<int64_t>(skip), static_cast<int64_t>(end - batch_first - skip + 1));
+      auto part =
+          batch->Slice(static_cast<int64_t>(skip), static_cast<int64_t>(end - batch_first - skip + 1));
       ASSIGN_OR_RETURN(auto rows, Conform(*part, schema));
       RETURN_IF_ERROR(visit(*rows));
     }
@@ -86,8 +89,8 @@ Status ReadRows(const dataset::Dataset& dataset, uint64_t first_offset, uint64_t
   return {};
 }
 
-Result<QuerySession> RunQuery(const Workspace& workspace, const std::string& statement, const sql::Limits& limits,
-                              std::stop_token stop) {
+Result<QuerySession> RunQuery(const Workspace& workspace, const std::string& statement,
+                              const sql::Limits& limits, std::stop_token stop) {
   ASSIGN_OR_RETURN(auto entries, workspace.List());
   QuerySession session;
   ASSIGN_OR_RETURN(session.engine, sql::Engine::OpenFenced(limits));

@@ -18,19 +18,20 @@ namespace sluice::workspace {
 
 using BatchVisitor = std::function<Status(const arrow::RecordBatch&)>;
 
-// Rows of a dataset between two offsets (inclusive), ascending; reads only the slices that hold them. `start` first tells the
-// schema: null when the dataset has none yet.
+// Rows of a dataset between two offsets (inclusive), ascending; reads only the slices that hold them. `start`
+// first tells the schema: null when the dataset has none yet.
 Status ReadRows(const dataset::Dataset& dataset, uint64_t first_offset, uint64_t last_offset,
-                const std::function<Status(const std::shared_ptr<arrow::Schema>&)>& start, const BatchVisitor& visit);
+                const std::function<Status(const std::shared_ptr<arrow::Schema>&)>& start,
+                const BatchVisitor& visit);
 
-// A user's query over the datasets whose names occur in `statement`, on a fenced engine: it can read their slices and nothing
-// else. Datasets without data are empty tables. The result must not outlive `engine`.
+// A user's query over the datasets whose names occur in `statement`, on a fenced engine: it can read their
+// slices and nothing else. Datasets without data are empty tables. The result must not outlive `engine`.
 struct QuerySession {
   std::unique_ptr<sql::Engine> engine;
   std::unique_ptr<sql::QueryResult> result;
 };
-Result<QuerySession> RunQuery(const Workspace& workspace, const std::string& statement, const sql::Limits& limits,
-                              std::stop_token stop);
+Result<QuerySession> RunQuery(const Workspace& workspace, const std::string& statement,
+                              const sql::Limits& limits, std::stop_token stop);
 
 // The dataset's Arrow schema; null when it has none yet.
 Result<std::shared_ptr<arrow::Schema>> ArrowSchemaOf(const dataset::Dataset& dataset);

@@ -7,8 +7,8 @@
 
 #include "base/result.h"
 
-// Matchers for Result and Status: EXPECT_THAT(r, IsOk()), EXPECT_THAT(r, IsError(ErrorCode::kNotFound, HasSubstr("x"))),
-// ASSERT_OK_AND_ASSIGN(auto v, F()).
+// Matchers for Result and Status: EXPECT_THAT(r, IsOk()), EXPECT_THAT(r, IsError(ErrorCode::kNotFound,
+// HasSubstr("x"))), ASSERT_OK_AND_ASSIGN(auto v, F()).
 namespace sluice {
 
 MATCHER(IsOk, negation ? "is an error" : "is OK") {
@@ -41,6 +41,7 @@ MATCHER_P2(IsError, code, message_matcher, "is an error with that code and messa
   auto tmp = (expr);                              \
   ASSERT_THAT(tmp, ::sluice::IsOk());             \
   lhs = std::move(tmp).value()
-#define ASSERT_OK_AND_ASSIGN(lhs, expr) ASSERT_OK_AND_ASSIGN_IMPL(SLUICE_CONCAT(sluice_test_, __LINE__), lhs, expr)
+#define ASSERT_OK_AND_ASSIGN(lhs, expr) \
+  ASSERT_OK_AND_ASSIGN_IMPL(SLUICE_CONCAT(sluice_test_, __LINE__), lhs, expr)
 
 }  // namespace sluice

@@ -56,7 +56,8 @@ std::shared_ptr<arrow::RecordBatch> AllTypesBatch() {
 
 std::string ToText(const arrow::RecordBatch& batch) {
   std::string text;
-  if (!arrow::PrettyPrint(*batch.ToStructArray().ValueOrDie(), arrow::PrettyPrintOptions(0, 1 << 20), &text).ok()) {
+  if (!arrow::PrettyPrint(*batch.ToStructArray().ValueOrDie(), arrow::PrettyPrintOptions(0, 1 << 20), &text)
+           .ok()) {
     return "not printable";
   }
   return text;

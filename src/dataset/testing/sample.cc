@@ -11,9 +11,10 @@ namespace sluice::dataset::testing {
 
 std::shared_ptr<arrow::Schema> SampleColumns() {
   const auto millis = arrow::timestamp(arrow::TimeUnit::MILLI, "UTC");
-  return arrow::schema({arrow::field("offset", arrow::int64(), false), arrow::field("op", arrow::int32(), false),
-                        arrow::field("system_time", millis, false), arrow::field("event_time", millis, false),
-                        arrow::field("city", arrow::utf8()), arrow::field("population", arrow::int64())});
+  return arrow::schema({arrow::field("offset", arrow::int64(), false),
+                        arrow::field("op", arrow::int32(), false), arrow::field("system_time", millis, false),
+                        arrow::field("event_time", millis, false), arrow::field("city", arrow::utf8()),
+                        arrow::field("population", arrow::int64())});
 }
 
 odf::SetDataSchema SampleSchema() {
@@ -24,14 +25,17 @@ odf::SetDataSchema SampleSchema() {
 
 odf::Seed SampleSeed() { return {multiformats::DatasetId::FromSeed("sample"), odf::DatasetKind::kRoot}; }
 
-Instant SampleTime(int64_t seconds) { return {.seconds = 1'700'000'000 + seconds, .nanoseconds = 123'456'789}; }
+Instant SampleTime(int64_t seconds) {
+  return {.seconds = 1'700'000'000 + seconds, .nanoseconds = 123'456'789};
+}
 
 std::shared_ptr<arrow::RecordBatch> SampleRows(uint64_t start, int64_t rows, Instant time) {
   std::string json = "[";
   for (int64_t i = 0; i < rows; ++i) {
     const uint64_t offset = start + static_cast<uint64_t>(i);
     json += fmt::format(R"({}[{}, 0, {}, {}, "city {}", {}])", i == 0 ? "" : ", ", offset, time.ToMillis(),
-                        time.ToMillis() - 1000, offset % 7, offset % 5 == 0 ? "null" : std::to_string(offset * 1000));
+                        time.ToMillis() - 1000, offset % 7,
+                        offset % 5 == 0 ? "null" : std::to_string(offset * 1000));
   }
   return columnar::testing::BatchFromJson(SampleColumns(), json + "]");
 }
@@ -70,7 +74,8 @@ Result<CommitResult> CommitRows(Dataset& dataset, int64_t rows) {
   const uint64_t start = state.last_offset() ? *state.last_offset() + 1 : 0;
   CommitRequest request;
   request.system_time = SampleTime(static_cast<int64_t>(state.sequence) + 1);
-  ASSIGN_OR_RETURN(auto written, WriteSlice(dataset.files(), SampleRows(start, rows, request.system_time), start));
+  ASSIGN_OR_RETURN(auto written,
+                   WriteSlice(dataset.files(), SampleRows(start, rows, request.system_time), start));
   request.events.push_back(NextData(state, written.slice));
   request.slices.push_back(std::move(written.staged));
   return dataset.Commit(std::move(request));

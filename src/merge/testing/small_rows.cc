@@ -17,7 +17,9 @@ using arrow::internal::checked_cast;
 constexpr std::array<std::string_view, 4> kOps = {"+A", "-R", "-C", "+C"};
 constexpr std::string_view kNull = "·";
 
-std::string Text(const std::optional<int>& value) { return value ? std::to_string(*value) : std::string(kNull); }
+std::string Text(const std::optional<int>& value) {
+  return value ? std::to_string(*value) : std::string(kNull);
+}
 
 std::string Strip(std::string_view text) {
   while (!text.empty() && text.front() == ' ') text.remove_prefix(1);
@@ -51,7 +53,7 @@ Row ParseRow(std::string text) {
 }
 
 template <class Builder, class Value>
-std::shared_ptr<arrow::Array> Column(Builder&& builder, const Rows& rows, std::optional<Value> Row::*field) {
+std::shared_ptr<arrow::Array> Column(Builder&& builder, const Rows& rows, std::optional<Value> Row::* field) {
   for (const Row& row : rows) {
     const auto& value = row.*field;
     (void)(value ? builder.Append(*value) : builder.AppendNull());
@@ -60,12 +62,14 @@ std::shared_ptr<arrow::Array> Column(Builder&& builder, const Rows& rows, std::o
 }
 
 template <class ArrayType, class Value>
-void Read(const arrow::RecordBatch& batch, const std::string& name, std::optional<Value> Row::*field, Rows* rows) {
+void Read(const arrow::RecordBatch& batch, const std::string& name, std::optional<Value> Row::* field,
+          Rows* rows) {
   const auto column = batch.GetColumnByName(name);
   if (column == nullptr) return;
   const auto& values = checked_cast<const ArrayType&>(*column);
   for (int64_t i = 0; i < values.length(); ++i) {
-    (*rows)[static_cast<size_t>(i)].*field = values.IsNull(i) ? std::nullopt : std::optional(Value(values.GetView(i)));
+    (*rows)[static_cast<size_t>(i)].*field =
+        values.IsNull(i) ? std::nullopt : std::optional(Value(values.GetView(i)));
   }
 }
 
@@ -105,13 +109,15 @@ std::shared_ptr<arrow::Schema> SmallSchema(bool with_op) {
 }
 
 std::shared_ptr<arrow::RecordBatch> ToBatch(const Rows& rows, bool with_op) {
-  arrow::ArrayVector columns{
-      Column(arrow::TimestampBuilder(arrow::timestamp(arrow::TimeUnit::MILLI, "UTC"), arrow::default_memory_pool()),
-             rows, &Row::event_time),
-      Column(arrow::Int32Builder(), rows, &Row::year), Column(arrow::StringBuilder(), rows, &Row::city),
-      Column(arrow::Int32Builder(), rows, &Row::value)};
+  arrow::ArrayVector columns{Column(arrow::TimestampBuilder(arrow::timestamp(arrow::TimeUnit::MILLI, "UTC"),
+                                                            arrow::default_memory_pool()),
+                                    rows, &Row::event_time),
+                             Column(arrow::Int32Builder(), rows, &Row::year),
+                             Column(arrow::StringBuilder(), rows, &Row::city),
+                             Column(arrow::Int32Builder(), rows, &Row::value)};
   if (with_op) columns.insert(columns.begin(), Column(arrow::Int32Builder(), rows, &Row::op));
-  return arrow::RecordBatch::Make(SmallSchema(with_op), static_cast<int64_t>(rows.size()), std::move(columns));
+  return arrow::RecordBatch::Make(SmallSchema(with_op), static_cast<int64_t>(rows.size()),
+                                  std::move(columns));
 }
 
 Rows FromBatches(const std::vector<std::shared_ptr<arrow::RecordBatch>>& batches) {

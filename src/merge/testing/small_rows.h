@@ -31,7 +31,8 @@ struct Row {
 };
 using Rows = std::vector<Row>;
 
-// `+A v1@2023 #2020`: op, city, value, event time (a plain number of milliseconds); `·` for NULL; year only when it is not 2020.
+// `+A v1@2023 #2020`: op, city, value, event time (a plain number of milliseconds); `·` for NULL; year only
+// when it is not 2020.
 std::string ToString(const Row& row);
 std::string ToString(const Rows& rows);
 // Rows separated by commas. Op, event time and year may be missing; a lone value is `v·`.

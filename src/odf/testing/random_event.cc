@@ -7,11 +7,50 @@
 namespace sluice::odf::testing {
 namespace {
 
-constexpr std::array<std::string_view, 44> kPieces = {
-    "a",   "b c",  " ",    "\n",  "\t",  "\n\n", ":",   ": ",    "#",    " #",  "-",
-    "- ",  "'",    "\"",   "\\",  "{",   "}",    "[",   "]",     ",",    "&x",  "*x",
-    "!t",  "|",    ">",    "%",   "@",   "`",    "~",   "null",  "true", "no",  "12",
-    "1e3", "0x1f", "1:30", "...", "---", "\xc3\xa4", "\xe2\x80\xa8", "\xf0\x9f\x90\x9f", "\x01", "\r", "\x7f"};
+constexpr std::array<std::string_view, 44> kPieces = {"a",
+                                                      "b c",
+                                                      " ",
+                                                      "\n",
+                                                      "\t",
+                                                      "\n\n",
+                                                      ":",
+                                                      ": ",
+                                                      "#",
+                                                      " #",
+                                                      "-",
+                                                      "- ",
+                                                      "'",
+                                                      "\"",
+                                                      "\\",
+                                                      "{",
+                                                      "}",
+                                                      "[",
+                                                      "]",
+                                                      ",",
+                                                      "&x",
+                                                      "*x",
+                                                      "!t",
+                                                      "|",
+                                                      ">",
+                                                      "%",
+                                                      "@",
+                                                      "`",
+                                                      "~",
+                                                      "null",
+                                                      "true",
+                                                      "no",
+                                                      "12",
+                                                      "1e3",
+                                                      "0x1f",
+                                                      "1:30",
+                                                      "...",
+                                                      "---",
+                                                      "\xc3\xa4",
+                                                      "\xe2\x80\xa8",
+                                                      "\xf0\x9f\x90\x9f",
+                                                      "\x01",
+                                                      "\r",
+                                                      "\x7f"};
 
 constexpr std::array<std::string_view, 6> kAttributes = {
     R"({"a.b/c":1})",
@@ -49,7 +88,9 @@ class RandomFill {
     } else if constexpr (std::is_same_v<T, bool>) {
       value = Chance(2);
     } else if constexpr (std::is_integral_v<T>) {
-      value = Chance(3) ? T{0} : Chance(2) ? static_cast<T>(Below(100)) : static_cast<T>(random_() * 0x9e3779b97f4a7c15u);
+      value = Chance(3)   ? T{0}
+              : Chance(2) ? static_cast<T>(Below(100))
+                          : static_cast<T>(random_() * 0x9e3779b97f4a7c15u);
     } else if constexpr (kIsVector<T>) {
       value.resize(depth_ > 6 ? 0 : Below(4));
       for (auto& item : value) Fill(item);
@@ -67,7 +108,8 @@ class RandomFill {
     const size_t count = UnionOf<T>::kNames.size();
     ++depth_;
     // Past some depth types take the last kind, which is a plain one.
-    UnionOf<T>::SetKind(&value, static_cast<uint8_t>(depth_ > 8 && std::is_same_v<T, DataType> ? count : Below(count) + 1));
+    UnionOf<T>::SetKind(
+        &value, static_cast<uint8_t>(depth_ > 8 && std::is_same_v<T, DataType> ? count : Below(count) + 1));
     UnionOf<T>::Fields(*this, value);
     --depth_;
   }
@@ -80,7 +122,8 @@ class RandomFill {
     for (size_t i = Below(6); i > 0; --i) text += kPieces[Below(kPieces.size())];
   }
   void FillObject(Multihash& hash) {
-    static constexpr std::array kCodes = {multiformats::HashCode::kSha2_256, multiformats::HashCode::kSha3_256,
+    static constexpr std::array kCodes = {multiformats::HashCode::kSha2_256,
+                                          multiformats::HashCode::kSha3_256,
                                           multiformats::HashCode::kArrow0Sha3_256};
     Multihash::Digest digest;
     for (auto& byte : digest) byte = static_cast<uint8_t>(random_());

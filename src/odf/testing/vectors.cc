@@ -11,7 +11,8 @@ const Instant kNoon2050 = {2524651200, 0};
 
 DatasetId IdOf(std::string_view seed) { return DatasetId::FromSeed(seed); }
 
-DataSlice Slice(std::string_view logical, std::string_view physical, uint64_t start, uint64_t end, uint64_t size) {
+DataSlice Slice(std::string_view logical, std::string_view physical, uint64_t start, uint64_t end,
+                uint64_t size) {
   return {HashOf(logical), HashOf(physical), {start, end}, size};
 }
 
@@ -54,7 +55,8 @@ DataType DecimalOf(uint32_t precision, int32_t scale) {
 // "SetPollingSource A" of section 9.1.
 SetPollingSource PollingA(ReadStep read) {
   SetPollingSource source;
-  source.fetch = FetchFilesGlob{"./*.csv", EventTimeSource{}, SourceCaching::kForever, SourceOrdering::kByName};
+  source.fetch =
+      FetchFilesGlob{"./*.csv", EventTimeSource{}, SourceCaching::kForever, SourceOrdering::kByName};
   source.prepare = std::vector<PrepStep>{PrepDecompress{CompressionFormat::kGzip, std::nullopt}};
   source.read = std::move(read);
   source.preprocess = Sql("spark", "1.0.0", "SELECT * FROM input");
@@ -65,15 +67,17 @@ SetPollingSource PollingA(ReadStep read) {
 // "U" of section 9.3.
 SetPollingSource PollingUrl() {
   SetPollingSource source;
-  source.fetch = FetchUrl{"https://example.com/x.zip",
-                          EventTimeSource{EventTimeSource::Kind::kFromPath, "(\\d+)", "%Y"}, SourceCaching::kForever,
-                          std::vector<RequestHeader>{{"X-Key", "abc"}}};
-  source.prepare = std::vector<PrepStep>{PrepDecompress{CompressionFormat::kZip, "*.csv"}, PrepPipe{{"jq", "-c", "."}}};
+  source.fetch =
+      FetchUrl{"https://example.com/x.zip", EventTimeSource{EventTimeSource::Kind::kFromPath, "(\\d+)", "%Y"},
+               SourceCaching::kForever, std::vector<RequestHeader>{{"X-Key", "abc"}}};
+  source.prepare =
+      std::vector<PrepStep>{PrepDecompress{CompressionFormat::kZip, "*.csv"}, PrepPipe{{"jq", "-c", "."}}};
   source.read = Read(ReadFormat::kCsv);
   source.read.separator = ";";
   source.read.header = true;
   source.read.infer_schema = false;
-  source.read.schema = DataSchema{{Field("id", Of(TypeKind::kInt64)), Field("name", Of(TypeKind::kString))}, {}};
+  source.read.schema =
+      DataSchema{{Field("id", Of(TypeKind::kInt64)), Field("name", Of(TypeKind::kString))}, {}};
   source.merge = Merge(MergeKind::kSnapshot, {"id"});
   source.merge.compare_columns = Strings{"name"};
   return source;
@@ -85,16 +89,18 @@ SetDataSchema SchemaWithAttributes() {
                    Field("census", DataType::Option(Of(TypeKind::kString))),
                    Field("links", DataType::List(Of(TypeKind::kString)))};
   schema.fields[0].extra = R"({"arrow.apache.org/bufferEncoding":{"kind":"View","offsetBitWidth":32}})";
-  schema.fields[2].extra = R"({"opendatafabric.org/type":{"kind":"ObjectLink","linkType":{"kind":"Multihash"}}})";
+  schema.fields[2].extra =
+      R"({"opendatafabric.org/type":{"kind":"ObjectLink","linkType":{"kind":"Multihash"}}})";
   schema.extra = R"({"kamu.dev/archetype":"Collection"})";
   return {std::nullopt, schema};
 }
 
 SetDataSchema LegacySchema() {
-  return {*multiformats::DecodeBase64(
-              "DAAAAAgACAAAAAQACAAAAAQAAAACAAAAQAAAAAQAAADY////GAAAAAwAAAAAAAAGEAAAAAAAAAAEAAQABAAAAAEAAABiAAAAEAAUABAA"
-              "AAAPAAQAAAAIABAAAAAYAAAAIAAAAAAAAAIcAAAACAAMAAQACwAIAAAAQAAAAAAAAAEAAAAAAQAAAGEAAAA="),
-          std::nullopt};
+  return {
+      *multiformats::DecodeBase64(
+          "DAAAAAgACAAAAAQACAAAAAQAAAACAAAAQAAAAAQAAADY////GAAAAAwAAAAAAAAGEAAAAAAAAAAEAAQABAAAAAEAAABiAAAAEAAUABAA"
+          "AAAPAAQAAAAIABAAAAAYAAAAIAAAAAAAAAIcAAAACAAMAAQACwAIAAAAQAAAAAAAAAEAAAAAAQAAAGEAAAA="),
+      std::nullopt};
 }
 
 SetAttachments Readme() { return {{{"README.md", "Blah"}}}; }
@@ -176,28 +182,36 @@ std::vector<BlockVector> Section91() {
 }
 
 std::vector<BlockVector> SeedsAndSmallEvents() {
-  auto seed = [](DatasetKind kind) { return MetadataBlock{kNoon2050, std::nullopt, 0, Seed{IdOf("foo"), kind}}; };
+  auto seed = [](DatasetKind kind) {
+    return MetadataBlock{kNoon2050, std::nullopt, 0, Seed{IdOf("foo"), kind}};
+  };
   AddPushSource push;
   push.source_name = "default";
   push.read = Read(ReadFormat::kNdJson);
   push.read.schema = DataSchema{{Field("event_time", Of(TypeKind::kTimestamp)),
                                  Field("value", DataType::Option(Of(TypeKind::kFloat64)))},
                                 {}};
-  push.preprocess = TransformSql{"datafusion", {}, {}, std::vector<SqlQueryStep>{{{}, "select * from input"}}, {}};
+  push.preprocess =
+      TransformSql{"datafusion", {}, {}, std::vector<SqlQueryStep>{{{}, "select * from input"}}, {}};
   SetVocab vocab;
   vocab.event_time_column = "ts";
 
   return {
-      {"4.8 (c) SetInfo", {kNoon2050, std::nullopt, 0, SetInfo{"foo", {}}}, 120,
-       "e4773ca5765b41781e721cb891182e43a2df35665cd82b378e54b9ea25f4f50f", 0, ""},
+      {"4.8 (c) SetInfo",
+       {kNoon2050, std::nullopt, 0, SetInfo{"foo", {}}},
+       120,
+       "e4773ca5765b41781e721cb891182e43a2df35665cd82b378e54b9ea25f4f50f",
+       0,
+       ""},
       {"9.3 Seed root", seed(DatasetKind::kRoot), 152,
        "e7f9205f74eaa334a950902fb676d98fc17988cc3d79df48d778732ff6864cbd", 144,
        "4a8d23bf4ee5eb409b85c9c3806682c2f77cd0518d027e6de5be1fd024aadab8"},
       {"9.3 Seed derivative", seed(DatasetKind::kDerivative), 152,
        "a974ecbf8a6faddffea426a1d1a29ac9f9362156cc222c25c9d7b158d6650940", 152,
        "4b52813bb3f56fe03cca9fd51a6e3948a25944a868569cddc7203f2427ab595f"},
-      {"9.3 AddPushSource", InEnvelope(push), 456, "34af7d6dc3461c302512366ac55235463b912fead11c5b118cca3436e07dc40d",
-       456, "4f3ee4c9be8b40947466d538c1d781b37dd08f8e3a0ca25e9ba365d0231a4f72"},
+      {"9.3 AddPushSource", InEnvelope(push), 456,
+       "34af7d6dc3461c302512366ac55235463b912fead11c5b118cca3436e07dc40d", 456,
+       "4f3ee4c9be8b40947466d538c1d781b37dd08f8e3a0ca25e9ba365d0231a4f72"},
       {"9.3 DisablePushSource", InEnvelope(DisablePushSource{"default"}), 176,
        "9037a5dd5001d21fb7fbe4b568e77e34446bc81f679c581a8440df64a7347c70", 176,
        "679e215668eab720027486af400fd35b2abb1f9b574937013831073b9a7016e9"},
@@ -213,7 +227,8 @@ std::vector<BlockVector> SeedsAndSmallEvents() {
       {"9.3 SetAttachments", InEnvelope(Readme()), 240,
        "f99706c8e77a63c44b1991694e86c78d90a3166a5222e308106ac8e60a24a7c2", 240,
        "b0730b813b743275b046b5fb3554b79ab74a4f09d302e942e06b44a6c6f6e614"},
-      {"9.3 SetInfo", InEnvelope(Info()), 216, "2211475e64219f3121ceab6911433e1e2b3b20da68058cbc1fdfa827e8212171", 216,
+      {"9.3 SetInfo", InEnvelope(Info()), 216,
+       "2211475e64219f3121ceab6911433e1e2b3b20da68058cbc1fdfa827e8212171", 216,
        "f0cdd0441d122511bdb2a17bc6c74968ddf47a604c16249da9b6e26a49b22beb"},
       {"9.3 SetInfo nothing set", InEnvelope(SetInfo{}), 160,
        "ee70f0d1fdabaf3365cad9ee45fc413a9562e83b311f09a12c7b8f4e7026fb4a", 160,
@@ -221,8 +236,9 @@ std::vector<BlockVector> SeedsAndSmallEvents() {
       {"9.3 SetInfo empty keywords", InEnvelope(SetInfo{{}, Strings{}}), 168,
        "b83c8a92ceb1acda45dbe6e2b5692e9620d10db6868db497c31c19e2e6e21e2a", 168,
        "903aa43f067367f3cdba9507ba4662942f233051c473615465a4aeca8c0f7be6"},
-      {"9.3 SetLicense", InEnvelope(License()), 256, "563177597f0eaec7ef5b26c5d034f0deb08949ddcb8187388406a8a0e7b75507",
-       256, "e70f47c8382e4503b115173228094b77576e8e4dbb3279168b4722c4c12f496c"},
+      {"9.3 SetLicense", InEnvelope(License()), 256,
+       "563177597f0eaec7ef5b26c5d034f0deb08949ddcb8187388406a8a0e7b75507", 256,
+       "e70f47c8382e4503b115173228094b77576e8e4dbb3279168b4722c4c12f496c"},
   };
 }
 
@@ -232,7 +248,8 @@ std::vector<BlockVector> PollingSources() {
                                    std::vector<EnvVar>{{"KEY", "v"}, {"SECRET", std::nullopt}}};
   container.read = Read(ReadFormat::kNdJson);
   SetPollingSource mqtt;
-  mqtt.fetch = FetchMqtt{"broker", 1883, std::nullopt, std::nullopt, {{"t/1", MqttQos::kAtMostOnce}, {"t/2", {}}}};
+  mqtt.fetch =
+      FetchMqtt{"broker", 1883, std::nullopt, std::nullopt, {{"t/1", MqttQos::kAtMostOnce}, {"t/2", {}}}};
   mqtt.read = Read(ReadFormat::kJson);
   mqtt.read.sub_path = "a.b";
   mqtt.merge = Merge(MergeKind::kLedger, {"k"});
@@ -260,7 +277,8 @@ std::vector<BlockVector> PollingSources() {
 std::vector<BlockVector> DataAndSchemas() {
   AddData first;
   first.new_data = Slice("logical", "physical", 0, 0, 1000);
-  first.new_data->logical_hash = Multihash(multiformats::HashCode::kArrow0Sha3_256, HashOf("logical").digest());
+  first.new_data->logical_hash =
+      Multihash(multiformats::HashCode::kArrow0Sha3_256, HashOf("logical").digest());
   first.new_watermark = kNoon2020;
   first.new_source_state = SourceState{"default", "odf/etag", "abc"};
   AddData checkpoint;
@@ -273,12 +291,14 @@ std::vector<BlockVector> DataAndSchemas() {
   execute.new_watermark = kNoon2020;
   SetTransform transform;
   transform.inputs = {{IdOf("input1").ToString(), "in1"}};
-  transform.transform = TransformSql{"flink", "1.16", std::nullopt,
-                                     std::vector<SqlQueryStep>{{"x", "select 1"}, {std::nullopt, "select * from x"}},
-                                     std::vector<TemporalTable>{{"in1", {"id"}}}};
+  transform.transform =
+      TransformSql{"flink", "1.16", std::nullopt,
+                   std::vector<SqlQueryStep>{{"x", "select 1"}, {std::nullopt, "select * from x"}},
+                   std::vector<TemporalTable>{{"in1", {"id"}}}};
   return {
-      {"9.3 AddData first", InEnvelope(first), 384, "eae51318727c6a0fc3ebbd9c27db463f35806070aa7ef5a6fcc8f513b014bf7e",
-       384, "b37d88ac8de1b11f1d355e6f1a1d5160727094f544390fdf0457f8e79ed47797"},
+      {"9.3 AddData first", InEnvelope(first), 384,
+       "eae51318727c6a0fc3ebbd9c27db463f35806070aa7ef5a6fcc8f513b014bf7e", 384,
+       "b37d88ac8de1b11f1d355e6f1a1d5160727094f544390fdf0457f8e79ed47797"},
       {"9.3 AddData offset zero", InEnvelope(checkpoint), 288,
        "e4293fea2a5d8481092c41e63a706d346bb02056e5dc6801ec8e78d882a9c935", 288,
        "ede51219a5cae1d803d95b68ff4bcaf9a2ccdad1a44bef3533ece13f978496ec"},
@@ -369,16 +389,36 @@ std::vector<BlockVector> SingleBlocks() {
 
 std::vector<BlockVector> ChainBlocks() {
   std::vector<BlockVector> chain = {
-      {"9.4 #0", {kNoon2050, {}, 0, Seed{IdOf(""), DatasetKind::kRoot}}, 152,
-       "74228c8ada2c22acd334db35a9327a5f14374f73799753093b3f6bbc31595268", 0, ""},
-      {"9.4 #1", {kNoon2050, {}, 1, Readme()}, 240, "3546e97b0bf624a60d6638aaa3b01bb1bddccb82b8f47d47c79efdfc0f9ba975",
-       0, ""},
-      {"9.4 #2", {kNoon2050, {}, 2, Info()}, 216, "e1267219adbbe5fac61f771d2bab6be1cf54e7d6667a43d752dcae38bb2d37d5", 0,
+      {"9.4 #0",
+       {kNoon2050, {}, 0, Seed{IdOf(""), DatasetKind::kRoot}},
+       152,
+       "74228c8ada2c22acd334db35a9327a5f14374f73799753093b3f6bbc31595268",
+       0,
        ""},
-      {"9.4 #3", {kNoon2050, {}, 3, License()}, 256,
-       "e060b7811b536afc9510b94ff7d89005591534a3cda7282d12df77b802028a62", 0, ""},
-      {"9.4 #4", {kNoon2050, {}, 4, CitySchema()}, 464,
-       "36322a221f6724beb634dd527abe136df7ba3743b3b1b42cc056da24b18dd7b1", 0, ""},
+      {"9.4 #1",
+       {kNoon2050, {}, 1, Readme()},
+       240,
+       "3546e97b0bf624a60d6638aaa3b01bb1bddccb82b8f47d47c79efdfc0f9ba975",
+       0,
+       ""},
+      {"9.4 #2",
+       {kNoon2050, {}, 2, Info()},
+       216,
+       "e1267219adbbe5fac61f771d2bab6be1cf54e7d6667a43d752dcae38bb2d37d5",
+       0,
+       ""},
+      {"9.4 #3",
+       {kNoon2050, {}, 3, License()},
+       256,
+       "e060b7811b536afc9510b94ff7d89005591534a3cda7282d12df77b802028a62",
+       0,
+       ""},
+      {"9.4 #4",
+       {kNoon2050, {}, 4, CitySchema()},
+       464,
+       "36322a221f6724beb634dd527abe136df7ba3743b3b1b42cc056da24b18dd7b1",
+       0,
+       ""},
   };
   for (size_t i = 1; i < chain.size(); ++i) {
     chain[i].block.prev_block_hash = *Multihash::Parse("f1620" + chain[i - 1].v3_digest);

@@ -51,7 +51,8 @@ std::string RowText(const arrow::RecordBatch& batch, int64_t row) {
 
 }  // namespace
 
-Result<ReadOutcome> ReadSource(const odf::ReadStep& step, std::unique_ptr<ByteSource> source, ReadOptions options) {
+Result<ReadOutcome> ReadSource(const odf::ReadStep& step, std::unique_ptr<ByteSource> source,
+                               ReadOptions options) {
   ASSIGN_OR_RETURN(auto reader, OpenReader(step, std::move(source), options));
   ReadOutcome outcome;
   outcome.schema = SchemaText(reader->schema().get());
@@ -59,8 +60,10 @@ Result<ReadOutcome> ReadSource(const odf::ReadStep& step, std::unique_ptr<ByteSo
     ASSIGN_OR_RETURN(auto batch, reader->Next());
     if (!batch) break;
     if (auto valid = batch->rows->ValidateFull(); !valid.ok()) return Internal("{}", valid.ToString());
-    if (reader->schema() && !batch->rows->schema()->Equals(reader->schema(), true)) return Internal("batch of another schema");
-    for (int64_t row = 0; row < batch->rows->num_rows(); ++row) outcome.rows.push_back(RowText(*batch->rows, row));
+    if (reader->schema() && !batch->rows->schema()->Equals(reader->schema(), true))
+      return Internal("batch of another schema");
+    for (int64_t row = 0; row < batch->rows->num_rows(); ++row)
+      outcome.rows.push_back(RowText(*batch->rows, row));
     outcome.batches.push_back(batch->rows);
     for (auto& reject : batch->rejects) outcome.rejects.push_back(std::move(reject));
   }

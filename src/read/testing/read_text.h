@@ -11,14 +11,15 @@
 namespace sluice::read::testing {
 
 struct ReadOutcome {
-  std::string schema;               // `name type`, comma-separated, `!` behind what is required; "none" = no frame
-  std::vector<std::string> rows;    // values separated by `|`, null as `·`
+  std::string schema;  // `name type`, comma-separated, `!` behind what is required; "none" = no frame
+  std::vector<std::string> rows;  // values separated by `|`, null as `·`
   std::vector<columnar::Reject> rejects;
   std::vector<std::shared_ptr<arrow::RecordBatch>> batches;
 };
 
 Result<ReadOutcome> ReadText(const odf::ReadStep& step, const std::string& text, ReadOptions options = {});
-Result<ReadOutcome> ReadSource(const odf::ReadStep& step, std::unique_ptr<ByteSource> source, ReadOptions options = {});
+Result<ReadOutcome> ReadSource(const odf::ReadStep& step, std::unique_ptr<ByteSource> source,
+                               ReadOptions options = {});
 
 // Parts of a read step.
 odf::DataField Field(const std::string& name, odf::TypeKind kind, bool optional = true);
