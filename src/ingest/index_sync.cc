@@ -159,6 +159,21 @@ class IndexHistory final : public merge::KeyHistory {
   bool empty_;
 };
 
+class EmptyHistory final : public merge::KeyHistory {
+ public:
+  explicit EmptyHistory(std::shared_ptr<arrow::Schema> schema) : schema_(std::move(schema)) {}
+
+  bool empty() const override { return true; }
+  std::shared_ptr<arrow::Schema> row_schema() const override { return schema_; }
+  Result<std::vector<merge::KeyState>> Find(const std::vector<std::string_view>& keys) override {
+    return std::vector<merge::KeyState>(keys.size());
+  }
+  Status Scan(const std::function<Status(std::string_view, std::string_view)>&) override { return {}; }
+
+ private:
+  std::shared_ptr<arrow::Schema> schema_;
+};
+
 }  // namespace
 
 std::vector<index::KeySet> NeededKeySets(const odf::ChainState& state) {
@@ -229,6 +244,11 @@ Status SyncIndex(index::KeyIndex& index, const index::KeySet& set, const dataset
     }));
   }
   return loader->Finish(*state.head);
+}
+
+Result<std::unique_ptr<merge::KeyHistory>> MakeEmptyHistory(const odf::ChainState& state) {
+  ASSIGN_OR_RETURN(auto schema, IndexRowSchema(state));
+  return std::unique_ptr<merge::KeyHistory>(std::make_unique<EmptyHistory>(std::move(schema)));
 }
 
 Result<std::unique_ptr<merge::KeyHistory>> MakeHistory(index::KeyIndex& index, const index::KeySet& set,

@@ -24,6 +24,8 @@ Status SyncIndex(index::KeyIndex& index, const index::KeySet& set, const dataset
 // Columns that the index keeps of a row: the dataset's, without offset, op and system time.
 Result<std::shared_ptr<arrow::Schema>> IndexRowSchema(const odf::ChainState& state);
 
+// History of a dataset without data.
+Result<std::unique_ptr<merge::KeyHistory>> MakeEmptyHistory(const odf::ChainState& state);
 // History as the merge asks for it, over a set that was synced. The arguments must outlive it.
 Result<std::unique_ptr<merge::KeyHistory>> MakeHistory(index::KeyIndex& index, const index::KeySet& set,
                                                        const odf::ChainState& state);

@@ -54,6 +54,11 @@ class Ingestion {
   Result<StateCheck> CheckState(const IngestInput& input) const;
   Status Prepare();
   bool NeedsHistory() const { return merge::NeedOf(source_.merge.kind) != merge::HistoryNeed::kNone; }
+  // Whether the merge may run before the locks are taken: it asks nothing of history, or there is none yet and the input can be read
+  // again should that change.
+  bool MergesEarly() const {
+    return !NeedsHistory() || (inputs_.size() == 1 && inputs_[0].replayable && !prepared_for_.last_offset());
+  }
   bool PreparedFor(const odf::ChainState& state) const;
   Result<std::vector<IngestOutcome>> RunOnce(bool* again);
   Status MergeAll(index::GuardedIndex* session, std::vector<MergedBatch>* merged);
@@ -110,7 +115,7 @@ Status Ingestion::Prepare() {
     PreparedBatch batch;
     ASSIGN_OR_RETURN(batch.frame, Frame::Open(source_, prepared_for_, std::move(source), input.format, &rejects_, options_.frame));
     // With history, or several batches, everything is read before the locks are taken.
-    if (batch.frame->schema() && (NeedsHistory() || inputs_.size() > 1)) {
+    if (batch.frame->schema() && (!MergesEarly() || inputs_.size() > 1)) {
       batch.spool = std::make_unique<Spool>(batch.frame->schema(), context_.temp_folder, options_.spool_memory_bytes);
       while (true) {
         ASSIGN_OR_RETURN(auto rows, batch.frame->Next());
@@ -172,7 +177,9 @@ Status Ingestion::MergeAll(index::GuardedIndex* session, std::vector<MergedBatch
   prepared_for_ = dataset_.state();
   system_time_ = dataset_.NextSystemTime(*context_.clock);
   std::unique_ptr<merge::KeyHistory> history;
-  if (NeedsHistory()) {
+  if (NeedsHistory() && !session) {
+    ASSIGN_OR_RETURN(history, MakeEmptyHistory(prepared_for_));
+  } else if (NeedsHistory()) {
     ASSIGN_OR_RETURN(auto* index, session->Index());
     const auto set = KeySetFor(prepared_for_, source_.merge);
     if (!set) return Internal("no key set for source '{}'", source_.name);
@@ -347,12 +354,12 @@ Result<std::vector<IngestOutcome>> Ingestion::RunOnce(bool* again) {
     }
   }
   std::vector<MergedBatch> merged;
-  const bool early = !NeedsHistory();
+  const bool early = MergesEarly();
   if (early) RETURN_IF_ERROR(MergeAll(nullptr, &merged));
 
   ASSIGN_OR_RETURN(auto session, context_.begin_commit());
   ASSIGN_OR_RETURN(bool moved, dataset_.Refresh());
-  if (moved && !PreparedFor(dataset_.state())) {
+  if (moved && ((early && NeedsHistory()) || !PreparedFor(dataset_.state()))) {
     *again = true;
     return std::vector<IngestOutcome>();
   }
