@@ -18,6 +18,7 @@ std::jthread WatchSignals(std::stop_source stop) {
   sigaddset(&signals, SIGTERM);
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   signal(SIGPIPE, SIG_IGN);
+  signal(SIGXFSZ, SIG_IGN);  // a file that may not grow is an error of its write
   return std::jthread([signals, stop](std::stop_token ended) mutable {
     const timespec pause{0, 100000000};
     while (!ended.stop_requested()) {

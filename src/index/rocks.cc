@@ -5,6 +5,9 @@
 #include <rocksdb/filter_policy.h>
 #include <rocksdb/table.h>
 
+#include <cerrno>
+#include <cstring>
+
 namespace sluice::index {
 namespace {
 
@@ -30,7 +33,8 @@ Error FromRocksStatus(const rocksdb::Status& status, std::string_view what) {
   if (status.IsIOError() && SaysLocked(text)) {
     return MakeError(ErrorCode::kUnavailable, "the key index is held by another process: {}", text);
   }
-  if (status.IsNoSpace() || status.IsMemoryLimit()) {
+  const bool file_limit = status.IsIOError() && text.find(std::strerror(EFBIG)) != std::string::npos;
+  if (status.IsNoSpace() || status.IsMemoryLimit() || file_limit) {
     return MakeError(ErrorCode::kResourceExhausted, "{} the key index: {}", what, text);
   }
   if (status.IsCorruption()) {

@@ -148,7 +148,9 @@ Result<MergedBatch> Ingestion::MergeOne(merge::Merger* merger, PreparedBatch& ba
   spec.system_time = system_time;
   spec.order = merger->order();
   spec.spill_folder = context_.temp_folder;
-  ASSIGN_OR_RETURN(auto builder, SliceBuilder::Make(dataset_.files(), std::move(spec)));
+  auto made = SliceBuilder::Make(dataset_.files(), std::move(spec));
+  if (!made.ok()) return std::move(made).error().With(batch.frame->input_name());
+  auto builder = std::move(made).value();
   merged.schema = builder->schema();
   ASSIGN_OR_RETURN(auto links, LinkedObjects::Make(schema, dataset_.files()));
   const Instant fallback = input.event_time.value_or(system_time);

@@ -25,7 +25,7 @@ VERIFIER = os.path.join(SHARED, "tools", "odf-verify", "odf_verify.py")
 
 EXIT_FAILURE, EXIT_USAGE, EXIT_BUSY, EXIT_CHANGED, EXIT_CORRUPT, EXIT_SPACE, EXIT_RECORDS = 1, 2, 3, 4, 5, 6, 8
 EXIT_INTERRUPTED = 130
-TIMEOUT = 20  # of any one command: longer is a hang
+TIMEOUT = 60  # of any one command, on a busy machine too: longer is a hang
 
 program = None
 left_out = set()
