@@ -60,7 +60,7 @@ namespace {
 class HashingSource final : public read::ByteSource {
  public:
   using Done = std::function<void(const Running&)>;
-  HashingSource(std::unique_ptr<read::ByteSource> inner, Running running, Done done)
+  HashingSource(std::unique_ptr<read::ByteSource> inner, const Running& running, Done done)
       : inner_(std::move(inner)), running_(running), done_(std::move(done)) {}
 
   Result<size_t> Read(char* buffer, size_t size) override {
@@ -115,6 +115,8 @@ Result<size_t> FileSequence::CountTaken(const std::optional<odf::SourceState>& n
 
 Result<std::unique_ptr<read::ByteSource>> FileSequence::Open(size_t index) {
   ASSIGN_OR_RETURN(Running before, impl_->Before(index));
+  // What was computed of it before may belong to other bytes.
+  impl_->after.erase(impl_->after.lower_bound(index), impl_->after.end());
   ASSIGN_OR_RETURN(auto source, read::OpenFileSource(impl_->paths[index]));
   return std::unique_ptr<read::ByteSource>(
       std::make_unique<HashingSource>(std::move(source), before, [impl = impl_, index](const Running& running) {

@@ -86,10 +86,29 @@ Result<std::unique_ptr<Frame>> Frame::Open(const SourceDefinition& source, const
     ASSIGN_OR_RETURN(frame->preprocess_, sql::Preprocess::Prepare(ToSpec(*source.preprocess), schema, options.sql));
     schema = frame->preprocess_->schema();
   }
-  ASSIGN_OR_RETURN(auto shaper, Shaper::Make(ShapeFor(source, state), schema));
-  frame->shaper_ = std::move(shaper);
+  frame->shape_ = ShapeFor(source, state);
+  frame->unshaped_ = std::move(schema);
+  auto shaper = Shaper::Make(frame->shape_, frame->unshaped_);
+  if (!shaper.ok()) return std::move(shaper).error().With(frame->input_name_);
+  frame->shaper_ = std::move(*shaper);
   frame->schema_ = frame->shaper_->schema();
   return frame;
+}
+
+Status Frame::AlignTo(const odf::DataSchema& schema) {
+  if (!shaper_) return {};
+  shape_.dataset_schema = schema;
+  auto shaper = Shaper::Make(shape_, unshaped_);
+  if (!shaper.ok()) return std::move(shaper).error().With(input_name_);
+  shaper_ = std::move(*shaper);
+  schema_ = shaper_->schema();
+  return {};
+}
+
+void Frame::CloseInput() {
+  reader_.reset();
+  preprocess_.reset();
+  pending_.clear();
 }
 
 Result<std::shared_ptr<arrow::RecordBatch>> Frame::NextRead() {

@@ -49,6 +49,11 @@ class Frame {
   // Null at the end. With OnError::kFail the end of an input with bad records is their error.
   Result<std::shared_ptr<arrow::RecordBatch>> Next();
 
+  // Shapes the rows for a dataset with this schema. Before the first Next. Errors: those of the shaper.
+  Status AlignTo(const odf::DataSchema& schema);
+  // Ends reading and gives up what that needs (files, threads); what was counted stays.
+  void CloseInput();
+
   int64_t rows_read() const { return rows_read_; }
   const std::string& input_name() const { return input_name_; }
 
@@ -60,6 +65,8 @@ class Frame {
   std::string input_name_;
   std::unique_ptr<read::Reader> reader_;
   std::unique_ptr<sql::Preprocess> preprocess_;
+  ShapeSpec shape_;
+  std::shared_ptr<arrow::Schema> unshaped_;
   std::optional<Shaper> shaper_;
   std::shared_ptr<arrow::Schema> schema_;
   sql::RecordBatches pending_;  // query results not yet handed on, in reverse order

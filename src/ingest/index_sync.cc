@@ -8,6 +8,7 @@
 
 #include <algorithm>
 
+#include "base/cancel.h"
 #include "columnar/arrow_status.h"
 #include "columnar/plain_types.h"
 #include "columnar/slice.h"
@@ -15,8 +16,6 @@
 
 namespace sluice::ingest {
 namespace {
-
-constexpr uint64_t kOneWriteRows = 65536;
 
 // Reads the indexed columns of slices and hands them on as index rows.
 class SliceIndexer {
@@ -47,9 +46,13 @@ class SliceIndexer {
 
   const std::shared_ptr<arrow::Schema>& row_schema() const { return row_schema_; }
 
-  // With `whole`, a slice's rows come in one piece.
-  Status Read(const dataset::Dataset& dataset, const odf::DataSlice& slice, bool whole,
-              const std::function<Status(const std::vector<index::IndexRow>&)>& visit) const {
+  // The rows' bytes live as long as `bytes`.
+  struct Packed {
+    columnar::PackedBytes keys, values;
+  };
+  using Visitor = std::function<Status(const std::vector<index::IndexRow>& rows, std::shared_ptr<const Packed> bytes)>;
+
+  Status Read(const dataset::Dataset& dataset, const odf::DataSlice& slice, const Visitor& visit) const {
     const std::string name = dataset::DataName(slice.physical_hash);
     ASSIGN_OR_RETURN(auto metadata, columnar::ReadSliceMetadata(dataset.files(), name));
     // Columns added later are missing in older slices: they read as NULL.
@@ -58,25 +61,15 @@ class SliceIndexer {
       if (metadata.schema->GetFieldIndex(field->name()) >= 0) columns.push_back(field->name());
     }
     ASSIGN_OR_RETURN(auto reader, columnar::SliceReader::Open(dataset.files(), name, columns));
-    arrow::RecordBatchVector kept;
     while (true) {
       ASSIGN_OR_RETURN(auto batch, reader->Next());
-      if (!batch) break;
-      if (whole) {
-        kept.push_back(std::move(batch));
-      } else {
-        RETURN_IF_ERROR(Index(*batch, visit));
-      }
+      if (!batch) return {};
+      RETURN_IF_ERROR(Index(*batch, visit));
     }
-    if (kept.empty()) return {};
-    if (kept.size() == 1) return Index(*kept.front(), visit);
-    ASSIGN_OR_RETURN_ARROW(auto joined, arrow::ConcatenateRecordBatches(kept));
-    return Index(*joined, visit);
   }
 
  private:
-  Status Index(const arrow::RecordBatch& batch,
-               const std::function<Status(const std::vector<index::IndexRow>&)>& visit) const {
+  Status Index(const arrow::RecordBatch& batch, const Visitor& visit) const {
     arrow::ArrayVector arrays;
     for (const auto& field : read_schema_->fields()) {
       auto array = batch.GetColumnByName(field->name());
@@ -94,7 +87,8 @@ class SliceIndexer {
     const auto op_array = op_datum.make_array();
     const auto& ops = static_cast<const arrow::Int32Array&>(*op_array);
 
-    columnar::PackedBytes keys, values;
+    auto packed = std::make_shared<Packed>();
+    auto& [keys, values] = *packed;
     std::vector<bool> null_rows;
     RETURN_IF_ERROR(encoder_->Encode(*rows, &keys, &null_rows));
     if (set_->rows) RETURN_IF_ERROR(codec_->Encode(*rows, &values));
@@ -107,7 +101,7 @@ class SliceIndexer {
       out.push_back({keys[at], set_->rows ? values[at] : std::string_view(), op == odf::Op::kRetract,
                      op == odf::Op::kCorrectFrom});
     }
-    return visit(out);
+    return visit(out, packed);
   }
 
   const index::KeySet* set_ = nullptr;
@@ -116,22 +110,6 @@ class SliceIndexer {
   std::optional<columnar::KeyEncoder> encoder_;
   std::optional<columnar::RowCodec> codec_;
 };
-
-// A slice and the head it belongs to come into the index together or not at all: rows without their tag would still be seen
-// after a reset to before them.
-Status ApplySlice(index::KeyIndex& index, const index::KeySet& set, const SliceIndexer& indexer,
-                  const dataset::Dataset& dataset, const dataset::Dataset::SliceRef& ref) {
-  const auto& offsets = ref.slice.offset_interval;
-  if (offsets.end - offsets.start < kOneWriteRows) {
-    return indexer.Read(dataset, ref.slice, true, [&](const std::vector<index::IndexRow>& rows) {
-      return index.Apply(set, indexer.row_schema(), rows, ref.block);
-    });
-  }
-  ASSIGN_OR_RETURN(auto loader, index.StartApply(set, indexer.row_schema()));
-  RETURN_IF_ERROR(indexer.Read(dataset, ref.slice, false,
-                               [&](const std::vector<index::IndexRow>& rows) { return loader->Add(rows); }));
-  return loader->Finish(ref.block);
-}
 
 class IndexHistory final : public merge::KeyHistory {
  public:
@@ -216,30 +194,74 @@ Result<std::shared_ptr<arrow::Schema>> IndexRowSchema(const odf::ChainState& sta
   return arrow::schema(fields);
 }
 
-Status SyncIndex(index::KeyIndex& index, const index::KeySet& set, const dataset::Dataset& dataset, Progress* progress) {
+namespace {
+
+// More rows than this go through sorted files.
+constexpr uint64_t kRowsInOneBatch = 1 << 16;
+
+uint64_t CountRows(const std::vector<dataset::Dataset::SliceRef>& slices) {
+  uint64_t rows = 0;
+  for (const auto& ref : slices) rows += ref.slice.offset_interval.end - ref.slice.offset_interval.start + 1;
+  return rows;
+}
+
+// The rows of `slices`, all of them with the head in one write: a half-done step would leave rows under the head before them.
+Status CatchUp(index::KeyIndex& index, const index::KeySet& set, const SliceIndexer& indexer,
+               const dataset::Dataset& dataset, const std::vector<dataset::Dataset::SliceRef>& slices,
+               const std::function<Status(const std::vector<index::IndexRow>&)>& on_rows) {
+  const odf::Multihash& head = dataset.head();
+  const uint64_t count = CountRows(slices);
+  if (count == 0) return index.SetHead(set, head);
+  if (count > kRowsInOneBatch) {
+    ASSIGN_OR_RETURN(auto loader, index.StartApply(set, indexer.row_schema()));
+    for (const auto& ref : slices) {
+      RETURN_IF_ERROR(indexer.Read(dataset, ref.slice, [&](const auto& rows, const auto&) -> Status {
+        RETURN_IF_ERROR(on_rows(rows));
+        return loader->Add(rows);
+      }));
+    }
+    return loader->Finish(head);
+  }
+  std::vector<index::IndexRow> all;
+  std::vector<std::shared_ptr<const SliceIndexer::Packed>> bytes;
+  for (const auto& ref : slices) {
+    RETURN_IF_ERROR(indexer.Read(dataset, ref.slice, [&](const auto& rows, auto packed) -> Status {
+      all.insert(all.end(), rows.begin(), rows.end());
+      bytes.push_back(std::move(packed));
+      return on_rows(rows);
+    }));
+  }
+  return index.Apply(set, indexer.row_schema(), all, head);
+}
+
+}  // namespace
+
+Status SyncIndex(index::KeyIndex& index, const index::KeySet& set, const dataset::Dataset& dataset, Progress* progress,
+                 std::stop_token stop) {
   const auto& state = dataset.state();
   ASSIGN_OR_RETURN(auto tag, index.head(set));
   if (tag == state.head) return {};
   if (!state.schema) return {};  // nothing was ever written: there is nothing to index
   ASSIGN_OR_RETURN(auto indexer, SliceIndexer::Make(set, state));
+  int64_t done = 0;
+  int64_t total = static_cast<int64_t>(state.data_records);
+  const auto on_rows = [&](const std::vector<index::IndexRow>& rows) -> Status {
+    done += static_cast<int64_t>(rows.size());
+    if (progress) progress->OnIndex(done, total);
+    return CheckCancelled(stop);
+  };
   if (tag) {
     ASSIGN_OR_RETURN(auto slices, dataset.SlicesAfter(tag));
     if (slices) {
-      for (const auto& ref : *slices) {
-        RETURN_IF_ERROR(ApplySlice(index, set, indexer, dataset, ref));
-        tag = ref.block;
-      }
-      if (*tag != *state.head) RETURN_IF_ERROR(index.SetHead(set, *state.head));
-      return {};
+      total = static_cast<int64_t>(CountRows(*slices));
+      return CatchUp(index, set, indexer, dataset, *slices, on_rows);
     }
   }
   ASSIGN_OR_RETURN(auto slices, dataset.SlicesAfter(std::nullopt));
   ASSIGN_OR_RETURN(auto loader, index.StartLoad(set, indexer.row_schema(), *state.head));
-  int64_t done = 0;
   for (const auto& ref : *slices) {
-    RETURN_IF_ERROR(indexer.Read(dataset, ref.slice, false, [&](const std::vector<index::IndexRow>& rows) {
-      done += static_cast<int64_t>(rows.size());
-      if (progress) progress->OnIndex(done, static_cast<int64_t>(state.data_records));
+    RETURN_IF_ERROR(indexer.Read(dataset, ref.slice, [&](const auto& rows, const auto&) -> Status {
+      RETURN_IF_ERROR(on_rows(rows));
       return loader->Add(rows);
     }));
   }

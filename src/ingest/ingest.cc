@@ -5,9 +5,11 @@
 
 #include <algorithm>
 
+#include "base/cancel.h"
 #include "ingest/index_sync.h"
 #include "ingest/linked_objects.h"
 #include "ingest/slice_builder.h"
+#include "ingest/source_state.h"
 #include "ingest/spool.h"
 #include "odf/arrow_schema.h"
 
@@ -18,11 +20,11 @@ constexpr int kTries = 3;  // of preparing again, when the source changed undern
 
 // An input that is read and shaped. Rows are in the spool, or still to come from the frame when the merge needs no history.
 struct PreparedBatch {
-  std::unique_ptr<Frame> frame;
+  std::unique_ptr<Frame> frame;  // null when the input is in the dataset already
   std::unique_ptr<Spool> spool;
 
   // Null = no frame (odf-ingest.md 4.6).
-  const std::shared_ptr<arrow::Schema>& schema() const { return frame->schema(); }
+  std::shared_ptr<arrow::Schema> schema() const { return frame ? frame->schema() : nullptr; }
   Status ForEach(const std::function<Status(const std::shared_ptr<arrow::RecordBatch>&)>& visit) {
     if (spool) return spool->Replay(visit);
     while (true) {
@@ -41,6 +43,20 @@ struct MergedBatch {
   std::optional<std::string> extra;
 };
 
+// What a dataset without data has to say.
+class NoHistory final : public merge::KeyHistory {
+ public:
+  bool empty() const override { return true; }
+  std::shared_ptr<arrow::Schema> row_schema() const override { return schema_; }
+  Result<std::vector<merge::KeyState>> Find(const std::vector<std::string_view>& keys) override {
+    return std::vector<merge::KeyState>(keys.size());
+  }
+  Status Scan(const std::function<Status(std::string_view, std::string_view)>&) override { return {}; }
+
+ private:
+  std::shared_ptr<arrow::Schema> schema_ = arrow::schema(arrow::FieldVector());
+};
+
 class Ingestion {
  public:
   Ingestion(const IngestContext& context, std::vector<IngestInput> inputs, RejectLog& rejects,
@@ -50,9 +66,15 @@ class Ingestion {
   Result<std::vector<IngestOutcome>> Run();
 
  private:
-  enum class StateCheck { kTake, kDuplicate };
-  Result<StateCheck> CheckState(const IngestInput& input) const;
+  // Compares the states of the inputs with those of the dataset.
+  Status FindTakenInputs();
+  bool AllTaken() const { return std::find(taken_.begin(), taken_.end(), false) == taken_.end(); }
+  Result<std::vector<IngestOutcome>> Duplicates();
   Status Prepare();
+  Status ReadIntoSpool(PreparedBatch& batch) const;
+  // A dataset without a schema gets it from its first frame; the group's other frames have to fit that.
+  Result<odf::DataSchema> PlannedSchema(const PreparedBatch& batch) const;
+  Result<std::unique_ptr<merge::Merger>> MakeMerger(const std::shared_ptr<arrow::Schema>& input, merge::KeyHistory* history) const;
   bool NeedsHistory() const { return merge::NeedOf(source_.merge.kind) != merge::HistoryNeed::kNone; }
   // Whether the merge may run before the locks are taken: it asks nothing of history, or there is none yet and the input can be read
   // again should that change.
@@ -61,6 +83,7 @@ class Ingestion {
   }
   bool PreparedFor(const odf::ChainState& state) const;
   Result<std::vector<IngestOutcome>> RunOnce(bool* again);
+  Status MergeAgain(index::GuardedIndex* session, bool moved, bool taken_changed, std::vector<MergedBatch>* merged);
   Status MergeAll(index::GuardedIndex* session, std::vector<MergedBatch>* merged);
   Result<MergedBatch> MergeOne(merge::Merger* merger, PreparedBatch& batch, const IngestInput& input, Instant system_time,
                                uint64_t start_offset, const std::optional<odf::DataSchema>& schema);
@@ -82,47 +105,74 @@ class Ingestion {
   odf::ChainState prepared_for_;  // the state that frames and merges were made against
   Instant system_time_;
   std::vector<PreparedBatch> batches_;
+  std::vector<bool> taken_;           // inputs that are in the dataset already
+  std::vector<bool> prepared_taken_;  // those that were when the others were read
+  RejectLog::Mark start_;
 };
 
-Result<Ingestion::StateCheck> Ingestion::CheckState(const IngestInput& input) const {
-  if (!input.next_state) {
-    if (input.if_state) return InvalidArgument("an expected state without a next state: give both");
-    return StateCheck::kTake;
+Status Ingestion::FindTakenInputs() {
+  ASSIGN_OR_RETURN(taken_, FindTaken(dataset_.state(), source_.name, inputs_));
+  return {};
+}
+
+Result<std::vector<IngestOutcome>> Ingestion::Duplicates() {
+  if (!options_.dry_run) RETURN_IF_ERROR(dataset_.EnsureDurable());  // "taken already" is an acknowledgement
+  return std::vector<IngestOutcome>(inputs_.size(), Unchanged(IngestStatus::kDuplicate));
+}
+
+Status Ingestion::ReadIntoSpool(PreparedBatch& batch) const {
+  const int64_t memory = std::max<int64_t>(1 << 20, options_.spool_memory_bytes / static_cast<int64_t>(inputs_.size()));
+  batch.spool = std::make_unique<Spool>(batch.frame->schema(), context_.temp_folder, memory);
+  while (true) {
+    ASSIGN_OR_RETURN(auto rows, batch.frame->Next());
+    if (!rows) break;
+    RETURN_IF_ERROR(batch.spool->Add(std::move(rows)));
   }
-  if (input.if_state == input.next_state) {
-    return InvalidArgument("the next state '{}' is the same as the expected one", *input.next_state);
-  }
-  const auto it = dataset_.state().push_sources.find(source_.name);
-  const std::optional<odf::SourceState> now = it == dataset_.state().push_sources.end() ? std::nullopt : it->second.state;
-  const std::string kind = input.state_kind.value_or(kDefaultStateKind);
-  if (now && now->kind == kind && now->value == *input.next_state) return StateCheck::kDuplicate;
-  if (input.if_state) {
-    const bool holds = *input.if_state == "*" ? !now : now && now->kind == kind && now->value == *input.if_state;
-    if (!holds) {
-      return MakeError(ErrorCode::kPrecondition, "source '{}' is at state {}, not '{}'", source_.name,
-                       now ? "'" + now->value + "'" : "none", *input.if_state);
-    }
-  }
-  return StateCheck::kTake;
+  batch.frame->CloseInput();
+  return {};
+}
+
+Result<odf::DataSchema> Ingestion::PlannedSchema(const PreparedBatch& batch) const {
+  NoHistory history;
+  ASSIGN_OR_RETURN(auto merger, MakeMerger(batch.schema(), &history));
+  SliceSpec spec;
+  spec.vocabulary = prepared_for_.vocabulary;
+  spec.merged = merger->output_schema();
+  ASSIGN_OR_RETURN(auto builder, SliceBuilder::Make(dataset_.files(), std::move(spec)));
+  return odf::FromArrow(*builder->schema());
+}
+
+Result<std::unique_ptr<merge::Merger>> Ingestion::MakeMerger(const std::shared_ptr<arrow::Schema>& input,
+                                                             merge::KeyHistory* history) const {
+  merge::MergeSpec spec;
+  spec.strategy = source_.merge;
+  spec.vocabulary = prepared_for_.vocabulary;
+  spec.input = input;
+  spec.refuse_duplicates = options_.refuse_duplicates;
+  return merge::Merger::Make(spec, history);
 }
 
 Status Ingestion::Prepare() {
   batches_.clear();
-  prepared_for_ = dataset_.state();
-  ASSIGN_OR_RETURN(source_, SelectPushSource(prepared_for_, options_.source_name));
-  for (const auto& input : inputs_) {
-    ASSIGN_OR_RETURN(auto source, input.open());
+  prepared_taken_ = taken_;
+  std::optional<odf::DataSchema> schema = prepared_for_.schema;
+  for (size_t i = 0; i < inputs_.size(); ++i) {
     PreparedBatch batch;
-    ASSIGN_OR_RETURN(batch.frame, Frame::Open(source_, prepared_for_, std::move(source), input.format, &rejects_, options_.frame));
-    // With history, or several batches, everything is read before the locks are taken.
-    if (batch.frame->schema() && (!MergesEarly() || inputs_.size() > 1)) {
-      batch.spool = std::make_unique<Spool>(batch.frame->schema(), context_.temp_folder, options_.spool_memory_bytes);
-      while (true) {
-        ASSIGN_OR_RETURN(auto rows, batch.frame->Next());
-        if (!rows) break;
-        RETURN_IF_ERROR(batch.spool->Add(std::move(rows)));
-      }
+    if (!taken_[i]) {
+      ASSIGN_OR_RETURN(auto source, inputs_[i].open());
+      ASSIGN_OR_RETURN(batch.frame,
+                       Frame::Open(source_, prepared_for_, std::move(source), inputs_[i].format, &rejects_, options_.frame));
     }
+    if (batch.schema() && inputs_.size() > 1 && !prepared_for_.schema) {
+      if (!schema) {
+        auto planned = PlannedSchema(batch);
+        if (!planned.ok()) return std::move(planned).error().With(batch.frame->input_name());
+        schema = std::move(*planned);
+      }
+      RETURN_IF_ERROR(batch.frame->AlignTo(*schema));
+    }
+    // With history, or several batches, everything is read before the locks are taken.
+    if (batch.schema() && (!MergesEarly() || inputs_.size() > 1)) RETURN_IF_ERROR(ReadIntoSpool(batch));
     batches_.push_back(std::move(batch));
   }
   return {};
@@ -161,6 +211,7 @@ Result<MergedBatch> Ingestion::MergeOne(merge::Merger* merger, PreparedBatch& ba
     return builder->Add(rows, fallback);
   };
   RETURN_IF_ERROR(batch.ForEach([&](const std::shared_ptr<arrow::RecordBatch>& rows) -> Status {
+    RETURN_IF_ERROR(CheckCancelled(options_.frame.read.stop));
     auto out = merger->Push(rows);
     if (!out.ok()) return std::move(out).error().With(batch.frame->input_name());
     return take(*out);
@@ -186,7 +237,9 @@ Status Ingestion::MergeAll(index::GuardedIndex* session, std::vector<MergedBatch
     const auto set = KeySetFor(prepared_for_, source_.merge);
     if (!set) return Internal("no key set for source '{}'", source_.name);
     if (options_.frame.progress) options_.frame.progress->OnStage("merging");
-    RETURN_IF_ERROR(SyncIndex(*index, *set, dataset_, options_.frame.progress));
+    // An index that is ahead of what a power cut leaves would drop rows as already seen.
+    RETURN_IF_ERROR(dataset_.EnsureDurable());
+    RETURN_IF_ERROR(SyncIndex(*index, *set, dataset_, options_.frame.progress, options_.frame.read.stop));
     ASSIGN_OR_RETURN(history, MakeHistory(*index, *set, prepared_for_));
   }
   std::unique_ptr<merge::Merger> merger;
@@ -195,18 +248,20 @@ Status Ingestion::MergeAll(index::GuardedIndex* session, std::vector<MergedBatch
   uint64_t next_offset = prepared_for_.last_offset() ? *prepared_for_.last_offset() + 1 : 0;
   for (size_t i = 0; i < batches_.size(); ++i) {
     auto& batch = batches_[i];
-    if (batch.schema() && merger && !merger_input->Equals(*batch.schema())) {
+    if (!taken_[i] && batch.schema() && merger && !merger_input->Equals(*batch.schema())) {
       return MakeError(ErrorCode::kConflict, "IncompatibleSchema: inputs of one group have different columns: {} and {}",
                        merger_input->ToString(), batch.schema()->ToString())
           .With(batch.frame->input_name());
     }
+    if (taken_[i]) {
+      merged->emplace_back();
+      continue;
+    }
     if (batch.schema() && !merger) {
-      merge::MergeSpec spec;
-      spec.strategy = source_.merge;
-      spec.vocabulary = prepared_for_.vocabulary;
-      spec.input = merger_input = batch.schema();
-      spec.refuse_duplicates = options_.refuse_duplicates;
-      ASSIGN_OR_RETURN(merger, merge::Merger::Make(spec, history.get()));
+      merger_input = batch.schema();
+      auto made = MakeMerger(merger_input, history.get());
+      if (!made.ok()) return std::move(made).error().With(batch.frame->input_name());
+      merger = std::move(*made);
     }
     ASSIGN_OR_RETURN(auto one, MergeOne(merger.get(), batch, inputs_[i], system_time_, next_offset, schema));
     if (one.slice) next_offset = one.slice->slice.offset_interval.end + 1;
@@ -307,11 +362,12 @@ Result<std::vector<IngestOutcome>> Ingestion::Commit(std::vector<MergedBatch> me
     std::vector<odf::MetadataEvent> events;
     IngestOutcome outcome = Unchanged(IngestStatus::kUpToDate);
     outcome.old_head = *chain.head;
-    RETURN_IF_ERROR(AddEvents(inputs_[i], merged[i], &chain, &events));
+    if (!taken_[i]) RETURN_IF_ERROR(AddEvents(inputs_[i], merged[i], &chain, &events));
     outcome.new_head = *chain.head;
     outcome.sequence = chain.sequence;
     outcome.watermark = chain.watermark();
-    outcome.records_read = batches_[i].frame->rows_read();
+    if (taken_[i]) outcome.status = IngestStatus::kDuplicate;
+    if (batches_[i].frame) outcome.records_read = batches_[i].frame->rows_read();
     outcome.counts = merged[i].counts;
     if (!events.empty()) outcome.status = IngestStatus::kCommitted;
     if (merged[i].slice) {
@@ -324,13 +380,14 @@ Result<std::vector<IngestOutcome>> Ingestion::Commit(std::vector<MergedBatch> me
     outcomes.push_back(std::move(outcome));
   }
   if (options_.dry_run || request.events.empty()) {
-    if (request.events.empty() && !options_.dry_run) {
-      RETURN_IF_ERROR(rejects_.Sync());
+    RETURN_IF_ERROR(rejects_.Sync());
+    if (!options_.dry_run) {
       RETURN_IF_ERROR(dataset_.EnsureDurable());  // "up to date" is an acknowledgement too
     }
     return outcomes;
   }
   RETURN_IF_ERROR(rejects_.Sync());
+  RETURN_IF_ERROR(CheckCancelled(options_.frame.read.stop));
   ASSIGN_OR_RETURN(auto result, dataset_.Commit(std::move(request)));
   (void)result;
   UpdateIndexes(session);
@@ -346,15 +403,22 @@ void Ingestion::UpdateIndexes(index::GuardedIndex& session) {
   }
 }
 
+// What was merged before the locks, once more where the dataset changed since.
+Status Ingestion::MergeAgain(index::GuardedIndex* session, bool moved, bool taken_changed, std::vector<MergedBatch>* merged) {
+  if (!moved && !taken_changed) return {};
+  if (batches_.size() == 1) return Restamp(merged);
+  return MergeAll(session, merged);
+}
+
 Result<std::vector<IngestOutcome>> Ingestion::RunOnce(bool* again) {
-  RETURN_IF_ERROR(Prepare());
-  for (const auto& input : inputs_) {
-    ASSIGN_OR_RETURN(auto check, CheckState(input));
-    if (check == StateCheck::kDuplicate) {
-      RETURN_IF_ERROR(dataset_.EnsureDurable());
-      return std::vector<IngestOutcome>(inputs_.size(), Unchanged(IngestStatus::kDuplicate));
-    }
+  prepared_for_ = dataset_.state();
+  if (prepared_for_.kind != odf::DatasetKind::kRoot) {
+    return InvalidArgument("cannot ingest into a derivative dataset: its data comes from its transformation");
   }
+  ASSIGN_OR_RETURN(source_, SelectPushSource(prepared_for_, options_.source_name));
+  RETURN_IF_ERROR(FindTakenInputs());
+  if (AllTaken()) return Duplicates();
+  RETURN_IF_ERROR(Prepare());
   std::vector<MergedBatch> merged;
   const bool early = MergesEarly();
   if (early) RETURN_IF_ERROR(MergeAll(nullptr, &merged));
@@ -365,30 +429,37 @@ Result<std::vector<IngestOutcome>> Ingestion::RunOnce(bool* again) {
     *again = true;
     return std::vector<IngestOutcome>();
   }
-  for (const auto& input : inputs_) {
-    ASSIGN_OR_RETURN(auto check, CheckState(input));
-    if (check == StateCheck::kDuplicate) {
-      RETURN_IF_ERROR(dataset_.EnsureDurable());
-      return std::vector<IngestOutcome>(inputs_.size(), Unchanged(IngestStatus::kDuplicate));
+  RETURN_IF_ERROR(FindTakenInputs());
+  if (AllTaken()) {
+    rejects_.BackTo(start_);
+    return Duplicates();
+  }
+  for (size_t i = 0; i < taken_.size(); ++i) {
+    if (prepared_taken_[i] && !taken_[i]) {  // the dataset was reset meanwhile: this input was not read
+      *again = true;
+      return std::vector<IngestOutcome>();
     }
   }
-  if (early && moved) {
-    if (batches_.size() == 1) {
-      RETURN_IF_ERROR(Restamp(&merged));
-    } else {
-      RETURN_IF_ERROR(MergeAll(session.get(), &merged));
-    }
+  if (early) {
+    RETURN_IF_ERROR(MergeAgain(session.get(), moved, taken_ != prepared_taken_, &merged));
+  } else {
+    RETURN_IF_ERROR(MergeAll(session.get(), &merged));
   }
-  if (!early) RETURN_IF_ERROR(MergeAll(session.get(), &merged));
   return Commit(std::move(merged), *session);
 }
 
 Result<std::vector<IngestOutcome>> Ingestion::Run() {
+  if (inputs_.empty()) return InvalidArgument("nothing to ingest: no input is given");
   const bool replayable = std::all_of(inputs_.begin(), inputs_.end(), [](const auto& i) { return i.replayable; });
+  start_ = rejects_.mark();
   for (int attempt = 0; attempt < kTries; ++attempt) {
     bool again = false;
     auto outcomes = RunOnce(&again);
-    if (!outcomes.ok() || !again) return outcomes;
+    if (outcomes.ok() && !again) return outcomes;
+    // After an unknown outcome the bad records may belong to what is in the chain.
+    const bool unknown = !outcomes.ok() && outcomes.error().code() == ErrorCode::kCommitUnknown;
+    if (!unknown) rejects_.BackTo(start_);
+    if (!outcomes.ok()) return outcomes;
     if (!replayable) break;
   }
   return MakeError(ErrorCode::kUnavailable,

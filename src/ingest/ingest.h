@@ -38,6 +38,9 @@ struct IngestInput {
   std::optional<std::string> if_state;
   // Computes the `sluice/file` value once the input was read to its end (decisions.md 13).
   std::function<Result<std::string>()> file_state;
+  // True when the source's newest `sluice/file` state says that this input is in the dataset already. Asked before the input is opened,
+  // and again under the locks: another process may have taken the same file meanwhile. Not given: never.
+  std::function<Result<bool>(const std::optional<odf::SourceState>& newest)> is_taken;
 };
 
 struct IngestOptions {
@@ -66,8 +69,9 @@ struct IngestOutcome {
 inline constexpr char kDefaultStateKind[] = "sluice/token";
 inline constexpr char kFileStateKind[] = "sluice/file";
 
-// Takes `inputs` in order as batches of one push source, committed with one head move: all or none. Nothing is visible, and nothing is
-// left behind, when it fails. `rejects` collects bad records. Errors: kNotFound, kConflict (several sources; schema),
+// Takes `inputs` in order as batches of one push source, committed with one head move: all or none. The outcome is that of taking them
+// one by one; an input whose state is in the chain already is skipped as kDuplicate. Nothing is visible, and nothing is left behind,
+// when it fails: `rejects`, which collects bad records, then goes back to where it was. Errors: kNotFound, kConflict (several sources; schema),
 // kPrecondition (state), kInvalidRecords, kUnavailable (locks), kCommitUnknown, kCancelled, and I/O.
 Result<std::vector<IngestOutcome>> Ingest(const IngestContext& context, std::vector<IngestInput> inputs,
                                           RejectLog& rejects, const IngestOptions& options);

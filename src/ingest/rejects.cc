@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <nlohmann/json.hpp>
 
@@ -40,6 +41,20 @@ Status RejectLog::Add(const std::string& input, const std::vector<columnar::Reje
     }
   }
   return {};
+}
+
+RejectLog::Mark RejectLog::mark() const {
+  Mark mark{count_, first_.size(), -1};
+  if (file_ && std::fflush(file_) == 0) mark.file_bytes = lseek(fileno(file_), 0, SEEK_END);
+  return mark;
+}
+
+void RejectLog::BackTo(const Mark& mark) {
+  if (count_ == mark.count) return;
+  count_ = mark.count;
+  first_.resize(std::min(first_.size(), mark.kept));
+  if (!file_ || mark.file_bytes < 0 || std::fflush(file_) != 0) return;
+  if (ftruncate(fileno(file_), mark.file_bytes) != 0) errno = 0;
 }
 
 Status RejectLog::Sync() {

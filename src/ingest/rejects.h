@@ -21,6 +21,15 @@ class RejectLog {
   ~RejectLog();
 
   Status Add(const std::string& input, const std::vector<columnar::Reject>& rejects);
+  // Where the log stands, and back to there: what was not committed left no bad records. A file that cannot be cut (a pipe) keeps its lines.
+  struct Mark {
+    int64_t count = 0;
+    size_t kept = 0;
+    int64_t file_bytes = -1;
+  };
+  Mark mark() const;
+  void BackTo(const Mark& mark);
+
   // Makes the file durable. Called before the commit, so that no bad record is lost when the good ones are in.
   Status Sync();
 

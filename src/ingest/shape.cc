@@ -227,6 +227,10 @@ Status Shaper::AlignTo(const odf::DataSchema& dataset, const ShapeSpec& spec) {
     columns.push_back(columns_[index]);
     fields.push_back(may_be_null ? have->WithNullable(true) : target);
   }
+  for (const auto& name : {spec.vocabulary.offset, spec.vocabulary.op, spec.vocabulary.system_time, spec.vocabulary.event_time}) {
+    const bool there = std::any_of(dataset.fields.begin(), dataset.fields.end(), [&](const auto& f) { return f.name == name; });
+    if (!there) differences.push_back(fmt::format("system column '{}' is missing in the dataset's schema", name));
+  }
   for (size_t i = 0; i < used.size(); ++i) {
     if (!used[i] && columns_[i].from >= 0) {
       differences.push_back(fmt::format("column '{}' {} is not in the dataset", schema_->field(static_cast<int>(i))->name(),

@@ -68,7 +68,12 @@ Status CheckSource(const SourceDefinition& source, const odf::ChainState& state)
   if (source.preprocess) RETURN_IF_ERROR(sql::CheckTransform(ToSpec(*source.preprocess)));
   // Aligning with the dataset's schema, when there is one, is part of shaping.
   ASSIGN_OR_RETURN(auto schema, StaticFrameSchema(source, state));
-  if (!schema) return {};
+  if (!schema && !state.schema) return {};
+  if (!schema) {
+    // Only data can tell its columns, but they will have to be the dataset's.
+    ASSIGN_OR_RETURN(schema, odf::ToArrow(odf::StripEncodings(*state.schema)));
+    return CheckColumns(source.merge, *schema, state.vocabulary);
+  }
   RETURN_IF_ERROR(CheckColumns(source.merge, *schema, state.vocabulary));
   for (const auto& field : schema->fields()) RETURN_IF_ERROR(columnar::CheckHashable(field->name(), *field->type()));
   if (state.schema) return {};

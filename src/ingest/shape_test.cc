@@ -1,0 +1,118 @@
+#include "ingest/shape.h"
+
+#include <arrow/array.h>
+#include <arrow/json/from_string.h>
+#include <arrow/record_batch.h>
+#include <arrow/type.h>
+
+#include "base/testing/matchers.h"
+#include "odf/arrow_schema.h"
+
+namespace sluice::ingest {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+
+std::shared_ptr<arrow::DataType> Millis() { return arrow::timestamp(arrow::TimeUnit::MILLI, "UTC"); }
+
+ShapeSpec Spec(odf::MergeKind kind = odf::MergeKind::kAppend) {
+  ShapeSpec spec;
+  spec.merge = kind;
+  return spec;
+}
+
+odf::DataSchema DatasetWith(const arrow::FieldVector& data) {
+  arrow::FieldVector fields = {arrow::field("offset", arrow::int64(), false), arrow::field("op", arrow::int32(), false),
+                               arrow::field("system_time", Millis(), false), arrow::field("event_time", Millis(), false)};
+  fields.insert(fields.end(), data.begin(), data.end());
+  return odf::FromArrow(*arrow::schema(fields)).value();
+}
+
+std::shared_ptr<arrow::RecordBatch> Batch(const std::shared_ptr<arrow::Schema>& schema, const std::vector<std::string>& columns) {
+  arrow::ArrayVector arrays;
+  for (size_t i = 0; i < columns.size(); ++i) {
+    arrays.push_back(arrow::json::ArrayFromJSONString(schema->field(static_cast<int>(i))->type(), columns[i]).ValueOrDie());
+  }
+  const int64_t rows = arrays.empty() ? 0 : arrays[0]->length();
+  return arrow::RecordBatch::Make(schema, rows, arrays);
+}
+
+TEST(ShaperTest, AddsAnEventTimeAndBringsTimesToMilliseconds) {
+  auto frame = arrow::schema({arrow::field("a", arrow::int64()), arrow::field("t", arrow::timestamp(arrow::TimeUnit::NANO))});
+  ASSERT_OK_AND_ASSIGN(auto shaper, Shaper::Make(Spec(), frame));
+  ASSERT_EQ(shaper.schema()->field_names(), (std::vector<std::string>{"a", "t", "event_time"}));
+  EXPECT_TRUE(shaper.schema()->field(1)->type()->Equals(*Millis()));
+  ASSERT_OK_AND_ASSIGN(auto rows, shaper.Apply(*Batch(frame, {"[1]", "[1999999]"}), 1));
+  EXPECT_EQ(static_cast<const arrow::TimestampArray&>(*rows->column(1)).Value(0), 1);
+  EXPECT_EQ(rows->column(2)->null_count(), 1);
+}
+
+TEST(ShaperTest, RefusesSystemColumns) {
+  for (const char* name : {"offset", "system_time", "op"}) {
+    auto frame = arrow::schema({arrow::field(name, arrow::int64())});
+    EXPECT_THAT(Shaper::Make(Spec(), frame), IsError(ErrorCode::kInvalidArgument, AllOf(HasSubstr("BadInputSchema"), HasSubstr(name))));
+  }
+  // Where the strategy takes an operation it is the input's.
+  EXPECT_OK(Shaper::Make(Spec(odf::MergeKind::kUpsertStream), arrow::schema({arrow::field("op", arrow::int32())})));
+  // Without a query and a schema they are renamed.
+  auto spec = Spec();
+  spec.default_preprocess = true;
+  ASSERT_OK_AND_ASSIGN(auto renamed, Shaper::Make(spec, arrow::schema({arrow::field("offset", arrow::int64())})));
+  EXPECT_EQ(renamed.schema()->field(0)->name(), "_offset");
+}
+
+TEST(ShaperTest, RefusesAColumnTwice) {
+  auto frame = arrow::schema({arrow::field("a", arrow::int64()), arrow::field("a", arrow::int64())});
+  EXPECT_THAT(Shaper::Make(Spec(), frame), IsError(ErrorCode::kInvalidArgument, HasSubstr("twice")));
+}
+
+TEST(ShaperTest, TakesTimesAsTextOrSecondsOnlyByDefault) {
+  auto text = arrow::schema({arrow::field("event_time", arrow::utf8())});
+  auto seconds = arrow::schema({arrow::field("event_time", arrow::int64())});
+  EXPECT_THAT(Shaper::Make(Spec(), text), IsError(ErrorCode::kInvalidArgument, HasSubstr("Date or Timestamp")));
+  auto spec = Spec();
+  spec.default_preprocess = true;
+  ASSERT_OK_AND_ASSIGN(auto from_text, Shaper::Make(spec, text));
+  ASSERT_OK_AND_ASSIGN(auto rows, from_text.Apply(*Batch(text, {R"(["1970-01-01T00:00:01Z", null])"}), 1));
+  EXPECT_EQ(static_cast<const arrow::TimestampArray&>(*rows->column(0)).Value(0), 1000);
+  EXPECT_TRUE(rows->column(0)->IsNull(1));
+  EXPECT_THAT(from_text.Apply(*Batch(text, {R"(["1970-01-01T00:00:01Z", "soon"])"}), 11),
+              IsError(ErrorCode::kInvalidRecords, AllOf(HasSubstr("record 12"), HasSubstr("soon"))));
+  ASSERT_OK_AND_ASSIGN(auto from_seconds, Shaper::Make(spec, seconds));
+  ASSERT_OK_AND_ASSIGN(rows, from_seconds.Apply(*Batch(seconds, {"[2]"}), 1));
+  EXPECT_EQ(static_cast<const arrow::TimestampArray&>(*rows->column(0)).Value(0), 2000);
+}
+
+TEST(ShaperTest, AlignsColumnsByName) {
+  auto spec = Spec();
+  spec.dataset_schema = DatasetWith({arrow::field("a", arrow::int64(), false), arrow::field("b", arrow::utf8()), arrow::field("c", arrow::utf8())});
+  auto frame = arrow::schema({arrow::field("b", arrow::utf8(), false), arrow::field("a", arrow::int64())});
+  ASSERT_OK_AND_ASSIGN(auto shaper, Shaper::Make(spec, frame));
+  EXPECT_EQ(shaper.schema()->field_names(), (std::vector<std::string>{"event_time", "a", "b", "c"}));
+  ASSERT_OK_AND_ASSIGN(auto rows, shaper.Apply(*Batch(frame, {R"(["x", "y"])", "[1, 2]"}), 1));
+  ASSERT_TRUE(rows->ValidateFull().ok());
+  EXPECT_EQ(rows->column(3)->null_count(), 2);
+  // Optional here, required there: checked row by row.
+  EXPECT_THAT(shaper.Apply(*Batch(frame, {R"(["x", "y"])", "[1, null]"}), 5),
+              IsError(ErrorCode::kInvalidRecords, AllOf(HasSubstr("record 6"), HasSubstr("'a'"))));
+}
+
+TEST(ShaperTest, NamesEveryDifferingColumn) {
+  auto spec = Spec();
+  spec.dataset_schema = DatasetWith({arrow::field("a", arrow::int64(), false), arrow::field("b", arrow::utf8())});
+  auto frame = arrow::schema({arrow::field("b", arrow::int32()), arrow::field("new", arrow::utf8())});
+  EXPECT_THAT(Shaper::Make(spec, frame),
+              IsError(ErrorCode::kConflict, AllOf(HasSubstr("required column 'a'"), HasSubstr("'b' is Option<Int32>"),
+                                                  HasSubstr("'new'"), HasSubstr("dataset schema ["), HasSubstr("data schema ["))));
+}
+
+TEST(ShaperTest, SaysWhatADatasetWithoutSystemColumnsLacks) {
+  auto spec = Spec();
+  spec.dataset_schema = odf::FromArrow(*arrow::schema({arrow::field("a", arrow::int64())})).value();
+  EXPECT_THAT(Shaper::Make(spec, arrow::schema({arrow::field("a", arrow::int64())})),
+              IsError(ErrorCode::kConflict, HasSubstr("'event_time'")));
+}
+
+}  // namespace
+}  // namespace sluice::ingest
