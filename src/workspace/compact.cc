@@ -215,17 +215,19 @@ Result<bool> Compact(const Workspace& workspace, const Entry& entry, const Compa
   ASSIGN_OR_RETURN(auto new_head, dataset->ReplaceChain(compaction.TakeBlocks(), compaction.TakeSlices()));
 
   // Rows and offsets are the same, so the index only gets the new head. If this does not come to pass, it is built anew.
-  ASSIGN_OR_RETURN(auto* index, guard->Index());
-  if (options.keep_metadata_only) {
-    RETURN_IF_ERROR(index->DropDataset(entry.id));
-  } else {
+  const auto retag = [&]() -> Status {
+    ASSIGN_OR_RETURN(auto* index, guard->Index());
+    if (options.keep_metadata_only) return index->DropDataset(entry.id);
     ASSIGN_OR_RETURN(auto sets, index->ListSets(entry.id));
     for (const auto& set : sets) {
       ASSIGN_OR_RETURN(auto tag, index->head(set));
       if (tag == old_head) RETURN_IF_ERROR(index->SetHead(set, new_head));
     }
-  }
-  RETURN_IF_ERROR(RemoveUnreferenced(*dataset));
+    return {};
+  };
+  (void)retag().ok();
+  auto removed = RemoveUnreferenced(*dataset);
+  if (!removed.ok()) return std::move(removed).error().With("the dataset is compacted, but its old files remain");
   return true;
 }
 

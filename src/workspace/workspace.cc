@@ -12,6 +12,7 @@
 #include "base/names.h"
 #include "base/random.h"
 #include "odf/yaml.h"
+#include "storage/disk.h"
 #include "storage/file_lock.h"
 
 namespace sluice::workspace {
@@ -21,6 +22,8 @@ namespace fs = std::filesystem;
 constexpr char kVersion[] = "1";
 constexpr int kLeftoverAgeSeconds = 24 * 3600;
 constexpr char kScratchLock[] = ".lock";
+// Folders of datasets that are not complete yet, and of those that are being removed.
+constexpr char kNewPrefix[] = ".new-";
 constexpr char kDeletedPrefix[] = ".deleted-";
 
 std::string Lower(std::string_view text) {
@@ -73,8 +76,19 @@ class LockedIndex final : public index::GuardedIndex {
     index_.reset();
   }
   Result<index::KeyIndex*> Index() override {
-    if (!index_) {
+    if (index_) return index_.get();
+    ASSIGN_OR_RETURN(index_, index::KeyIndex::Open(folder_));
+    // Any call opens the database. One that is damaged is derived anew: everything in it is in the datasets.
+    auto opened = index_->ListSets(multiformats::DatasetId());
+    if (!opened.ok() && opened.error().code() == ErrorCode::kCorruption) {
+      (void)index_->Close().ok();
+      std::error_code error;
+      fs::remove_all(folder_, error);
+      if (error) return FromErrno(error.value(), fmt::format("cannot remove the damaged key index '{}'", folder_));
       ASSIGN_OR_RETURN(index_, index::KeyIndex::Open(folder_));
+    } else if (!opened.ok()) {
+      index_.reset();
+      return std::move(opened).error();
     }
     return index_.get();
   }
@@ -90,16 +104,20 @@ class LockedIndex final : public index::GuardedIndex {
 
 Result<std::unique_ptr<Workspace>> Workspace::Init(const std::string& folder, bool exists_ok) {
   std::error_code error;
-  const fs::path root = fs::absolute(folder, error) / ".sluice";
+  const fs::path root = (fs::absolute(folder, error) / ".sluice").lexically_normal();
   if (fs::exists(root / "version", error)) {
     if (!exists_ok) return MakeError(ErrorCode::kAlreadyExists, "directory is already a sluice workspace: '{}'", folder);
     return std::unique_ptr<Workspace>(new Workspace(root.string()));
   }
   for (const char* name : {"datasets", "derived", "keys", "locks", "tmp"}) {
-    fs::create_directories(root / name, error);
-    if (error) return FromErrno(error.value(), fmt::format("cannot make folder '{}'", (root / name).string()));
+    RETURN_IF_ERROR(storage::MakeFolders(storage::Disk::Real(), (root / name).string()));
   }
-  fs::permissions(root / "keys", fs::perms::owner_all, error);
+  // Also when an earlier attempt got no further than this and its names may not be durable.
+  RETURN_IF_ERROR(storage::SyncFolder(storage::Disk::Real(), root.parent_path().string()));
+  for (const char* name : {"keys", "tmp"}) {
+    fs::permissions(root / name, fs::perms::owner_all, error);
+    if (error) return FromErrno(error.value(), fmt::format("cannot protect folder '{}'", (root / name).string()));
+  }
   // The version comes last: a workspace without one was not finished.
   ASSIGN_OR_RETURN(auto storage, storage::OpenLocalStorage(root.string()));
   RETURN_IF_ERROR(storage->Replace("version", kVersion));
@@ -274,50 +292,128 @@ Status Workspace::RemoveAbortedCreations() const {
   }
   for (const auto& folder : folders) {
     std::string name = folder.filename().string();
-    const bool deleted = name.starts_with(kDeletedPrefix);
-    if (deleted) name.erase(0, std::size(kDeletedPrefix) - 1);
+    bool hidden = false;
+    for (const std::string_view prefix : {kNewPrefix, kDeletedPrefix}) {
+      if (!name.starts_with(prefix)) continue;
+      hidden = true;
+      name.erase(0, prefix.size());
+    }
     const auto id = multiformats::DatasetId::ParseMultibase(name);
     if (!id.ok()) continue;  // not ours
-    if (deleted || IsUnfinished(folder)) RETURN_IF_ERROR(RemoveFiles(*id, folder.string()));
+    if (hidden || IsUnfinished(folder)) RETURN_IF_ERROR(RemoveFiles(*id, folder.string()));
   }
   return {};
 }
 
+// Nobody else can read the key, not even while it is written.
+Status Workspace::WriteKey(const multiformats::KeyPair& key) const {
+  auto& disk = storage::Disk::Real();
+  const std::string folder = root_ + "/keys";
+  const std::string path = folder + "/" + key.id().ToMultibase();
+  RETURN_IF_ERROR(storage::MakeFolders(disk, folder));
+  ASSIGN_OR_RETURN(auto file, storage::File::Open(disk, path, O_WRONLY | O_CREAT | O_EXCL, 0600));
+  RETURN_IF_ERROR(file->WriteAll(key.PrivateKeyText(), 0));
+  RETURN_IF_ERROR(file->Sync());
+  return storage::SyncFolder(disk, folder);
+}
+
+Status Workspace::SyncDatasets() const { return storage::SyncFolder(storage::Disk::Real(), root_ + "/datasets"); }
+
+std::string Workspace::HiddenFolder(const multiformats::DatasetId& id) const {
+  return root_ + "/datasets/" + kNewPrefix + id.ToMultibase();
+}
+
+Status Workspace::MakeHidden(const NewDataset& dataset, const Clock& clock) const {
+  const auto id = dataset.key.id();
+  for (const char* name : {"blocks", "refs", "data", "checkpoints", "info"}) {
+    RETURN_IF_ERROR(storage::MakeFolders(storage::Disk::Real(), HiddenFolder(id) + "/" + name));
+  }
+  // After the folder, by which a creation that was cut short is found.
+  RETURN_IF_ERROR(WriteKey(dataset.key));
+  dataset::DatasetStores stores;
+  ASSIGN_OR_RETURN(stores.files, storage::OpenLocalStorage(HiddenFolder(id)));
+  ASSIGN_OR_RETURN(stores.derived, storage::OpenLocalStorage(root_ + "/derived/" + id.ToMultibase()));
+  RETURN_IF_ERROR(stores.files->Replace("info/alias", dataset.snapshot.name));
+  ASSIGN_OR_RETURN(auto created, dataset::Dataset::Create(std::move(stores), odf::Seed{id, dataset.snapshot.kind},
+                                                          dataset.snapshot.metadata, clock.Now()));
+  return {};
+}
+
+Result<std::string> Workspace::Hide(const multiformats::DatasetId& id) const {
+  std::string hidden = root_ + "/datasets/" + kDeletedPrefix + id.ToMultibase();
+  std::error_code error;
+  fs::rename(DatasetFolder(id), hidden, error);
+  if (error == std::errc::no_such_file_or_directory) return NotFound("dataset not found: {}", id.ToString());
+  if (error) return FromErrno(error.value(), fmt::format("cannot remove '{}'", DatasetFolder(id)));
+  return hidden;
+}
+
 Result<Entry> Workspace::Create(const odf::DatasetSnapshot& snapshot, const Clock& clock) {
-  RETURN_IF_ERROR(CheckAlias(snapshot.name));
+  ASSIGN_OR_RETURN(auto key, multiformats::KeyPair::Generate());
+  std::vector<NewDataset> one;
+  one.push_back({snapshot, std::move(key), std::nullopt});
+  ASSIGN_OR_RETURN(auto entries, CreateAll(one, clock));
+  return entries.front();
+}
+
+Result<std::vector<Entry>> Workspace::CreateAll(const std::vector<NewDataset>& datasets, const Clock& clock) {
   ASSIGN_OR_RETURN(auto lock, storage::FileLock::Acquire(root_ + "/locks/workspace", lock_timeout_, stop_));
   RETURN_IF_ERROR(RemoveAbortedCreations());
-  RETURN_IF_ERROR(CheckNameFree(snapshot.name, std::nullopt));
-  ASSIGN_OR_RETURN(auto key, multiformats::KeyPair::Generate());
-  const Entry entry{snapshot.name, key.id()};
-
-  auto create = [&]() -> Status {
-    std::error_code error;
-    for (const char* name : {"blocks", "refs", "data", "checkpoints", "info"}) {
-      fs::create_directories(DatasetFolder(entry.id) + "/" + name, error);
-      if (error) return FromErrno(error.value(), fmt::format("cannot make folder for dataset '{}'", entry.alias));
+  std::vector<std::unique_ptr<storage::FileLock>> replaced_locks;
+  size_t made = 0;
+  auto make = [&]() -> Status {
+    for (const auto& dataset : datasets) {
+      RETURN_IF_ERROR(CheckAlias(dataset.snapshot.name));
+      std::optional<multiformats::DatasetId> replaced;
+      if (dataset.replaces) replaced = dataset.replaces->id;
+      RETURN_IF_ERROR(CheckNameFree(dataset.snapshot.name, replaced));
+      for (size_t i = 0; i < made; ++i) {
+        if (Lower(datasets[i].snapshot.name) == Lower(dataset.snapshot.name)) {
+          return MakeError(ErrorCode::kAlreadyExists, "dataset '{}' is given twice", dataset.snapshot.name);
+        }
+      }
+      if (replaced) {
+        ASSIGN_OR_RETURN(auto replaced_lock,
+                         storage::FileLock::Acquire(root_ + "/locks/" + replaced->ToMultibase(), lock_timeout_, stop_));
+        replaced_locks.push_back(std::move(replaced_lock));
+      }
+      ++made;
+      auto status = MakeHidden(dataset, clock);
+      if (!status.ok()) return std::move(status).error().With(fmt::format("dataset '{}'", dataset.snapshot.name));
     }
-    // After the folder, by which a creation that was cut short is found.
-    ASSIGN_OR_RETURN(auto keys, storage::OpenLocalStorage(root_ + "/keys"));
-    RETURN_IF_ERROR(keys->Replace(entry.id.ToMultibase(), key.PrivateKeyText()));
-    chmod((root_ + "/keys/" + entry.id.ToMultibase()).c_str(), 0600);
-    ASSIGN_OR_RETURN(auto stores, StoresOf(entry.id));
-    RETURN_IF_ERROR(stores.files->Replace("info/alias", entry.alias));
-    ASSIGN_OR_RETURN(auto dataset, dataset::Dataset::Create(std::move(stores), odf::Seed{entry.id, snapshot.kind},
-                                                            snapshot.metadata, clock.Now()));
     return {};
   };
-  if (auto status = create(); !status.ok()) {
-    (void)RemoveFiles(entry.id, DatasetFolder(entry.id)).ok();  // else the next creation does it
+  if (auto status = make(); !status.ok()) {
+    // What cannot be removed now is removed by the next creation.
+    for (size_t i = 0; i < made; ++i) (void)RemoveFiles(datasets[i].key.id(), HiddenFolder(datasets[i].key.id())).ok();
     return std::move(status).error();
   }
-  return entry;
+  std::vector<Entry> entries;
+  std::vector<std::pair<multiformats::DatasetId, std::string>> gone;
+  for (const auto& dataset : datasets) {
+    const auto id = dataset.key.id();
+    if (dataset.replaces) {
+      ASSIGN_OR_RETURN(auto hidden, Hide(dataset.replaces->id));
+      gone.emplace_back(dataset.replaces->id, std::move(hidden));
+    }
+    std::error_code error;
+    fs::rename(HiddenFolder(id), DatasetFolder(id), error);
+    if (error) return FromErrno(error.value(), fmt::format("cannot make folder '{}'", DatasetFolder(id)));
+    entries.push_back({dataset.snapshot.name, id});
+  }
+  RETURN_IF_ERROR(SyncDatasets());
+  for (const auto& [id, folder] : gone) (void)RemoveFiles(id, folder).ok();
+  return entries;
 }
 
 Status Workspace::Rename(const Entry& entry, const std::string& new_alias) {
   RETURN_IF_ERROR(CheckAlias(new_alias));
   ASSIGN_OR_RETURN(auto lock, storage::FileLock::Acquire(root_ + "/locks/workspace", lock_timeout_, stop_));
   RETURN_IF_ERROR(CheckNameFree(new_alias, entry.id));
+  std::error_code error;
+  if (!fs::exists(DatasetFolder(entry.id) + "/" + dataset::kHeadName, error)) {
+    return NotFound("dataset not found: {}", entry.alias);  // deleted meanwhile
+  }
   ASSIGN_OR_RETURN(auto stores, StoresOf(entry.id));
   return stores.files->Replace("info/alias", new_alias);
 }
@@ -339,22 +435,28 @@ Result<std::vector<Entry>> Workspace::Dependants(const multiformats::DatasetId& 
 
 Status Workspace::Delete(const Entry& entry) {
   ASSIGN_OR_RETURN(auto guard, BeginCommit(entry.id));
+  // A crash half-way leaves a folder that is no dataset and is removed by the next creation.
+  ASSIGN_OR_RETURN(auto hidden, Hide(entry.id));
+  RETURN_IF_ERROR(SyncDatasets());
   std::error_code error;
   if (fs::exists(root_ + "/index", error)) {
-    ASSIGN_OR_RETURN(auto* index, guard->Index());
-    RETURN_IF_ERROR(index->DropDataset(entry.id));
+    // The dataset is gone whatever becomes of its index: ids do not come again.
+    auto index = guard->Index();
+    if (index.ok()) (void)(*index)->DropDataset(entry.id).ok();
   }
-  // Out of sight in one step; a crash half-way leaves a folder that is no dataset and is removed by the next creation.
-  const std::string gone = root_ + "/datasets/" + kDeletedPrefix + entry.id.ToMultibase();
-  fs::rename(DatasetFolder(entry.id), gone, error);
-  if (error) return FromErrno(error.value(), fmt::format("cannot delete dataset '{}'", entry.alias));
-  return RemoveFiles(entry.id, gone);
+  return RemoveFiles(entry.id, hidden);
 }
 
 Status Workspace::Reset(const Entry& entry, const odf::Multihash& hash) {
   ASSIGN_OR_RETURN(auto guard, BeginCommit(entry.id));
   ASSIGN_OR_RETURN(auto dataset, Open(entry));
-  return dataset->Reset(hash);
+  RETURN_IF_ERROR(dataset->Reset(hash));
+  std::error_code error;
+  if (!fs::exists(root_ + "/index", error)) return {};
+  // Its head is not in the chain any more, which the next use would notice too.
+  auto index = guard->Index();
+  if (index.ok()) (void)(*index)->DropDataset(entry.id).ok();
+  return {};
 }
 
 Result<multiformats::KeyPair> Workspace::LoadKey(const multiformats::DatasetId& id) const {

@@ -31,6 +31,13 @@ class Scratch {
   virtual const std::string& folder() const = 0;
 };
 
+// A dataset to be made. Its key gives its id, so that others made with it can refer to it.
+struct NewDataset {
+  odf::DatasetSnapshot snapshot;  // normalized
+  multiformats::KeyPair key;
+  std::optional<Entry> replaces;  // goes, history included, when the new one is complete
+};
+
 // A folder with `.sluice/`:
 //   version           text, "1"
 //   datasets/<id>/    one folder a dataset, exactly the standard layout
@@ -73,13 +80,16 @@ class Workspace {
   // Makes a dataset from a normalized snapshot: key, folder, Seed and events with one system time, alias. A creation that
   // fails leaves no folder behind. Errors: kAlreadyExists; kInvalidArgument for names and events.
   Result<Entry> Create(const odf::DatasetSnapshot& snapshot, const Clock& clock);
+  // Several at once: all are complete and durable before the first is seen, and before anything is replaced. Errors: as Create; then
+  // everything is as before.
+  Result<std::vector<Entry>> CreateAll(const std::vector<NewDataset>& datasets, const Clock& clock);
   // Errors: kAlreadyExists when the name is taken.
   Status Rename(const Entry& entry, const std::string& new_alias);
-  // Removes chain, data, index, key. `dependants` says who refers to it.
+  // Removes chain, data, index, key. `Dependants` says who refers to it.
   Status Delete(const Entry& entry);
   // Derivative datasets that take `id` as an input.
   Result<std::vector<Entry>> Dependants(const multiformats::DatasetId& id) const;
-  // Points a dataset at an earlier block; its index follows.
+  // Points a dataset at an earlier block; its index is built anew when it is needed next.
   Status Reset(const Entry& entry, const odf::Multihash& hash);
 
   // The dataset's key pair, when it was made here. Errors: kNotFound.
@@ -92,6 +102,13 @@ class Workspace {
   Status RemoveAbortedCreations() const;
   void RemoveLeftovers() const;
   Status RemoveFiles(const multiformats::DatasetId& id, const std::string& folder) const;
+  Status WriteKey(const multiformats::KeyPair& key) const;
+  // Creation before the dataset can be seen.
+  std::string HiddenFolder(const multiformats::DatasetId& id) const;
+  Status MakeHidden(const NewDataset& dataset, const Clock& clock) const;
+  // Takes a dataset out of sight in one step; returns the folder that is left to remove.
+  Result<std::string> Hide(const multiformats::DatasetId& id) const;
+  Status SyncDatasets() const;
 
   std::string root_;
   std::chrono::milliseconds lock_timeout_{60000};
