@@ -1,9 +1,11 @@
+#include <poll.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <filesystem>
 
+#include "base/cancel.h"
 #include "cli/commands.h"
 #include "cli/progress_bar.h"
 #include "cli/usage.h"
@@ -47,6 +49,28 @@ Status Expand(const std::string& path, bool recursive, std::vector<std::string>*
   return {};
 }
 
+// Standard input that a signal can end: a read that waits for the other side of a pipe would not notice it.
+class WaitingSource final : public read::ByteSource {
+ public:
+  WaitingSource(std::unique_ptr<read::ByteSource> inner, int fd, std::stop_token stop)
+      : inner_(std::move(inner)), fd_(fd), stop_(std::move(stop)) {}
+
+  Result<size_t> Read(char* buffer, size_t size) override {
+    pollfd ready{fd_, POLLIN, 0};
+    while (poll(&ready, 1, kPauseMs) == 0) RETURN_IF_ERROR(CheckCancelled(stop_));
+    return inner_->Read(buffer, size);
+  }
+  const std::string& name() const override { return inner_->name(); }
+  std::optional<uint64_t> size() const override { return inner_->size(); }
+  std::optional<std::string> local_path() const override { return inner_->local_path(); }
+
+ private:
+  static constexpr int kPauseMs = 100;
+  std::unique_ptr<read::ByteSource> inner_;
+  int fd_;
+  std::stop_token stop_;
+};
+
 class IngestCommand {
  public:
   IngestCommand(Session& session, const IngestArgs& args) : session_(session), args_(args) {}
@@ -80,6 +104,7 @@ class IngestCommand {
     for (const auto& file : args_.files) RETURN_IF_ERROR(Expand(file, args_.recursive, &paths_));
     if (!args_.use_stdin && paths_.empty()) return UsageError("there are no files in the folders named");
     if (!args_.if_state.empty() && args_.state.empty()) return UsageError("--if-state needs --state");
+    if (!args_.state_kind.empty() && args_.state.empty()) return UsageError("--state-kind needs --state");
     if (!args_.state.empty() && paths_.size() > 1) return UsageError("--state goes with one input");
     if (!args_.rejects.empty() && args_.on_error != "skip") return UsageError("--rejects goes with --on-error skip");
     if (!args_.event_time.empty()) {
@@ -128,8 +153,8 @@ class IngestCommand {
 
   Status IngestStdin() {
     auto input = Input();
-    input.open = []() -> Result<std::unique_ptr<read::ByteSource>> {
-      return read::MakeFdSource(STDIN_FILENO, "standard input");
+    input.open = [stop = session_.stop()]() -> Result<std::unique_ptr<read::ByteSource>> {
+      return std::make_unique<WaitingSource>(read::MakeFdSource(STDIN_FILENO, "standard input"), STDIN_FILENO, stop);
     };
     std::vector<ingest::IngestInput> inputs;
     inputs.push_back(std::move(input));
@@ -170,13 +195,20 @@ class IngestCommand {
       input.replayable = true;
       input.open = [&files, i] { return files.Open(i); };
       if (file_state) input.file_state = [&files, i] { return files.ValueAfter(i); };
+      if (file_state && !args_.again) {
+        input.is_taken = [&files, i](const std::optional<odf::SourceState>& newest) -> Result<bool> {
+          ASSIGN_OR_RETURN(const size_t count, files.CountTaken(newest));
+          return i < count;
+        };
+      }
       group.push_back(std::move(input));
-      if (args_.atomic) continue;
+      // A dry run shows each file on top of those before it.
+      if (args_.atomic || args_.dry_run) continue;
       auto status = Take(std::move(group), {paths_[i]});
       group.clear();
       if (!status.ok()) return Stopped(std::move(status).error(), i, taken);
     }
-    if (args_.atomic && !group.empty()) return Take(std::move(group), {paths_.begin() + static_cast<long>(taken), paths_.end()});
+    if (!group.empty()) return Take(std::move(group), {paths_.begin() + static_cast<long>(taken), paths_.end()});
     return {};
   }
 
@@ -196,7 +228,9 @@ class IngestCommand {
 
   Status Report(const ingest::IngestOutcome& outcome, const std::string& name) {
     const auto& counts = outcome.counts;
-    if (outcome.status == ingest::IngestStatus::kDuplicate) {
+    if (outcome.status == ingest::IngestStatus::kDuplicate && args_.state.empty()) {
+      session_.Say("Skipped: {}: already ingested (--again takes it once more)", name);
+    } else if (outcome.status == ingest::IngestStatus::kDuplicate) {
       session_.Say("{}: state '{}' is committed already, nothing was read again", name, args_.state);
     } else {
       std::string line = fmt::format("{}: {} records read, {} added", name, outcome.records_read, outcome.records_added);

@@ -2,6 +2,7 @@
 #include <arrow/type.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <fstream>
 #include <iostream>
 #include <iterator>
@@ -88,6 +89,7 @@ Status Sql(Session& session, const SqlOptions& options) {
       ASSIGN_OR_RETURN(format, columnar::ParseOutputFormat(dot == std::string::npos ? "csv" : options.output_path.substr(dot + 1)));
     }
     file.open(options.output_path, std::ios::binary | std::ios::trunc);
+    if (!file) return FromErrno(errno, fmt::format("cannot write '{}'", options.output_path));
     sink = [&](std::string_view text) -> Status {
       file.write(text.data(), static_cast<std::streamsize>(text.size()));
       if (!file) return MakeError(ErrorCode::kUnavailable, "cannot write '{}'", options.output_path);
@@ -105,7 +107,11 @@ Status Sql(Session& session, const SqlOptions& options) {
     RETURN_IF_ERROR(writer->Write(*batch));
   }
   RETURN_IF_ERROR(writer->Finish());
-  if (!options.output_path.empty()) session.Say("Exported {} rows", rows);
+  if (!options.output_path.empty()) {
+    file.close();
+    if (!file) return FromErrno(errno, fmt::format("cannot write '{}'", options.output_path));
+    session.Say("Exported {} rows", rows);
+  }
   return {};
 }
 
