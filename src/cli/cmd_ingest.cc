@@ -27,6 +27,11 @@ struct IngestArgs {
   int64_t batch_rows = read::ReadOptions().batch_rows;
 };
 
+// An empty value is most often a variable that was not set: it must not pass for an option that was not given.
+CLI::Validator NotEmpty() {
+  return CLI::Validator([](std::string& text) { return text.empty() ? std::string("the value is empty") : std::string(); }, "");
+}
+
 // Files of a folder and its subfolders, by path.
 Status Expand(const std::string& path, bool recursive, std::vector<std::string>* files) {
   namespace fs = std::filesystem;
@@ -279,18 +284,18 @@ void AddIngest(Commands& commands) {
   command->add_option("dataset", args->dataset, "The dataset")->required();
   command->add_option("file", args->files, "Files, one commit each, in this order");
   command->add_flag("--stdin", args->use_stdin, "Read standard input");
-  command->add_option("--source-name", args->source_name, "Push source, needed when there are several");
-  command->add_option("--event-time", args->event_time, "Event time of records that have none (RFC 3339; default: now)");
-  command->add_option("--input-format", args->input_format, "csv, json, ndjson, geojson, ndgeojson, parquet; default: the source's");
+  command->add_option("--source-name", args->source_name, "Push source, needed when there are several")->check(NotEmpty());
+  command->add_option("--event-time", args->event_time, "Event time of records that have none (RFC 3339; default: now)")->check(NotEmpty());
+  command->add_option("--input-format", args->input_format, "csv, json, ndjson, geojson, ndgeojson, parquet; default: the source's")->check(NotEmpty());
   command->add_flag("-r,--recursive", args->recursive, "Take the files of folders");
   command->add_flag("--atomic", args->atomic, "All files with one head move, or none");
-  command->add_option("--state", args->state, "State of the source after this batch; the same again is not read twice");
-  command->add_option("--if-state", args->if_state, "Only when the source is at this state (* = none yet)");
-  command->add_option("--state-kind", args->state_kind, "Kind of the state (default sluice/token)");
+  command->add_option("--state", args->state, "State of the source after this batch; the same again is not read twice")->check(NotEmpty());
+  command->add_option("--if-state", args->if_state, "Only when the source is at this state (* = none yet)")->check(NotEmpty());
+  command->add_option("--state-kind", args->state_kind, "Kind of the state (default sluice/token)")->check(NotEmpty());
   command->add_flag("--again", args->again, "Take files that were ingested before");
   command->add_option("--on-error", args->on_error, "fail: one bad record refuses the input (default); skip: leave it out")
       ->check(CLI::IsMember({"fail", "skip"}));
-  command->add_option("--rejects", args->rejects, "With --on-error skip: append bad records and reasons to this file");
+  command->add_option("--rejects", args->rejects, "With --on-error skip: append bad records and reasons to this file")->check(NotEmpty());
   command->add_option("--on-duplicate", args->on_duplicate, "Snapshot, a key twice in one input: last (default) or error")
       ->check(CLI::IsMember({"last", "error"}));
   command->add_flag("--strict-columns", args->strict_columns, "Refuse fields that the source does not know");
