@@ -43,20 +43,6 @@ struct MergedBatch {
   std::optional<std::string> extra;
 };
 
-// What a dataset without data has to say.
-class NoHistory final : public merge::KeyHistory {
- public:
-  bool empty() const override { return true; }
-  std::shared_ptr<arrow::Schema> row_schema() const override { return schema_; }
-  Result<std::vector<merge::KeyState>> Find(const std::vector<std::string_view>& keys) override {
-    return std::vector<merge::KeyState>(keys.size());
-  }
-  Status Scan(const std::function<Status(std::string_view, std::string_view)>&) override { return {}; }
-
- private:
-  std::shared_ptr<arrow::Schema> schema_ = arrow::schema(arrow::FieldVector());
-};
-
 class Ingestion {
  public:
   Ingestion(const IngestContext& context, std::vector<IngestInput> inputs, RejectLog& rejects,
@@ -133,8 +119,8 @@ Status Ingestion::ReadIntoSpool(PreparedBatch& batch) const {
 }
 
 Result<odf::DataSchema> Ingestion::PlannedSchema(const PreparedBatch& batch) const {
-  NoHistory history;
-  ASSIGN_OR_RETURN(auto merger, MakeMerger(batch.schema(), &history));
+  ASSIGN_OR_RETURN(auto history, MakeEmptyHistory(prepared_for_));
+  ASSIGN_OR_RETURN(auto merger, MakeMerger(batch.schema(), history.get()));
   SliceSpec spec;
   spec.vocabulary = prepared_for_.vocabulary;
   spec.merged = merger->output_schema();
@@ -412,9 +398,6 @@ Status Ingestion::MergeAgain(index::GuardedIndex* session, bool moved, bool take
 
 Result<std::vector<IngestOutcome>> Ingestion::RunOnce(bool* again) {
   prepared_for_ = dataset_.state();
-  if (prepared_for_.kind != odf::DatasetKind::kRoot) {
-    return InvalidArgument("cannot ingest into a derivative dataset: its data comes from its transformation");
-  }
   ASSIGN_OR_RETURN(source_, SelectPushSource(prepared_for_, options_.source_name));
   RETURN_IF_ERROR(FindTakenInputs());
   if (AllTaken()) return Duplicates();
@@ -425,14 +408,14 @@ Result<std::vector<IngestOutcome>> Ingestion::RunOnce(bool* again) {
 
   ASSIGN_OR_RETURN(auto session, context_.begin_commit());
   ASSIGN_OR_RETURN(bool moved, dataset_.Refresh());
-  if (moved && ((early && NeedsHistory()) || !PreparedFor(dataset_.state()))) {
-    *again = true;
-    return std::vector<IngestOutcome>();
-  }
   RETURN_IF_ERROR(FindTakenInputs());
   if (AllTaken()) {
     rejects_.BackTo(start_);
     return Duplicates();
+  }
+  if (moved && ((early && NeedsHistory()) || !PreparedFor(dataset_.state()))) {
+    *again = true;
+    return std::vector<IngestOutcome>();
   }
   for (size_t i = 0; i < taken_.size(); ++i) {
     if (prepared_taken_[i] && !taken_[i]) {  // the dataset was reset meanwhile: this input was not read

@@ -56,7 +56,7 @@ TEST(SpoolTest, HandsOnTheErrorOfTheVisitor) {
 
 TEST(SpoolTest, NamesAFolderThatIsNotThere) {
   Spool spool(kSchema, "/nowhere/at/all", 0);
-  EXPECT_THAT(spool.Add(Batch(0, 5)), IsError(ErrorCode::kNotFound, ::testing::HasSubstr("/nowhere")));
+  EXPECT_THAT(spool.Add(Batch(0, 5)), IsError(ErrorCode::kUnavailable, ::testing::HasSubstr("/nowhere")));
 }
 
 }  // namespace
