@@ -55,8 +55,8 @@ Result<std::vector<bool>> FindTaken(const odf::ChainState& chain, const std::str
       if (!is_taken && input.if_state) {
         const bool holds = *input.if_state == "*" ? !now : now && now->kind == kind && now->value == *input.if_state;
         if (!holds) {
-          return MakeError(ErrorCode::kPrecondition, "source '{}' is at {}, not '{}'", source_name,
-                           now ? fmt::format("state '{}' of kind '{}'", now->value, now->kind) : "no state", *input.if_state);
+          return MakeError(ErrorCode::kPrecondition, "source '{}' is at state {}, not '{}'", source_name,
+                           now ? fmt::format("'{}' of kind '{}'", now->value, now->kind) : "none", *input.if_state);
         }
       }
       now = odf::SourceState{source_name, kind, *input.next_state};
