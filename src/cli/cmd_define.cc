@@ -124,11 +124,13 @@ Status CollectManifests(const AddOptions& options, std::vector<std::string>* pat
       paths->push_back(path);
       continue;
     }
-    if (!options.recursive) return UsageError("'{}' is a folder; --recursive takes the manifests in it", path);
+    if (!options.recursive)
+      return UsageError("'{}' is a folder; --recursive takes the manifests in it", path);
     std::vector<std::string> found;
     for (fs::recursive_directory_iterator it(path, error), end; !error && it != end; it.increment(error)) {
       const auto extension = it->path().extension();
-      if ((extension == ".yaml" || extension == ".yml") && LooksLikeSnapshot(it->path())) found.push_back(it->path().string());
+      if ((extension == ".yaml" || extension == ".yml") && LooksLikeSnapshot(it->path()))
+        found.push_back(it->path().string());
     }
     std::sort(found.begin(), found.end());
     paths->insert(paths->end(), found.begin(), found.end());
@@ -149,20 +151,24 @@ Result<std::vector<NamedSnapshot>> ReadSnapshots(const AddOptions& options) {
     ASSIGN_OR_RETURN(auto text, ReadFile(path));
     texts.emplace_back(path, std::move(text));
   }
-  if (options.use_stdin) texts.emplace_back("standard input", std::string(std::istreambuf_iterator<char>(std::cin), {}));
+  if (options.use_stdin)
+    texts.emplace_back("standard input", std::string(std::istreambuf_iterator<char>(std::cin), {}));
   std::vector<NamedSnapshot> snapshots;
   for (const auto& [origin, text] : texts) {
     ASSIGN_OR_RETURN(auto manifests, odf::ParseManifests(text, origin));
     for (auto& manifest : manifests) {
       auto* snapshot = std::get_if<odf::DatasetSnapshot>(&manifest);
       if (!snapshot) {
-        return InvalidArgument("this manifest is not a DatasetSnapshot; 'sluice commit DATASET FILE' takes metadata events").With(origin);
+        return InvalidArgument(
+                   "this manifest is not a DatasetSnapshot; 'sluice commit DATASET FILE' takes metadata events")
+            .With(origin);
       }
       snapshots.push_back({std::move(*snapshot), origin});
     }
   }
   if (!options.name.empty()) {
-    if (snapshots.size() != 1) return UsageError("--name goes with one manifest, there are {}", snapshots.size());
+    if (snapshots.size() != 1)
+      return UsageError("--name goes with one manifest, there are {}", snapshots.size());
     snapshots[0].snapshot.name = options.name;
   }
   return snapshots;
@@ -186,7 +192,8 @@ Status OrderByDependency(std::vector<NamedSnapshot>* snapshots) {
       return true;
     });
     if (ready == snapshots->end()) {
-      return InvalidArgument("datasets depend on each other in a circle, '{}' among them", snapshots->front().snapshot.name);
+      return InvalidArgument("datasets depend on each other in a circle, '{}' among them",
+                             snapshots->front().snapshot.name);
     }
     ordered.push_back(std::move(*ready));
     snapshots->erase(ready);
@@ -222,13 +229,16 @@ Status ResolveInputs(const workspace::Workspace& workspace, const std::vector<wo
 Status CheckSnapshot(const odf::DatasetSnapshot& snapshot, bool shared_snapshot) {
   for (const auto& event : snapshot.metadata) {
     if (std::holds_alternative<odf::Seed>(event) || std::holds_alternative<odf::AddData>(event) ||
-        std::holds_alternative<odf::ExecuteTransform>(event) || std::holds_alternative<odf::DisablePushSource>(event) ||
+        std::holds_alternative<odf::ExecuteTransform>(event) ||
+        std::holds_alternative<odf::DisablePushSource>(event) ||
         std::holds_alternative<odf::DisablePollingSource>(event)) {
       return InvalidArgument("event {} is not allowed in a DatasetSnapshot", odf::KindNameOf(event));
     }
-    const bool source = std::holds_alternative<odf::AddPushSource>(event) || std::holds_alternative<odf::SetPollingSource>(event);
+    const bool source = std::holds_alternative<odf::AddPushSource>(event) ||
+                        std::holds_alternative<odf::SetPollingSource>(event);
     if (source && snapshot.kind != odf::DatasetKind::kRoot) {
-      return InvalidArgument("event {} belongs to a Root dataset, this one is Derivative", odf::KindNameOf(event));
+      return InvalidArgument("event {} belongs to a Root dataset, this one is Derivative",
+                             odf::KindNameOf(event));
     }
     if (std::holds_alternative<odf::SetTransform>(event) && snapshot.kind != odf::DatasetKind::kDerivative) {
       return InvalidArgument("event SetTransform belongs to a Derivative dataset, this one is Root");
@@ -248,7 +258,8 @@ Status CheckSnapshot(const odf::DatasetSnapshot& snapshot, bool shared_snapshot)
   return {};
 }
 
-Result<std::optional<workspace::Entry>> FindByName(const workspace::Workspace& workspace, const std::string& name) {
+Result<std::optional<workspace::Entry>> FindByName(const workspace::Workspace& workspace,
+                                                   const std::string& name) {
   auto entry = workspace.Resolve(name);
   if (entry.ok()) return std::optional(std::move(*entry));
   if (entry.error().code() == ErrorCode::kNotFound) return std::optional<workspace::Entry>();
@@ -265,10 +276,14 @@ Status Add(Session& session, const AddOptions& options) {
     auto check = [&]() -> Status {
       RETURN_IF_ERROR(workspace::CheckAlias(snapshot.name));
       RETURN_IF_ERROR(ingest::NormalizeEvents(&snapshot.metadata));
-      return snapshot.kind == odf::DatasetKind::kRoot ? CheckSnapshot(snapshot, options.shared_snapshot) : OkStatus();
+      return snapshot.kind == odf::DatasetKind::kRoot ? CheckSnapshot(snapshot, options.shared_snapshot)
+                                                      : OkStatus();
     };
     if (auto status = check(); !status.ok()) {
-      return std::move(status).error().With(fmt::format("Failed to add dataset {}", snapshot.name)).With(origin);
+      return std::move(status)
+          .error()
+          .With(fmt::format("Failed to add dataset {}", snapshot.name))
+          .With(origin);
     }
   }
   std::vector<workspace::NewDataset> wanted;
@@ -280,18 +295,23 @@ Status Add(Session& session, const AddOptions& options) {
     }
     auto prepare = [&]() -> Status {
       RETURN_IF_ERROR(ResolveInputs(*workspace, wanted, &snapshot.metadata));
-      if (snapshot.kind == odf::DatasetKind::kDerivative) RETURN_IF_ERROR(CheckSnapshot(snapshot, options.shared_snapshot));
+      if (snapshot.kind == odf::DatasetKind::kDerivative)
+        RETURN_IF_ERROR(CheckSnapshot(snapshot, options.shared_snapshot));
       return {};
     };
     if (auto status = prepare(); !status.ok()) {
-      return std::move(status).error().With(fmt::format("Failed to add dataset {}", snapshot.name)).With(origin);
+      return std::move(status)
+          .error()
+          .With(fmt::format("Failed to add dataset {}", snapshot.name))
+          .With(origin);
     }
     if (options.dry_run) {
       session.Say("Would {}: {}", existing ? "replace" : "add", snapshot.name);
       continue;
     }
     if (existing) {
-      ASSIGN_OR_RETURN(bool sure, session.Confirm(fmt::format("Replace dataset '{}' and lose its history?", existing->alias)));
+      ASSIGN_OR_RETURN(bool sure, session.Confirm(fmt::format("Replace dataset '{}' and lose its history?",
+                                                              existing->alias)));
       if (!sure) return Error(ErrorCode::kCancelled, "nothing was added or replaced");
     }
     ASSIGN_OR_RETURN(auto key, multiformats::KeyPair::Generate());
@@ -321,7 +341,8 @@ Status BuildIndexes(Session& session, index::GuardedIndex& guard, const dataset:
   return {};
 }
 
-Status CommitEvents(Session& session, const std::string& ref, std::vector<odf::MetadataEvent> events, bool shared_snapshot) {
+Status CommitEvents(Session& session, const std::string& ref, std::vector<odf::MetadataEvent> events,
+                    bool shared_snapshot) {
   ASSIGN_OR_RETURN(auto* workspace, session.OpenWorkspace());
   ASSIGN_OR_RETURN(auto entry, workspace->Resolve(ref));
   auto commit = [&]() -> Result<dataset::CommitResult> {
@@ -343,7 +364,8 @@ Status CommitEvents(Session& session, const std::string& ref, std::vector<odf::M
     request.events = events;
     request.system_time = session.clock().Now();
     ASSIGN_OR_RETURN(auto result, dataset->Commit(std::move(request)));
-    // The events are in the chain whatever becomes of the index: what is missing there is built by the next ingest.
+    // The events are in the chain whatever becomes of the index: what is missing there is built by the next
+    // ingest.
     if (auto built = BuildIndexes(session, *guard, *dataset); !built.ok()) {
       session.Warn(fmt::format("Note: the key index is not complete and will be built by the next ingest: {}",
                                built.error().ToString()));
@@ -353,7 +375,8 @@ Status CommitEvents(Session& session, const std::string& ref, std::vector<odf::M
   auto result = commit();
   if (!result.ok()) return std::move(result).error().With(fmt::format("dataset '{}'", entry.alias));
   for (const auto& event : events) {
-    if (std::holds_alternative<odf::DisablePushSource>(event) || std::holds_alternative<odf::DisablePollingSource>(event)) {
+    if (std::holds_alternative<odf::DisablePushSource>(event) ||
+        std::holds_alternative<odf::DisablePollingSource>(event)) {
       session.Warn("Note: kamu versions up to 0.265 cannot extend a chain that holds a disable event");
       break;
     }
@@ -378,7 +401,9 @@ Status Commit(Session& session, const CommitArgs& args) {
   std::vector<odf::MetadataEvent> events;
   for (auto& manifest : manifests) {
     auto* event = std::get_if<odf::MetadataEvent>(&manifest);
-    if (!event) return InvalidArgument("this manifest is not a MetadataEvent; 'sluice add' takes DatasetSnapshots").With(args.file);
+    if (!event)
+      return InvalidArgument("this manifest is not a MetadataEvent; 'sluice add' takes DatasetSnapshots")
+          .With(args.file);
     events.push_back(std::move(*event));
   }
   return CommitEvents(session, args.dataset, std::move(events), args.shared_snapshot);
@@ -395,15 +420,17 @@ Status ListSources(Session& session, const SourceArgs& args) {
   ASSIGN_OR_RETURN(auto dataset, workspace->Open(entry));
   const auto& state = dataset->state();
   for (const auto& [name, source] : state.push_sources) {
-    RETURN_IF_ERROR(session.Out(fmt::format("{}\tpush\t{}\t{}\t{}\n", name, odf::NameOf(source.event.read.format),
-                                            odf::NameOf(source.event.merge.kind),
-                                            source.state ? source.state->kind + "=" + source.state->value : "-")));
+    RETURN_IF_ERROR(
+        session.Out(fmt::format("{}\tpush\t{}\t{}\t{}\n", name, odf::NameOf(source.event.read.format),
+                                odf::NameOf(source.event.merge.kind),
+                                source.state ? source.state->kind + "=" + source.state->value : "-")));
   }
   if (state.polling_source) {
     const auto& source = *state.polling_source;
-    RETURN_IF_ERROR(session.Out(fmt::format("{}\tpolling\t{}\t{}\t{}\n", odf::kPollingSourceName,
-                                            odf::NameOf(source.event.read.format), odf::NameOf(source.event.merge.kind),
-                                            source.state ? source.state->kind + "=" + source.state->value : "-")));
+    RETURN_IF_ERROR(
+        session.Out(fmt::format("{}\tpolling\t{}\t{}\t{}\n", odf::kPollingSourceName,
+                                odf::NameOf(source.event.read.format), odf::NameOf(source.event.merge.kind),
+                                source.state ? source.state->kind + "=" + source.state->value : "-")));
   }
   if (state.push_sources.empty() && !state.polling_source) session.Say("Dataset has no active source");
   return {};
@@ -423,10 +450,12 @@ Status ShowSource(Session& session, const SourceArgs& args) {
   // The state is a comment, so that what is printed can be given to `source add`.
   std::string text = odf::ToYaml(odf::MetadataEvent(active.event));
   if (active.state) {
-    text += fmt::format("# State: {} = {} (block #{})\n", active.state->kind, active.state->value, active.state_sequence.value_or(0));
+    text += fmt::format("# State: {} = {} (block #{})\n", active.state->kind, active.state->value,
+                        active.state_sequence.value_or(0));
   }
   if (active.file_state) {
-    text += fmt::format("# Files: {} (block #{})\n", active.file_state->value, active.file_state_sequence.value_or(0));
+    text += fmt::format("# Files: {} (block #{})\n", active.file_state->value,
+                        active.file_state_sequence.value_or(0));
   }
   return session.Out(text);
 }
@@ -444,8 +473,11 @@ Status AddSourceFromFile(Session& session, const SourceArgs& args) {
     events.push_back(std::move(event));
   }
   for (const auto& event : events) {
-    if (!std::holds_alternative<odf::AddPushSource>(event) && !std::holds_alternative<odf::SetPollingSource>(event)) {
-      return InvalidArgument("'{}' is not a source: expected AddPushSource or SetPollingSource", odf::KindNameOf(event)).With(args.file);
+    if (!std::holds_alternative<odf::AddPushSource>(event) &&
+        !std::holds_alternative<odf::SetPollingSource>(event)) {
+      return InvalidArgument("'{}' is not a source: expected AddPushSource or SetPollingSource",
+                             odf::KindNameOf(event))
+          .With(args.file);
     }
   }
   return CommitEvents(session, args.dataset, std::move(events), args.shared_snapshot);
@@ -477,45 +509,51 @@ void AddAdd(Commands& commands) {
 
 void AddCommit(Commands& commands) {
   auto args = std::make_shared<CommitArgs>();
-  auto* command = commands.Add("commit", "Append metadata events to a dataset", "sluice commit river.gauges license.yaml",
-                               [args](Session& session) { return Commit(session, *args); });
+  auto* command =
+      commands.Add("commit", "Append metadata events to a dataset", "sluice commit river.gauges license.yaml",
+                   [args](Session& session) { return Commit(session, *args); });
   command->add_option("dataset", args->dataset, "The dataset")->required();
   command->add_option("file", args->file, "MetadataEvent manifests, - for standard input")->required();
   command->add_flag("--shared-snapshot", args->shared_snapshot, "Allow a Snapshot source beside others");
 }
 
 void AddSource(Commands& commands) {
-  auto* parent = commands.Add("source", "List, show, add and disable sources", "sluice source list river.gauges", nullptr);
+  auto* parent = commands.Add("source", "List, show, add and disable sources",
+                              "sluice source list river.gauges", nullptr);
   parent->require_subcommand(1);
   auto args = std::make_shared<SourceArgs>();
 
-  auto* list = commands.Add("list", "The active sources: name, kind, format, merge, state", "sluice source list river.gauges",
-                            [args](Session& session) { return ListSources(session, *args); }, parent);
+  auto* list = commands.Add(
+      "list", "The active sources: name, kind, format, merge, state", "sluice source list river.gauges",
+      [args](Session& session) { return ListSources(session, *args); }, parent);
   list->add_option("dataset", args->dataset, "The dataset")->required();
 
-  auto* show = commands.Add("show", "One source with its state", "sluice source show river.gauges default",
-                            [args](Session& session) { return ShowSource(session, *args); }, parent);
+  auto* show = commands.Add(
+      "show", "One source with its state", "sluice source show river.gauges default",
+      [args](Session& session) { return ShowSource(session, *args); }, parent);
   show->add_option("dataset", args->dataset, "The dataset")->required();
   show->add_option("name", args->name, "The source")->required();
 
-  auto* add = commands.Add("add", "Add or replace a source", "sluice source add river.gauges station-7.yaml",
-                           [args](Session& session) { return AddSourceFromFile(session, *args); }, parent);
+  auto* add = commands.Add(
+      "add", "Add or replace a source", "sluice source add river.gauges station-7.yaml",
+      [args](Session& session) { return AddSourceFromFile(session, *args); }, parent);
   add->add_option("dataset", args->dataset, "The dataset")->required();
   add->add_option("file", args->file, "An AddPushSource or SetPollingSource event")->required();
   add->add_flag("--shared-snapshot", args->shared_snapshot, "Allow a Snapshot source beside others");
 
-  auto* disable = commands.Add("disable", "End a source", "sluice source disable river.gauges station-7",
-                               [args](Session& session) -> Status {
-                                 if (args->polling != args->name.empty()) return UsageError("name the push source, or give --polling");
-                                 std::vector<odf::MetadataEvent> events;
-                                 if (args->polling) {
-                                   events.push_back(odf::DisablePollingSource{});
-                                 } else {
-                                   events.push_back(odf::DisablePushSource{args->name});
-                                 }
-                                 return CommitEvents(session, args->dataset, std::move(events), false);
-                               },
-                               parent);
+  auto* disable = commands.Add(
+      "disable", "End a source", "sluice source disable river.gauges station-7",
+      [args](Session& session) -> Status {
+        if (args->polling != args->name.empty()) return UsageError("name the push source, or give --polling");
+        std::vector<odf::MetadataEvent> events;
+        if (args->polling) {
+          events.push_back(odf::DisablePollingSource{});
+        } else {
+          events.push_back(odf::DisablePushSource{args->name});
+        }
+        return CommitEvents(session, args->dataset, std::move(events), false);
+      },
+      parent);
   disable->add_option("dataset", args->dataset, "The dataset")->required();
   disable->add_option("name", args->name, "The push source");
   disable->add_flag("--polling", args->polling, "The polling source");

@@ -22,14 +22,17 @@ struct IngestArgs {
   std::string source_name, event_time, input_format;
   std::string state, if_state, state_kind;
   std::string on_error = "fail", rejects, on_duplicate = "last";
-  bool use_stdin = false, recursive = false, again = false, atomic = false, dry_run = false, strict_columns = false;
+  bool use_stdin = false, recursive = false, again = false, atomic = false, dry_run = false,
+       strict_columns = false;
   int64_t memory_mib = 256;
   int64_t batch_rows = read::ReadOptions().batch_rows;
 };
 
-// An empty value is most often a variable that was not set: it must not pass for an option that was not given.
+// An empty value is most often a variable that was not set: it must not pass for an option that was not
+// given.
 CLI::Validator NotEmpty() {
-  return CLI::Validator([](std::string& text) { return text.empty() ? std::string("the value is empty") : std::string(); }, "");
+  return CLI::Validator(
+      [](std::string& text) { return text.empty() ? std::string("the value is empty") : std::string(); }, "");
 }
 
 // Files of a folder and its subfolders, by path.
@@ -92,8 +95,9 @@ class IngestCommand {
     progress_.reset();
     if (!status.ok()) return std::move(status).error().With(fmt::format("dataset '{}'", entry_.alias));
     if (rejects_->count() > 0) {
-      session_.Warn(fmt::format("{} bad record(s) left out{}", rejects_->count(),
-                                args_.rejects.empty() ? "; --rejects FILE keeps them" : ", see " + args_.rejects));
+      session_.Warn(
+          fmt::format("{} bad record(s) left out{}", rejects_->count(),
+                      args_.rejects.empty() ? "; --rejects FILE keeps them" : ", see " + args_.rejects));
     }
     if (args_.dry_run) {
       session_.Say(committed_ ? "Dry run: nothing was committed" : "Dry run: the dataset is up-to-date");
@@ -111,7 +115,8 @@ class IngestCommand {
     if (!args_.if_state.empty() && args_.state.empty()) return UsageError("--if-state needs --state");
     if (!args_.state_kind.empty() && args_.state.empty()) return UsageError("--state-kind needs --state");
     if (!args_.state.empty() && paths_.size() > 1) return UsageError("--state goes with one input");
-    if (!args_.rejects.empty() && args_.on_error != "skip") return UsageError("--rejects goes with --on-error skip");
+    if (!args_.rejects.empty() && args_.on_error != "skip")
+      return UsageError("--rejects goes with --on-error skip");
     if (!args_.event_time.empty()) {
       auto time = ParseInstant(args_.event_time);
       if (!time.ok()) return std::move(time).error().With("usage");
@@ -141,7 +146,8 @@ class IngestCommand {
     options.frame.read.batch_rows = args_.batch_rows;
     options.frame.sql.spill_folder = scratch_->folder();
     options.spool_memory_bytes = args_.memory_mib << 20;
-    progress_ = std::make_unique<ProgressBar>(session_.stderr_is_terminal() && !session_.no_color && !session_.quiet);
+    progress_ =
+        std::make_unique<ProgressBar>(session_.stderr_is_terminal() && !session_.no_color && !session_.quiet);
     options.frame.progress = progress_.get();
     return options;
   }
@@ -159,15 +165,16 @@ class IngestCommand {
   Status IngestStdin() {
     auto input = Input();
     input.open = [stop = session_.stop()]() -> Result<std::unique_ptr<read::ByteSource>> {
-      return std::make_unique<WaitingSource>(read::MakeFdSource(STDIN_FILENO, "standard input"), STDIN_FILENO, stop);
+      return std::make_unique<WaitingSource>(read::MakeFdSource(STDIN_FILENO, "standard input"), STDIN_FILENO,
+                                             stop);
     };
     std::vector<ingest::IngestInput> inputs;
     inputs.push_back(std::move(input));
     return Take(std::move(inputs), {});
   }
 
-  // Append and ChangelogStream would take a repeated file twice; with several files a repeat must not replay old ones
-  // (decisions.md 13).
+  // Append and ChangelogStream would take a repeated file twice; with several files a repeat must not replay
+  // old ones (decisions.md 13).
   Result<bool> KeepsFileState() const {
     if (!args_.state.empty()) return false;
     ASSIGN_OR_RETURN(auto source, ingest::SelectPushSource(dataset_->state(), SourceName()));
@@ -183,9 +190,9 @@ class IngestCommand {
     ASSIGN_OR_RETURN(bool file_state, KeepsFileState());
     // A pipe or a device can be read once, and has no content to compare.
     file_state = file_state && std::all_of(paths_.begin(), paths_.end(), [](const std::string& path) {
-      struct stat info;
-      return stat(path.c_str(), &info) == 0 && S_ISREG(info.st_mode);
-    });
+                   struct stat info;
+                   return stat(path.c_str(), &info) == 0 && S_ISREG(info.st_mode);
+                 });
     size_t taken = 0;
     if (file_state && !args_.again) {
       ASSIGN_OR_RETURN(auto source, ingest::SelectPushSource(dataset_->state(), SourceName()));
@@ -213,21 +220,25 @@ class IngestCommand {
       group.clear();
       if (!status.ok()) return Stopped(std::move(status).error(), i, taken);
     }
-    if (!group.empty()) return Take(std::move(group), {paths_.begin() + static_cast<long>(taken), paths_.end()});
+    if (!group.empty())
+      return Take(std::move(group), {paths_.begin() + static_cast<long>(taken), paths_.end()});
     return {};
   }
 
   Status Stopped(Error error, size_t failed, size_t taken) const {
     if (paths_.size() == 1) return error;
-    return Error(error.code(), fmt::format("{}\n{} of {} files are in the dataset; repeating the command continues with '{}'",
-                                           error.ToString(), failed, paths_.size(), paths_[failed]));
+    return Error(
+        error.code(),
+        fmt::format("{}\n{} of {} files are in the dataset; repeating the command continues with '{}'",
+                    error.ToString(), failed, paths_.size(), paths_[failed]));
   }
 
   Status Take(std::vector<ingest::IngestInput> inputs, const std::vector<std::string>& names) {
     const auto options = Options();
     ASSIGN_OR_RETURN(auto outcomes, ingest::Ingest(Context(), std::move(inputs), *rejects_, options));
     progress_->Clear();
-    for (size_t i = 0; i < outcomes.size(); ++i) RETURN_IF_ERROR(Report(outcomes[i], i < names.size() ? names[i] : "standard input"));
+    for (size_t i = 0; i < outcomes.size(); ++i)
+      RETURN_IF_ERROR(Report(outcomes[i], i < names.size() ? names[i] : "standard input"));
     return {};
   }
 
@@ -238,17 +249,21 @@ class IngestCommand {
     } else if (outcome.status == ingest::IngestStatus::kDuplicate) {
       session_.Say("{}: state '{}' is committed already, nothing was read again", name, args_.state);
     } else {
-      std::string line = fmt::format("{}: {} records read, {} added", name, outcome.records_read, outcome.records_added);
-      if (outcome.offsets) line += fmt::format(" (offsets {}..{})", outcome.offsets->start, outcome.offsets->end);
+      std::string line =
+          fmt::format("{}: {} records read, {} added", name, outcome.records_read, outcome.records_added);
+      if (outcome.offsets)
+        line += fmt::format(" (offsets {}..{})", outcome.offsets->start, outcome.offsets->end);
       if (counts.corrected + counts.retracted > 0) {
-        line += fmt::format(": {} appended, {} corrected, {} retracted", counts.appended, counts.corrected, counts.retracted);
+        line += fmt::format(": {} appended, {} corrected, {} retracted", counts.appended, counts.corrected,
+                            counts.retracted);
       }
       session_.Say(line);
     }
     if (counts.duplicates > 0) {
       std::string keys;
       for (const auto& key : counts.first_duplicates) keys += (keys.empty() ? "" : ", ") + key;
-      session_.Warn(fmt::format("{}: {} record(s) repeat a key within the input: {}", name, counts.duplicates, keys));
+      session_.Warn(
+          fmt::format("{}: {} record(s) repeat a key within the input: {}", name, counts.duplicates, keys));
     }
     if (outcome.status == ingest::IngestStatus::kCommitted) {
       committed_ = true;
@@ -284,26 +299,49 @@ void AddIngest(Commands& commands) {
   command->add_option("dataset", args->dataset, "The dataset")->required();
   command->add_option("file", args->files, "Files, one commit each, in this order");
   command->add_flag("--stdin", args->use_stdin, "Read standard input");
-  command->add_option("--source-name", args->source_name, "Push source, needed when there are several")->check(NotEmpty());
-  command->add_option("--event-time", args->event_time, "Event time of records that have none (RFC 3339; default: now)")->check(NotEmpty());
-  command->add_option("--input-format", args->input_format, "csv, json, ndjson, geojson, ndgeojson, parquet; default: the source's")->check(NotEmpty());
+  command->add_option("--source-name", args->source_name, "Push source, needed when there are several")
+      ->check(NotEmpty());
+  command
+      ->add_option("--event-time", args->event_time,
+                   "Event time of records that have none (RFC 3339; default: now)")
+      ->check(NotEmpty());
+  command
+      ->add_option("--input-format", args->input_format,
+                   "csv, json, ndjson, geojson, ndgeojson, parquet; default: the source's")
+      ->check(NotEmpty());
   command->add_flag("-r,--recursive", args->recursive, "Take the files of folders");
   command->add_flag("--atomic", args->atomic, "All files with one head move, or none");
-  command->add_option("--state", args->state, "State of the source after this batch; the same again is not read twice")->check(NotEmpty());
-  command->add_option("--if-state", args->if_state, "Only when the source is at this state (* = none yet)")->check(NotEmpty());
-  command->add_option("--state-kind", args->state_kind, "Kind of the state (default sluice/token)")->check(NotEmpty());
+  command
+      ->add_option("--state", args->state,
+                   "State of the source after this batch; the same again is not read twice")
+      ->check(NotEmpty());
+  command->add_option("--if-state", args->if_state, "Only when the source is at this state (* = none yet)")
+      ->check(NotEmpty());
+  command->add_option("--state-kind", args->state_kind, "Kind of the state (default sluice/token)")
+      ->check(NotEmpty());
   command->add_flag("--again", args->again, "Take files that were ingested before");
-  command->add_option("--on-error", args->on_error, "fail: one bad record refuses the input (default); skip: leave it out")
+  command
+      ->add_option("--on-error", args->on_error,
+                   "fail: one bad record refuses the input (default); skip: leave it out")
       ->check(CLI::IsMember({"fail", "skip"}));
-  command->add_option("--rejects", args->rejects, "With --on-error skip: append bad records and reasons to this file")->check(NotEmpty());
-  command->add_option("--on-duplicate", args->on_duplicate, "Snapshot, a key twice in one input: last (default) or error")
+  command
+      ->add_option("--rejects", args->rejects,
+                   "With --on-error skip: append bad records and reasons to this file")
+      ->check(NotEmpty());
+  command
+      ->add_option("--on-duplicate", args->on_duplicate,
+                   "Snapshot, a key twice in one input: last (default) or error")
       ->check(CLI::IsMember({"last", "error"}));
   command->add_flag("--strict-columns", args->strict_columns, "Refuse fields that the source does not know");
   command->add_flag("--dry-run", args->dry_run, "Show what would be committed");
-  command->add_option("--memory-mib", args->memory_mib, "Rows kept in memory before spilling to disk (default 256)")
+  command
+      ->add_option("--memory-mib", args->memory_mib,
+                   "Rows kept in memory before spilling to disk (default 256)")
       ->check(CLI::Range(int64_t{16}, int64_t{1} << 20));
   // For tests: what is committed must not depend on how the input is cut.
-  command->add_option("--batch-rows", args->batch_rows, "Rows read at once")->check(CLI::Range(int64_t{1}, int64_t{1} << 20))->group("");
+  command->add_option("--batch-rows", args->batch_rows, "Rows read at once")
+      ->check(CLI::Range(int64_t{1}, int64_t{1} << 20))
+      ->group("");
 }
 
 }  // namespace sluice::cli

@@ -35,8 +35,9 @@ Status Tail(Session& session, const TailOptions& options) {
   format_options.op_column = dataset->state().vocabulary.op;
   auto start = [&](const std::shared_ptr<arrow::Schema>& schema) -> Status {
     auto shown = schema ? schema : arrow::schema(arrow::FieldVector());
-    ASSIGN_OR_RETURN(writer, columnar::RowWriter::Make(
-                                 format, shown, [&](std::string_view text) { return session.Out(text); }, format_options));
+    ASSIGN_OR_RETURN(
+        writer, columnar::RowWriter::Make(
+                    format, shown, [&](std::string_view text) { return session.Out(text); }, format_options));
     return {};
   };
   if (end == 0 || options.rows == 0) {
@@ -66,7 +67,8 @@ Result<std::string> Statement(const SqlOptions& options) {
     if (!file) return UsageError("cannot read script '{}'", options.script);
     return std::string(std::istreambuf_iterator<char>(file), {});
   }
-  if (isatty(STDIN_FILENO) == 1) return UsageError("give the query with -c 'select ...', --script FILE, or on standard input");
+  if (isatty(STDIN_FILENO) == 1)
+    return UsageError("give the query with -c 'select ...', --script FILE, or on standard input");
   return std::string(std::istreambuf_iterator<char>(std::cin), {});
 }
 
@@ -86,7 +88,8 @@ Status Sql(Session& session, const SqlOptions& options) {
   if (!options.output_path.empty()) {
     if (options.format.empty()) {
       const auto dot = options.output_path.rfind('.');
-      ASSIGN_OR_RETURN(format, columnar::ParseOutputFormat(dot == std::string::npos ? "csv" : options.output_path.substr(dot + 1)));
+      ASSIGN_OR_RETURN(format, columnar::ParseOutputFormat(
+                                   dot == std::string::npos ? "csv" : options.output_path.substr(dot + 1)));
     }
     file.open(options.output_path, std::ios::binary | std::ios::trunc);
     if (!file) return FromErrno(errno, fmt::format("cannot write '{}'", options.output_path));
@@ -122,7 +125,8 @@ void AddTail(Commands& commands) {
   auto* command = commands.Add("tail", "Show the newest rows of a dataset", "sluice tail readings -n 20",
                                [options](Session& session) { return Tail(session, *options); });
   command->add_option("dataset", options->dataset, "The dataset")->required();
-  command->add_option("-o,--output-format", options->format, "table, csv, json, ndjson, json-soa, json-aoa, parquet");
+  command->add_option("-o,--output-format", options->format,
+                      "table, csv, json, ndjson, json-soa, json-aoa, parquet");
   command->add_option("-n,--num-records", options->rows, "How many rows (default 10)");
   command->add_option("-s,--skip-records", options->skip, "Leave out that many at the end (default 0)");
 }
@@ -134,8 +138,10 @@ void AddSql(Commands& commands) {
                                [options](Session& session) { return Sql(session, *options); });
   command->add_option("-c,--command", options->command, "The query: one SELECT");
   command->add_option("--script", options->script, "A file with the query");
-  command->add_option("-o,--output-format", options->format, "table, csv, json, ndjson, json-soa, json-aoa, parquet");
-  command->add_option("--output-path", options->output_path, "Write to this file; its ending is the default format");
+  command->add_option("-o,--output-format", options->format,
+                      "table, csv, json, ndjson, json-soa, json-aoa, parquet");
+  command->add_option("--output-path", options->output_path,
+                      "Write to this file; its ending is the default format");
   command->add_option("--memory-limit-mib", options->memory_mib, "Memory the query may use (default 1024)")
       ->check(CLI::Range(int64_t{16}, int64_t{1} << 20));
   command->add_option("--timeout", options->timeout_seconds, "Seconds the query may take (default: no limit)")

@@ -118,10 +118,9 @@ Result<std::unique_ptr<read::ByteSource>> FileSequence::Open(size_t index) {
   // What was computed of it before may belong to other bytes.
   impl_->after.erase(impl_->after.lower_bound(index), impl_->after.end());
   ASSIGN_OR_RETURN(auto source, read::OpenFileSource(impl_->paths[index]));
-  return std::unique_ptr<read::ByteSource>(
-      std::make_unique<HashingSource>(std::move(source), before, [impl = impl_, index](const Running& running) {
-        impl->after.insert_or_assign(index, running);
-      }));
+  return std::unique_ptr<read::ByteSource>(std::make_unique<HashingSource>(
+      std::move(source), before,
+      [impl = impl_, index](const Running& running) { impl->after.insert_or_assign(index, running); }));
 }
 
 Result<std::string> FileSequence::ValueAfter(size_t index) {

@@ -32,7 +32,8 @@ sql::TransformSpec ToSpec(const odf::TransformSql& transform) {
   return spec;
 }
 
-Result<SourceDefinition> SelectPushSource(const odf::ChainState& state, const std::optional<std::string>& name) {
+Result<SourceDefinition> SelectPushSource(const odf::ChainState& state,
+                                          const std::optional<std::string>& name) {
   if (state.kind != odf::DatasetKind::kRoot) {
     return InvalidArgument("cannot ingest into a derivative dataset: its data comes from its transformation");
   }
@@ -42,9 +43,12 @@ Result<SourceDefinition> SelectPushSource(const odf::ChainState& state, const st
   std::vector<std::string> names;
   for (const auto& [source_name, source] : state.push_sources) names.push_back(source_name);
   if (name) {
-    if (auto it = state.push_sources.find(*name); it != state.push_sources.end()) return definition(it->second.event);
+    if (auto it = state.push_sources.find(*name); it != state.push_sources.end())
+      return definition(it->second.event);
     if (state.polling_source) {
-      return NotFound("expected a push source named '{}', but the dataset is fed by a polling source; disable that first", *name);
+      return NotFound(
+          "expected a push source named '{}', but the dataset is fed by a polling source; disable that first",
+          *name);
     }
     auto near = NearNames(*name, names);
     return NotFound("dataset has no push source named '{}'{}", *name,
@@ -54,11 +58,12 @@ Result<SourceDefinition> SelectPushSource(const odf::ChainState& state, const st
   }
   if (names.size() == 1) return definition(state.push_sources.begin()->second.event);
   if (names.size() > 1) {
-    return MakeError(ErrorCode::kConflict, "dataset has several push sources; choose one with --source-name: {}",
-                     JoinNames(names));
+    return MakeError(ErrorCode::kConflict,
+                     "dataset has several push sources; choose one with --source-name: {}", JoinNames(names));
   }
   if (state.polling_source) {
-    return NotFound("dataset has no push source: it is fed by a polling source; disable that and add a push source to ingest");
+    return NotFound(
+        "dataset has no push source: it is fed by a polling source; disable that and add a push source to ingest");
   }
   return NotFound("dataset has no push source; add one with 'sluice source add'");
 }
@@ -73,7 +78,8 @@ Result<std::unique_ptr<Frame>> Frame::Open(const SourceDefinition& source, const
   frame->progress_ = options.progress;
   frame->stop_ = options.read.stop;
   if (frame->progress_) frame->progress_->OnInput(input->name(), input->size());
-  const odf::ReadStep step = format && *format != source.read.format ? read::OverrideFormat(source.read, *format) : source.read;
+  const odf::ReadStep step =
+      format && *format != source.read.format ? read::OverrideFormat(source.read, *format) : source.read;
   ASSIGN_OR_RETURN(frame->reader_, read::OpenReader(step, std::move(input), options.read));
   auto schema = frame->reader_->schema();
   if (!schema) {
@@ -83,7 +89,8 @@ Result<std::unique_ptr<Frame>> Frame::Open(const SourceDefinition& source, const
     return frame;
   }
   if (source.preprocess) {
-    ASSIGN_OR_RETURN(frame->preprocess_, sql::Preprocess::Prepare(ToSpec(*source.preprocess), schema, options.sql));
+    ASSIGN_OR_RETURN(frame->preprocess_,
+                     sql::Preprocess::Prepare(ToSpec(*source.preprocess), schema, options.sql));
     schema = frame->preprocess_->schema();
   }
   frame->shape_ = ShapeFor(source, state);
@@ -116,7 +123,8 @@ Result<std::shared_ptr<arrow::RecordBatch>> Frame::NextRead() {
     RETURN_IF_ERROR(CheckCancelled(stop_));
     ASSIGN_OR_RETURN(auto batch, reader_->Next());
     if (!batch) {
-      if (rejects_->count() > 0 && rejects_->policy() == OnError::kFail) return rejects_->ToError(input_name_);
+      if (rejects_->count() > 0 && rejects_->policy() == OnError::kFail)
+        return rejects_->ToError(input_name_);
       return std::shared_ptr<arrow::RecordBatch>();
     }
     if (!batch->rejects.empty()) RETURN_IF_ERROR(rejects_->Add(input_name_, batch->rejects));
@@ -171,7 +179,8 @@ Result<std::shared_ptr<arrow::Schema>> StaticFrameSchema(const SourceDefinition&
   ASSIGN_OR_RETURN(auto schema, read::StaticSchema(source.read));
   if (!schema) return schema;
   if (source.preprocess) {
-    ASSIGN_OR_RETURN(auto preprocess, sql::Preprocess::Prepare(ToSpec(*source.preprocess), schema, sql::Limits()));
+    ASSIGN_OR_RETURN(auto preprocess,
+                     sql::Preprocess::Prepare(ToSpec(*source.preprocess), schema, sql::Limits()));
     schema = preprocess->schema();
   }
   ASSIGN_OR_RETURN(auto shaper, Shaper::Make(ShapeFor(source, state), schema));

@@ -35,7 +35,8 @@ struct FrameOptions {
   Progress* progress = nullptr;  // may be null
 };
 
-// One input on its way to a merge: read, preprocessed, shaped (odf-ingest.md 1, 2, 4.1). Confined to one thread.
+// One input on its way to a merge: read, preprocessed, shaped (odf-ingest.md 1, 2, 4.1). Confined to one
+// thread.
 class Frame {
  public:
   // `state` gives vocabulary and schema. Errors: those of reader, query and shaper.
@@ -81,12 +82,15 @@ class Frame {
 // The transform in plain form, for sql.
 sql::TransformSpec ToSpec(const odf::TransformSql& transform);
 
-// The definition of an active source. Errors: kNotFound and kInvalidArgument by the table of odf-ingest.md 6.1, listing the
-// choices.
-Result<SourceDefinition> SelectPushSource(const odf::ChainState& state, const std::optional<std::string>& name);
+// The definition of an active source. Errors: kNotFound and kInvalidArgument by the table of
+// odf-ingest.md 6.1, listing the choices.
+Result<SourceDefinition> SelectPushSource(const odf::ChainState& state,
+                                          const std::optional<std::string>& name);
 
-// The schema that a source's rows will have before the merge, when that can be known without data (push-protocol.md 2): the declared
-// read schema run through the query and shaped; null when only data can tell.
-Result<std::shared_ptr<arrow::Schema>> StaticFrameSchema(const SourceDefinition& source, const odf::ChainState& state);
+// The schema that a source's rows will have before the merge, when that can be known without data
+// (push-protocol.md 2): the declared read schema run through the query and shaped; null when only data can
+// tell.
+Result<std::shared_ptr<arrow::Schema>> StaticFrameSchema(const SourceDefinition& source,
+                                                         const odf::ChainState& state);
 
 }  // namespace sluice::ingest

@@ -50,7 +50,8 @@ class SliceIndexer {
   struct Packed {
     columnar::PackedBytes keys, values;
   };
-  using Visitor = std::function<Status(const std::vector<index::IndexRow>& rows, std::shared_ptr<const Packed> bytes)>;
+  using Visitor =
+      std::function<Status(const std::vector<index::IndexRow>& rows, std::shared_ptr<const Packed> bytes)>;
 
   Status Read(const dataset::Dataset& dataset, const odf::DataSlice& slice, const Visitor& visit) const {
     const std::string name = dataset::DataName(slice.physical_hash);
@@ -82,8 +83,8 @@ class SliceIndexer {
       arrays.push_back(std::move(array));
     }
     auto rows = arrow::RecordBatch::Make(read_schema_, batch.num_rows(), std::move(arrays));
-    ASSIGN_OR_RETURN_ARROW(auto op_datum,
-                           arrow::compute::Cast(arrow::Datum(batch.GetColumnByName(op_column_)), arrow::int32()));
+    ASSIGN_OR_RETURN_ARROW(
+        auto op_datum, arrow::compute::Cast(arrow::Datum(batch.GetColumnByName(op_column_)), arrow::int32()));
     const auto op_array = op_datum.make_array();
     const auto& ops = static_cast<const arrow::Int32Array&>(*op_array);
 
@@ -205,7 +206,8 @@ uint64_t CountRows(const std::vector<dataset::Dataset::SliceRef>& slices) {
   return rows;
 }
 
-// The rows of `slices`, all of them with the head in one write: a half-done step would leave rows under the head before them.
+// The rows of `slices`, all of them with the head in one write: a half-done step would leave rows under the
+// head before them.
 Status CatchUp(index::KeyIndex& index, const index::KeySet& set, const SliceIndexer& indexer,
                const dataset::Dataset& dataset, const std::vector<dataset::Dataset::SliceRef>& slices,
                const std::function<Status(const std::vector<index::IndexRow>&)>& on_rows) {
@@ -236,8 +238,8 @@ Status CatchUp(index::KeyIndex& index, const index::KeySet& set, const SliceInde
 
 }  // namespace
 
-Status SyncIndex(index::KeyIndex& index, const index::KeySet& set, const dataset::Dataset& dataset, Progress* progress,
-                 std::stop_token stop) {
+Status SyncIndex(index::KeyIndex& index, const index::KeySet& set, const dataset::Dataset& dataset,
+                 Progress* progress, std::stop_token stop) {
   const auto& state = dataset.state();
   ASSIGN_OR_RETURN(auto tag, index.head(set));
   if (tag == state.head) return {};

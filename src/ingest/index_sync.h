@@ -13,16 +13,18 @@
 
 namespace sluice::ingest {
 
-// The key sets that the dataset's active sources need, one for each distinct list of key columns (decisions.md 10).
+// The key sets that the dataset's active sources need, one for each distinct list of key columns
+// (decisions.md 10).
 std::vector<index::KeySet> NeededKeySets(const odf::ChainState& state);
 // The set that serves `strategy`; nothing when it needs no history.
 std::optional<index::KeySet> KeySetFor(const odf::ChainState& state, const odf::MergeStrategy& strategy);
 
-// Brings one set up to the dataset's head: reads only the slices since the head it is tagged with; builds it anew when there is no
-// such head, or one that is not in the chain. Rows and the head they belong to become visible together, whatever interrupts it. Call under
-// the commit locks, and only when the dataset's head is known to be durable: an index ahead of the chain drops rows as already seen.
-Status SyncIndex(index::KeyIndex& index, const index::KeySet& set, const dataset::Dataset& dataset, Progress* progress,
-                 std::stop_token stop = {});
+// Brings one set up to the dataset's head: reads only the slices since the head it is tagged with; builds it
+// anew when there is no such head, or one that is not in the chain. Rows and the head they belong to become
+// visible together, whatever interrupts it. Call under the commit locks, and only when the dataset's head is
+// known to be durable: an index ahead of the chain drops rows as already seen.
+Status SyncIndex(index::KeyIndex& index, const index::KeySet& set, const dataset::Dataset& dataset,
+                 Progress* progress, std::stop_token stop = {});
 
 // Columns that the index keeps of a row: the dataset's, without offset, op and system time.
 Result<std::shared_ptr<arrow::Schema>> IndexRowSchema(const odf::ChainState& state);

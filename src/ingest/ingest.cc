@@ -18,7 +18,8 @@ namespace {
 
 constexpr int kTries = 3;  // of preparing again, when the source changed underneath
 
-// An input that is read and shaped. Rows are in the spool, or still to come from the frame when the merge needs no history.
+// An input that is read and shaped. Rows are in the spool, or still to come from the frame when the merge
+// needs no history.
 struct PreparedBatch {
   std::unique_ptr<Frame> frame;  // null when the input is in the dataset already
   std::unique_ptr<Spool> spool;
@@ -47,7 +48,11 @@ class Ingestion {
  public:
   Ingestion(const IngestContext& context, std::vector<IngestInput> inputs, RejectLog& rejects,
             const IngestOptions& options)
-      : context_(context), inputs_(std::move(inputs)), rejects_(rejects), options_(options), dataset_(*context.dataset) {}
+      : context_(context),
+        inputs_(std::move(inputs)),
+        rejects_(rejects),
+        options_(options),
+        dataset_(*context.dataset) {}
 
   Result<std::vector<IngestOutcome>> Run();
 
@@ -60,19 +65,22 @@ class Ingestion {
   Status ReadIntoSpool(PreparedBatch& batch) const;
   // A dataset without a schema gets it from its first frame; the group's other frames have to fit that.
   Result<odf::DataSchema> PlannedSchema(const PreparedBatch& batch) const;
-  Result<std::unique_ptr<merge::Merger>> MakeMerger(const std::shared_ptr<arrow::Schema>& input, merge::KeyHistory* history) const;
+  Result<std::unique_ptr<merge::Merger>> MakeMerger(const std::shared_ptr<arrow::Schema>& input,
+                                                    merge::KeyHistory* history) const;
   bool NeedsHistory() const { return merge::NeedOf(source_.merge.kind) != merge::HistoryNeed::kNone; }
-  // Whether the merge may run before the locks are taken: it asks nothing of history, or there is none yet and the input can be read
-  // again should that change.
+  // Whether the merge may run before the locks are taken: it asks nothing of history, or there is none yet
+  // and the input can be read again should that change.
   bool MergesEarly() const {
     return !NeedsHistory() || (inputs_.size() == 1 && inputs_[0].replayable && !prepared_for_.last_offset());
   }
   bool PreparedFor(const odf::ChainState& state) const;
   Result<std::vector<IngestOutcome>> RunOnce(bool* again);
-  Status MergeAgain(index::GuardedIndex* session, bool moved, bool taken_changed, std::vector<MergedBatch>* merged);
+  Status MergeAgain(index::GuardedIndex* session, bool moved, bool taken_changed,
+                    std::vector<MergedBatch>* merged);
   Status MergeAll(index::GuardedIndex* session, std::vector<MergedBatch>* merged);
-  Result<MergedBatch> MergeOne(merge::Merger* merger, PreparedBatch& batch, const IngestInput& input, Instant system_time,
-                               uint64_t start_offset, const std::optional<odf::DataSchema>& schema);
+  Result<MergedBatch> MergeOne(merge::Merger* merger, PreparedBatch& batch, const IngestInput& input,
+                               Instant system_time, uint64_t start_offset,
+                               const std::optional<odf::DataSchema>& schema);
   Status Restamp(std::vector<MergedBatch>* merged);
   Result<std::vector<IngestOutcome>> Commit(std::vector<MergedBatch> merged, index::GuardedIndex& session);
   Status AddEvents(const IngestInput& input, MergedBatch& merged, odf::ChainState* chain,
@@ -107,7 +115,8 @@ Result<std::vector<IngestOutcome>> Ingestion::Duplicates() {
 }
 
 Status Ingestion::ReadIntoSpool(PreparedBatch& batch) const {
-  const int64_t memory = std::max<int64_t>(1 << 20, options_.spool_memory_bytes / static_cast<int64_t>(inputs_.size()));
+  const int64_t memory =
+      std::max<int64_t>(1 << 20, options_.spool_memory_bytes / static_cast<int64_t>(inputs_.size()));
   batch.spool = std::make_unique<Spool>(batch.frame->schema(), context_.temp_folder, memory);
   while (true) {
     ASSIGN_OR_RETURN(auto rows, batch.frame->Next());
@@ -146,8 +155,8 @@ Status Ingestion::Prepare() {
     PreparedBatch batch;
     if (!taken_[i]) {
       ASSIGN_OR_RETURN(auto source, inputs_[i].open());
-      ASSIGN_OR_RETURN(batch.frame,
-                       Frame::Open(source_, prepared_for_, std::move(source), inputs_[i].format, &rejects_, options_.frame));
+      ASSIGN_OR_RETURN(batch.frame, Frame::Open(source_, prepared_for_, std::move(source), inputs_[i].format,
+                                                &rejects_, options_.frame));
     }
     if (batch.schema() && inputs_.size() > 1 && !prepared_for_.schema) {
       if (!schema) {
@@ -235,7 +244,8 @@ Status Ingestion::MergeAll(index::GuardedIndex* session, std::vector<MergedBatch
   for (size_t i = 0; i < batches_.size(); ++i) {
     auto& batch = batches_[i];
     if (!taken_[i] && batch.schema() && merger && !merger_input->Equals(*batch.schema())) {
-      return MakeError(ErrorCode::kConflict, "IncompatibleSchema: inputs of one group have different columns: {} and {}",
+      return MakeError(ErrorCode::kConflict,
+                       "IncompatibleSchema: inputs of one group have different columns: {} and {}",
                        merger_input->ToString(), batch.schema()->ToString())
           .With(batch.frame->input_name());
     }
@@ -267,7 +277,8 @@ Status Ingestion::Restamp(std::vector<MergedBatch>* merged) {
   if (!one.slice) return {};
   arrow::FieldVector fields;
   for (const auto& field : one.schema->fields()) {
-    if (field->name() != prepared_for_.vocabulary.offset && field->name() != prepared_for_.vocabulary.system_time) {
+    if (field->name() != prepared_for_.vocabulary.offset &&
+        field->name() != prepared_for_.vocabulary.system_time) {
       fields.push_back(field);
     }
   }
@@ -284,7 +295,8 @@ Status Ingestion::Restamp(std::vector<MergedBatch>* merged) {
     if (!rows) break;
     arrow::ArrayVector arrays;
     for (const auto& field : fields) arrays.push_back(rows->GetColumnByName(field->name()));
-    RETURN_IF_ERROR(builder->Add(arrow::RecordBatch::Make(arrow::schema(fields), rows->num_rows(), arrays), system_time_));
+    RETURN_IF_ERROR(builder->Add(arrow::RecordBatch::Make(arrow::schema(fields), rows->num_rows(), arrays),
+                                 system_time_));
   }
   ASSIGN_OR_RETURN(one.slice, builder->Finish());
   return {};
@@ -292,7 +304,8 @@ Status Ingestion::Restamp(std::vector<MergedBatch>* merged) {
 
 Result<std::optional<odf::SourceState>> Ingestion::NextState(const IngestInput& input, bool has_rows) const {
   if (input.next_state) {
-    return std::optional(odf::SourceState{source_.name, input.state_kind.value_or(kDefaultStateKind), *input.next_state});
+    return std::optional(
+        odf::SourceState{source_.name, input.state_kind.value_or(kDefaultStateKind), *input.next_state});
   }
   if (input.file_state && has_rows) {
     ASSIGN_OR_RETURN(auto value, input.file_state());
@@ -323,7 +336,8 @@ Status Ingestion::AddEvents(const IngestInput& input, MergedBatch& merged, odf::
   if (merged.slice) {
     data.new_data = merged.slice->slice;
     data.extra = merged.extra;
-    data.new_watermark = std::max(data.new_watermark.value_or(merged.slice->max_event_time), merged.slice->max_event_time);
+    data.new_watermark =
+        std::max(data.new_watermark.value_or(merged.slice->max_event_time), merged.slice->max_event_time);
   }
   data.new_source_state = std::move(state);
   return add(std::move(data));
@@ -338,7 +352,8 @@ IngestOutcome Ingestion::Unchanged(IngestStatus status) const {
   return outcome;
 }
 
-Result<std::vector<IngestOutcome>> Ingestion::Commit(std::vector<MergedBatch> merged, index::GuardedIndex& session) {
+Result<std::vector<IngestOutcome>> Ingestion::Commit(std::vector<MergedBatch> merged,
+                                                     index::GuardedIndex& session) {
   if (options_.frame.progress) options_.frame.progress->OnStage("committing");
   odf::ChainState chain = dataset_.state();
   dataset::CommitRequest request;
@@ -390,7 +405,8 @@ void Ingestion::UpdateIndexes(index::GuardedIndex& session) {
 }
 
 // What was merged before the locks, once more where the dataset changed since.
-Status Ingestion::MergeAgain(index::GuardedIndex* session, bool moved, bool taken_changed, std::vector<MergedBatch>* merged) {
+Status Ingestion::MergeAgain(index::GuardedIndex* session, bool moved, bool taken_changed,
+                             std::vector<MergedBatch>* merged) {
   if (!moved && !taken_changed) return {};
   if (batches_.size() == 1) return Restamp(merged);
   return MergeAll(session, merged);
@@ -433,7 +449,8 @@ Result<std::vector<IngestOutcome>> Ingestion::RunOnce(bool* again) {
 
 Result<std::vector<IngestOutcome>> Ingestion::Run() {
   if (inputs_.empty()) return InvalidArgument("nothing to ingest: no input is given");
-  const bool replayable = std::all_of(inputs_.begin(), inputs_.end(), [](const auto& i) { return i.replayable; });
+  const bool replayable =
+      std::all_of(inputs_.begin(), inputs_.end(), [](const auto& i) { return i.replayable; });
   start_ = rejects_.mark();
   for (int attempt = 0; attempt < kTries; ++attempt) {
     bool again = false;
@@ -445,8 +462,9 @@ Result<std::vector<IngestOutcome>> Ingestion::Run() {
     if (!outcomes.ok()) return outcomes;
     if (!replayable) break;
   }
-  return MakeError(ErrorCode::kUnavailable,
-                   "the source or the schema of the dataset changed while its input was being read; try again");
+  return MakeError(
+      ErrorCode::kUnavailable,
+      "the source or the schema of the dataset changed while its input was being read; try again");
 }
 
 }  // namespace

@@ -29,7 +29,7 @@ struct IngestContext {
 // One batch: what a file, standard input or a request brings.
 struct IngestInput {
   std::function<Result<std::unique_ptr<read::ByteSource>>()> open;
-  bool replayable = false;  // `open` may be called again
+  bool replayable = false;                // `open` may be called again
   std::optional<odf::ReadFormat> format;  // other than the source's own
   std::optional<Instant> event_time;      // fallback; default: the system time of the commit
   // State of the source after this batch, and the one it must have before; `*` = none yet.
@@ -38,8 +38,9 @@ struct IngestInput {
   std::optional<std::string> if_state;
   // Computes the `sluice/file` value once the input was read to its end (decisions.md 13).
   std::function<Result<std::string>()> file_state;
-  // True when the source's newest `sluice/file` state says that this input is in the dataset already. Asked before the input is opened,
-  // and again under the locks: another process may have taken the same file meanwhile. Not given: never.
+  // True when the source's newest `sluice/file` state says that this input is in the dataset already. Asked
+  // before the input is opened, and again under the locks: another process may have taken the same file
+  // meanwhile. Not given: never.
   std::function<Result<bool>(const std::optional<odf::SourceState>& newest)> is_taken;
 };
 
@@ -56,8 +57,8 @@ enum class IngestStatus { kCommitted, kUpToDate, kDuplicate };
 struct IngestOutcome {
   IngestStatus status = IngestStatus::kUpToDate;
   odf::Multihash old_head;
-  odf::Multihash new_head;   // = old_head unless committed
-  uint64_t sequence = 0;     // of new_head
+  odf::Multihash new_head;  // = old_head unless committed
+  uint64_t sequence = 0;    // of new_head
   std::optional<odf::OffsetInterval> offsets;
   int64_t records_read = 0;
   int64_t records_added = 0;  // rows written
@@ -69,9 +70,10 @@ struct IngestOutcome {
 inline constexpr char kDefaultStateKind[] = "sluice/token";
 inline constexpr char kFileStateKind[] = "sluice/file";
 
-// Takes `inputs` in order as batches of one push source, committed with one head move: all or none. The outcome is that of taking them
-// one by one; an input whose state is in the chain already is skipped as kDuplicate. Nothing is visible, and nothing is left behind,
-// when it fails: `rejects`, which collects bad records, then goes back to where it was. Errors: kNotFound, kConflict (several sources; schema),
+// Takes `inputs` in order as batches of one push source, committed with one head move: all or none. The
+// outcome is that of taking them one by one; an input whose state is in the chain already is skipped as
+// kDuplicate. Nothing is visible, and nothing is left behind, when it fails: `rejects`, which collects bad
+// records, then goes back to where it was. Errors: kNotFound, kConflict (several sources; schema),
 // kPrecondition (state), kInvalidRecords, kUnavailable (locks), kCommitUnknown, kCancelled, and I/O.
 Result<std::vector<IngestOutcome>> Ingest(const IngestContext& context, std::vector<IngestInput> inputs,
                                           RejectLog& rejects, const IngestOptions& options);

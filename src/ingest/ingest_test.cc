@@ -15,8 +15,8 @@ namespace {
 
 using storage::FaultyStorage;
 using ::testing::AllOf;
-using ::testing::HasSubstr;
 using testing::CsvSource;
+using ::testing::HasSubstr;
 using testing::PushFixture;
 
 constexpr char kFields[] =
@@ -37,7 +37,8 @@ std::vector<IngestInput> Inputs(const std::vector<std::string>& texts) {
 TEST(IngestTest, CommitsSchemaAndRowsWithOneHeadMove) {
   PushFixture f;
   f.Create({CsvSource(kAppend)});
-  ASSERT_OK_AND_ASSIGN(auto outcome, f.PushText("event_time,k,v\n2020-01-02T00:00:00Z,1,a\n2020-01-01T00:00:00Z,2,\n"));
+  ASSERT_OK_AND_ASSIGN(auto outcome,
+                       f.PushText("event_time,k,v\n2020-01-02T00:00:00Z,1,a\n2020-01-01T00:00:00Z,2,\n"));
   EXPECT_EQ(outcome.status, IngestStatus::kCommitted);
   EXPECT_EQ(outcome.events.size(), 2u);
   EXPECT_EQ(outcome.records_read, 2);
@@ -179,7 +180,8 @@ TEST(IngestTest, GivesOffsetsAnewWhenTheHeadMovedDuringAppend) {
     ASSERT_OK(f.PushText(Csv("2020-01-01T00:00:00Z,2,b\n")));
     f.dataset = std::move(mine);
   };
-  std::vector<IngestInput> inputs = {PushFixture::TextThen(Csv("2020-01-03T00:00:00Z,3,c\n2020-01-02T00:00:00Z,4,d\n"), other)};
+  std::vector<IngestInput> inputs = {
+      PushFixture::TextThen(Csv("2020-01-03T00:00:00Z,3,c\n2020-01-02T00:00:00Z,4,d\n"), other)};
   ASSERT_OK_AND_ASSIGN(auto outcomes, f.Push(inputs));
   EXPECT_EQ(outcomes[0].offsets->start, 2u);
   EXPECT_EQ(f.Rows({"offset", "k"}), "0 1, 1 2, 2 4, 3 3");
@@ -221,7 +223,9 @@ TEST(IngestTest, SkipsAFileThatAnotherProcessTookMeanwhile) {
     auto make = [](std::function<void()> before_end) {
       auto input = PushFixture::TextThen(Csv("2020-01-01T00:00:00Z,1,a\n"), std::move(before_end));
       input.file_state = [] { return std::string("1:9:abc"); };
-      input.is_taken = [](const std::optional<odf::SourceState>& newest) -> Result<bool> { return newest->value == "1:9:abc"; };
+      input.is_taken = [](const std::optional<odf::SourceState>& newest) -> Result<bool> {
+        return newest->value == "1:9:abc";
+      };
       return input;
     };
     auto other = [&] {
@@ -255,7 +259,8 @@ TEST(IngestTest, NamesDatasetAndDataWhereSchemasDiffer) {
   f.Create({CsvSource(kAppend)});
   ASSERT_OK(f.PushText("event_time,k\n2020-01-01T00:00:00Z,1\n"));
   EXPECT_THAT(f.PushText("event_time,k,extra\n2020-01-01T00:00:00Z,1,2\n"),
-              IsError(ErrorCode::kConflict, AllOf(HasSubstr("IncompatibleSchema"), HasSubstr("'extra'"), HasSubstr("dataset schema"))));
+              IsError(ErrorCode::kConflict, AllOf(HasSubstr("IncompatibleSchema"), HasSubstr("'extra'"),
+                                                  HasSubstr("dataset schema"))));
   // Another order is fine, and a missing optional column is NULL.
   ASSERT_OK(f.PushText("k,event_time\n7,2020-01-01T00:00:00Z\n"));
   ASSERT_OK(f.PushText("event_time\n2020-01-02T00:00:00Z\n"));
@@ -296,14 +301,16 @@ TEST_P(GroupTest, EqualsItsBatchesOneByOne) {
       for (int i = 0; i < rows; ++i) {
         if (has_op) text += fmt::format("{},", random() % 4 == 0 ? 1 : 0);
         const bool timed = random() % 4 != 0;
-        text += fmt::format("{},{},{}\n", timed ? fmt::format("2020-01-0{}T00:00:00Z", 1 + random() % 5) : "", random() % 4,
-                            random() % 3 == 0 ? "" : fmt::format("v{}", random() % 3));
+        text += fmt::format("{},{},{}\n", timed ? fmt::format("2020-01-0{}T00:00:00Z", 1 + random() % 5) : "",
+                            random() % 4, random() % 3 == 0 ? "" : fmt::format("v{}", random() % 3));
       }
       texts.push_back(random() % 8 == 0 ? "" : text);
     }
     PushFixture group, single;
     for (auto* f : {&group, &single}) f->Create({CsvSource(GetParam(), round % 2 ? "" : fields)});
-    if (round % 2) texts[0] = (has_op ? "op,event_time,k,v\n0," : "event_time,k,v\n") + std::string("2020-01-01T00:00:00Z,9,first\n");
+    if (round % 2)
+      texts[0] = (has_op ? "op,event_time,k,v\n0," : "event_time,k,v\n") +
+                 std::string("2020-01-01T00:00:00Z,9,first\n");
     auto grouped = group.Push(Inputs(texts));
     std::optional<Error> failed;
     for (const auto& text : texts) {
@@ -316,8 +323,9 @@ TEST_P(GroupTest, EqualsItsBatchesOneByOne) {
     SCOPED_TRACE(fmt::format("round {}: {}", round, fmt::join(texts, "|")));
     EXPECT_EQ(group.Violations(), "");
     EXPECT_EQ(single.Violations(), "");
-    ASSERT_EQ(grouped.ok(), !failed.has_value())
-        << (failed ? failed->ToString() : grouped.ok() ? "" : grouped.error().ToString());
+    ASSERT_EQ(grouped.ok(), !failed.has_value()) << (failed         ? failed->ToString()
+                                                     : grouped.ok() ? ""
+                                                                    : grouped.error().ToString());
     if (failed) continue;
     EXPECT_EQ(group.Rows(kColumns), single.Rows(kColumns));
     EXPECT_EQ(group.dataset->state().sequence, single.dataset->state().sequence);
@@ -326,7 +334,8 @@ TEST_P(GroupTest, EqualsItsBatchesOneByOne) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Strategies, GroupTest,
-                         ::testing::Values(kAppend, kLedger, "{kind: Snapshot, primaryKey: [k]}", "{kind: ChangelogStream, primaryKey: [k]}",
+                         ::testing::Values(kAppend, kLedger, "{kind: Snapshot, primaryKey: [k]}",
+                                           "{kind: ChangelogStream, primaryKey: [k]}",
                                            "{kind: UpsertStream, primaryKey: [k]}"));
 
 // The whole way under a fault at every call of the storage, then the same push again.
@@ -395,7 +404,8 @@ TEST(IndexTest, InterruptedCatchUpIsNotSeen) {
   stop.request_stop();
   {
     ASSERT_OK_AND_ASSIGN(auto index, index::KeyIndex::Open(f.folder.path() + "/index"));
-    EXPECT_THAT(SyncIndex(*index, set, *f.dataset, nullptr, stop.get_token()), IsErrorCode(ErrorCode::kCancelled));
+    EXPECT_THAT(SyncIndex(*index, set, *f.dataset, nullptr, stop.get_token()),
+                IsErrorCode(ErrorCode::kCancelled));
     ASSERT_OK(index->Close());
   }
   ASSERT_OK(f.dataset->Reset(earlier));
@@ -411,7 +421,8 @@ TEST(IndexTest, FollowsWhatOthersWrote) {
   two.source_name = "two";
   ASSERT_OK(f.PushText(Csv("2020-01-01T00:00:00Z,1,a\n"), one));
   ASSERT_OK(f.PushText(Csv("2020-01-01T00:00:00Z,2,b\n"), two));
-  ASSERT_OK_AND_ASSIGN(auto outcome, f.PushText(Csv("2020-01-01T00:00:00Z,2,b\n2020-01-01T00:00:00Z,3,c\n"), one));
+  ASSERT_OK_AND_ASSIGN(auto outcome,
+                       f.PushText(Csv("2020-01-01T00:00:00Z,2,b\n2020-01-01T00:00:00Z,3,c\n"), one));
   EXPECT_EQ(outcome.records_added, 1);
   EXPECT_THAT(f.PushText(Csv("")), IsError(ErrorCode::kConflict, AllOf(HasSubstr("one"), HasSubstr("two"))));
 }

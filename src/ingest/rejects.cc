@@ -32,9 +32,9 @@ Status RejectLog::Add(const std::string& input, const std::vector<columnar::Reje
   for (const auto& reject : rejects) {
     if (first_.size() < kKept) first_.push_back(reject);
     if (!file_ || policy_ != OnError::kSkip) continue;
-    nlohmann::ordered_json row = {{"input", input},          {"record", reject.record}, {"line", reject.line},
-                                  {"column", reject.column}, {"value", reject.value},   {"reason", reject.reason},
-                                  {"raw", reject.raw}};
+    nlohmann::ordered_json row = {
+        {"input", input},        {"record", reject.record}, {"line", reject.line}, {"column", reject.column},
+        {"value", reject.value}, {"reason", reject.reason}, {"raw", reject.raw}};
     const std::string text = row.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
     if (std::fwrite(text.data(), 1, text.size(), file_) != text.size()) {
       return FromErrno(errno, fmt::format("cannot write rejects file '{}'", path_));
@@ -80,9 +80,11 @@ std::string Describe(const columnar::Reject& reject) {
 }
 
 Error RejectLog::ToError(const std::string& input) const {
-  std::string text = count_ == 1 ? "1 record does not fit the source" : fmt::format("{} records do not fit the source", count_);
+  std::string text = count_ == 1 ? "1 record does not fit the source"
+                                 : fmt::format("{} records do not fit the source", count_);
   for (size_t i = 0; i < first_.size() && i < kShown; ++i) text += "\n  " + Describe(first_[i]);
-  if (count_ > static_cast<int64_t>(kShown)) text += fmt::format("\n  and {} more", count_ - static_cast<int64_t>(kShown));
+  if (count_ > static_cast<int64_t>(kShown))
+    text += fmt::format("\n  and {} more", count_ - static_cast<int64_t>(kShown));
   text += "\nnothing was committed; --on-error skip --rejects FILE keeps the good records";
   return Error(ErrorCode::kInvalidRecords, text).With(input);
 }

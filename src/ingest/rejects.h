@@ -12,8 +12,9 @@ namespace sluice::ingest {
 
 enum class OnError { kFail, kSkip };
 
-// What becomes of bad records: they are counted, the first ones kept for the message, and with kSkip written to a file, one
-// JSON object a line {input, record, line, column, value, reason, raw}. Confined to one thread.
+// What becomes of bad records: they are counted, the first ones kept for the message, and with kSkip written
+// to a file, one JSON object a line {input, record, line, column, value, reason, raw}. Confined to one
+// thread.
 class RejectLog {
  public:
   // `path` may be empty: count only. Errors: what opening the file brings.
@@ -21,7 +22,8 @@ class RejectLog {
   ~RejectLog();
 
   Status Add(const std::string& input, const std::vector<columnar::Reject>& rejects);
-  // Where the log stands, and back to there: what was not committed left no bad records. A file that cannot be cut (a pipe) keeps its lines.
+  // Where the log stands, and back to there: what was not committed left no bad records. A file that cannot
+  // be cut (a pipe) keeps its lines.
   struct Mark {
     int64_t count = 0;
     size_t kept = 0;
@@ -30,7 +32,8 @@ class RejectLog {
   Mark mark() const;
   void BackTo(const Mark& mark);
 
-  // Makes the file durable. Called before the commit, so that no bad record is lost when the good ones are in.
+  // Makes the file durable. Called before the commit, so that no bad record is lost when the good ones are
+  // in.
   Status Sync();
 
   OnError policy() const { return policy_; }

@@ -94,8 +94,8 @@ Result<std::shared_ptr<arrow::Array>> FromEpochSeconds(const std::shared_ptr<arr
   return ToMillisUtc(arrow::MakeArray(data));
 }
 
-Result<std::shared_ptr<arrow::Array>> FromText(const std::shared_ptr<arrow::Array>& array, const std::string& column,
-                                               int64_t first_row) {
+Result<std::shared_ptr<arrow::Array>> FromText(const std::shared_ptr<arrow::Array>& array,
+                                               const std::string& column, int64_t first_row) {
   ASSIGN_OR_RETURN(auto plain, CastTo(array, arrow::utf8()));
   const auto& texts = static_cast<const arrow::StringArray&>(*plain);
   std::vector<std::string_view> cells(static_cast<size_t>(texts.length()));
@@ -107,8 +107,8 @@ Result<std::shared_ptr<arrow::Array>> FromText(const std::shared_ptr<arrow::Arra
   RETURN_IF_ERROR(caster->Append(cells.data(), 1, cells.size(), &bad));
   if (!bad.empty()) {
     return MakeError(ErrorCode::kInvalidRecords, "record {}: column '{}': '{}': {}",
-                     first_row + static_cast<int64_t>(bad.front().row), column, cells[bad.front().row].substr(0, 200),
-                     bad.front().reason);
+                     first_row + static_cast<int64_t>(bad.front().row), column,
+                     cells[bad.front().row].substr(0, 200), bad.front().reason);
   }
   return caster->Finish();
 }
@@ -166,8 +166,9 @@ Status Shaper::Plan(const ShapeSpec& spec, const arrow::Schema& frame) {
         column.convert = Convert::kText;
         type = MillisUtc();
       } else {
-        return InvalidArgument("BadInputSchema: event time column '{}' should be either Date or Timestamp, not {}",
-                               field->name(), Describe(*arrow::field(field->name(), type, false)));
+        return InvalidArgument(
+            "BadInputSchema: event time column '{}' should be either Date or Timestamp, not {}",
+            field->name(), Describe(*arrow::field(field->name(), type, false)));
       }
     } else if (IsTimestamp(*type) && !type->Equals(*MillisUtc())) {
       column.convert = Convert::kMillisUtc;
@@ -206,7 +207,8 @@ Status Shaper::AlignTo(const odf::DataSchema& dataset, const ShapeSpec& spec) {
     ASSIGN_OR_RETURN(auto target, odf::ToArrow(odf::StripEncodings(odf::DataSchema{{wanted}, {}}).fields[0]));
     if (index < 0) {
       if (!target->nullable()) {
-        differences.push_back(fmt::format("required column '{}' {} is missing", wanted.name, odf::ToString(wanted.type)));
+        differences.push_back(
+            fmt::format("required column '{}' {} is missing", wanted.name, odf::ToString(wanted.type)));
         continue;
       }
       columns.push_back({-1, Convert::kNull});
@@ -227,36 +229,42 @@ Status Shaper::AlignTo(const odf::DataSchema& dataset, const ShapeSpec& spec) {
     columns.push_back(columns_[index]);
     fields.push_back(may_be_null ? have->WithNullable(true) : target);
   }
-  for (const auto& name : {spec.vocabulary.offset, spec.vocabulary.op, spec.vocabulary.system_time, spec.vocabulary.event_time}) {
-    const bool there = std::any_of(dataset.fields.begin(), dataset.fields.end(), [&](const auto& f) { return f.name == name; });
-    if (!there) differences.push_back(fmt::format("system column '{}' is missing in the dataset's schema", name));
+  for (const auto& name : {spec.vocabulary.offset, spec.vocabulary.op, spec.vocabulary.system_time,
+                           spec.vocabulary.event_time}) {
+    const bool there = std::any_of(dataset.fields.begin(), dataset.fields.end(),
+                                   [&](const auto& f) { return f.name == name; });
+    if (!there)
+      differences.push_back(fmt::format("system column '{}' is missing in the dataset's schema", name));
   }
   for (size_t i = 0; i < used.size(); ++i) {
     if (!used[i] && columns_[i].from >= 0) {
-      differences.push_back(fmt::format("column '{}' {} is not in the dataset", schema_->field(static_cast<int>(i))->name(),
+      differences.push_back(fmt::format("column '{}' {} is not in the dataset",
+                                        schema_->field(static_cast<int>(i))->name(),
                                         Describe(*schema_->field(static_cast<int>(i)))));
     }
   }
   if (!differences.empty()) {
     return SchemaConflict(std::move(differences))
-        .With(fmt::format("dataset schema [{}], data schema [{}]",
-                          [&] {
-                            std::vector<std::string> names;
-                            for (const auto& f : dataset.fields) names.push_back(f.name + " " + odf::ToString(f.type));
-                            return JoinNames(names);
-                          }(),
-                          [&] {
-                            std::vector<std::string> names;
-                            for (const auto& f : schema_->fields()) names.push_back(f->name() + " " + Describe(*f));
-                            return JoinNames(names);
-                          }()));
+        .With(fmt::format(
+            "dataset schema [{}], data schema [{}]",
+            [&] {
+              std::vector<std::string> names;
+              for (const auto& f : dataset.fields) names.push_back(f.name + " " + odf::ToString(f.type));
+              return JoinNames(names);
+            }(),
+            [&] {
+              std::vector<std::string> names;
+              for (const auto& f : schema_->fields()) names.push_back(f->name() + " " + Describe(*f));
+              return JoinNames(names);
+            }()));
   }
   columns_ = std::move(columns);
   schema_ = arrow::schema(fields);
   return {};
 }
 
-Result<std::shared_ptr<arrow::RecordBatch>> Shaper::Apply(const arrow::RecordBatch& batch, int64_t first_row) const {
+Result<std::shared_ptr<arrow::RecordBatch>> Shaper::Apply(const arrow::RecordBatch& batch,
+                                                          int64_t first_row) const {
   arrow::ArrayVector arrays;
   for (size_t i = 0; i < columns_.size(); ++i) {
     const auto& field = schema_->field(static_cast<int>(i));
@@ -289,10 +297,11 @@ Result<std::shared_ptr<arrow::RecordBatch>> Shaper::Apply(const arrow::RecordBat
     if (!field->nullable() && array->null_count() > 0) {
       int64_t row = 0;
       while (row < array->length() && array->IsValid(row)) ++row;
-      return MakeError(ErrorCode::kInvalidRecords,
-                       "record {}: column '{}' contains {} null values while none were expected: it is declared "
-                       "non-nullable",
-                       first_row + row, field->name(), array->null_count());
+      return MakeError(
+          ErrorCode::kInvalidRecords,
+          "record {}: column '{}' contains {} null values while none were expected: it is declared "
+          "non-nullable",
+          first_row + row, field->name(), array->null_count());
     }
     arrays.push_back(std::move(array));
   }

@@ -23,23 +23,27 @@ ShapeSpec Spec(odf::MergeKind kind = odf::MergeKind::kAppend) {
 }
 
 odf::DataSchema DatasetWith(const arrow::FieldVector& data) {
-  arrow::FieldVector fields = {arrow::field("offset", arrow::int64(), false), arrow::field("op", arrow::int32(), false),
-                               arrow::field("system_time", Millis(), false), arrow::field("event_time", Millis(), false)};
+  arrow::FieldVector fields = {
+      arrow::field("offset", arrow::int64(), false), arrow::field("op", arrow::int32(), false),
+      arrow::field("system_time", Millis(), false), arrow::field("event_time", Millis(), false)};
   fields.insert(fields.end(), data.begin(), data.end());
   return odf::FromArrow(*arrow::schema(fields)).value();
 }
 
-std::shared_ptr<arrow::RecordBatch> Batch(const std::shared_ptr<arrow::Schema>& schema, const std::vector<std::string>& columns) {
+std::shared_ptr<arrow::RecordBatch> Batch(const std::shared_ptr<arrow::Schema>& schema,
+                                          const std::vector<std::string>& columns) {
   arrow::ArrayVector arrays;
   for (size_t i = 0; i < columns.size(); ++i) {
-    arrays.push_back(arrow::json::ArrayFromJSONString(schema->field(static_cast<int>(i))->type(), columns[i]).ValueOrDie());
+    arrays.push_back(arrow::json::ArrayFromJSONString(schema->field(static_cast<int>(i))->type(), columns[i])
+                         .ValueOrDie());
   }
   const int64_t rows = arrays.empty() ? 0 : arrays[0]->length();
   return arrow::RecordBatch::Make(schema, rows, arrays);
 }
 
 TEST(ShaperTest, AddsAnEventTimeAndBringsTimesToMilliseconds) {
-  auto frame = arrow::schema({arrow::field("a", arrow::int64()), arrow::field("t", arrow::timestamp(arrow::TimeUnit::NANO))});
+  auto frame = arrow::schema(
+      {arrow::field("a", arrow::int64()), arrow::field("t", arrow::timestamp(arrow::TimeUnit::NANO))});
   ASSERT_OK_AND_ASSIGN(auto shaper, Shaper::Make(Spec(), frame));
   ASSERT_EQ(shaper.schema()->field_names(), (std::vector<std::string>{"a", "t", "event_time"}));
   EXPECT_TRUE(shaper.schema()->field(1)->type()->Equals(*Millis()));
@@ -51,14 +55,17 @@ TEST(ShaperTest, AddsAnEventTimeAndBringsTimesToMilliseconds) {
 TEST(ShaperTest, RefusesSystemColumns) {
   for (const char* name : {"offset", "system_time", "op"}) {
     auto frame = arrow::schema({arrow::field(name, arrow::int64())});
-    EXPECT_THAT(Shaper::Make(Spec(), frame), IsError(ErrorCode::kInvalidArgument, AllOf(HasSubstr("BadInputSchema"), HasSubstr(name))));
+    EXPECT_THAT(Shaper::Make(Spec(), frame),
+                IsError(ErrorCode::kInvalidArgument, AllOf(HasSubstr("BadInputSchema"), HasSubstr(name))));
   }
   // Where the strategy takes an operation it is the input's.
-  EXPECT_OK(Shaper::Make(Spec(odf::MergeKind::kUpsertStream), arrow::schema({arrow::field("op", arrow::int32())})));
+  EXPECT_OK(
+      Shaper::Make(Spec(odf::MergeKind::kUpsertStream), arrow::schema({arrow::field("op", arrow::int32())})));
   // Without a query and a schema they are renamed.
   auto spec = Spec();
   spec.default_preprocess = true;
-  ASSERT_OK_AND_ASSIGN(auto renamed, Shaper::Make(spec, arrow::schema({arrow::field("offset", arrow::int64())})));
+  ASSERT_OK_AND_ASSIGN(auto renamed,
+                       Shaper::Make(spec, arrow::schema({arrow::field("offset", arrow::int64())})));
   EXPECT_EQ(renamed.schema()->field(0)->name(), "_offset");
 }
 
@@ -70,7 +77,8 @@ TEST(ShaperTest, RefusesAColumnTwice) {
 TEST(ShaperTest, TakesTimesAsTextOrSecondsOnlyByDefault) {
   auto text = arrow::schema({arrow::field("event_time", arrow::utf8())});
   auto seconds = arrow::schema({arrow::field("event_time", arrow::int64())});
-  EXPECT_THAT(Shaper::Make(Spec(), text), IsError(ErrorCode::kInvalidArgument, HasSubstr("Date or Timestamp")));
+  EXPECT_THAT(Shaper::Make(Spec(), text),
+              IsError(ErrorCode::kInvalidArgument, HasSubstr("Date or Timestamp")));
   auto spec = Spec();
   spec.default_preprocess = true;
   ASSERT_OK_AND_ASSIGN(auto from_text, Shaper::Make(spec, text));
@@ -86,7 +94,8 @@ TEST(ShaperTest, TakesTimesAsTextOrSecondsOnlyByDefault) {
 
 TEST(ShaperTest, AlignsColumnsByName) {
   auto spec = Spec();
-  spec.dataset_schema = DatasetWith({arrow::field("a", arrow::int64(), false), arrow::field("b", arrow::utf8()), arrow::field("c", arrow::utf8())});
+  spec.dataset_schema = DatasetWith({arrow::field("a", arrow::int64(), false),
+                                     arrow::field("b", arrow::utf8()), arrow::field("c", arrow::utf8())});
   auto frame = arrow::schema({arrow::field("b", arrow::utf8(), false), arrow::field("a", arrow::int64())});
   ASSERT_OK_AND_ASSIGN(auto shaper, Shaper::Make(spec, frame));
   EXPECT_EQ(shaper.schema()->field_names(), (std::vector<std::string>{"event_time", "a", "b", "c"}));
@@ -100,11 +109,13 @@ TEST(ShaperTest, AlignsColumnsByName) {
 
 TEST(ShaperTest, NamesEveryDifferingColumn) {
   auto spec = Spec();
-  spec.dataset_schema = DatasetWith({arrow::field("a", arrow::int64(), false), arrow::field("b", arrow::utf8())});
+  spec.dataset_schema =
+      DatasetWith({arrow::field("a", arrow::int64(), false), arrow::field("b", arrow::utf8())});
   auto frame = arrow::schema({arrow::field("b", arrow::int32()), arrow::field("new", arrow::utf8())});
   EXPECT_THAT(Shaper::Make(spec, frame),
-              IsError(ErrorCode::kConflict, AllOf(HasSubstr("required column 'a'"), HasSubstr("'b' is Option<Int32>"),
-                                                  HasSubstr("'new'"), HasSubstr("dataset schema ["), HasSubstr("data schema ["))));
+              IsError(ErrorCode::kConflict,
+                      AllOf(HasSubstr("required column 'a'"), HasSubstr("'b' is Option<Int32>"),
+                            HasSubstr("'new'"), HasSubstr("dataset schema ["), HasSubstr("data schema ["))));
 }
 
 TEST(ShaperTest, SaysWhatADatasetWithoutSystemColumnsLacks) {

@@ -38,8 +38,9 @@ std::shared_ptr<arrow::RecordBatch> Batch(const std::vector<Row>& rows) {
     EXPECT_TRUE((row.millis < 0 ? times.AppendNull() : times.Append(row.millis)).ok());
     EXPECT_TRUE(values.Append(row.value).ok());
   }
-  return arrow::RecordBatch::Make(Merged(), static_cast<int64_t>(rows.size()),
-                                  {ops.Finish().ValueOrDie(), times.Finish().ValueOrDie(), values.Finish().ValueOrDie()});
+  return arrow::RecordBatch::Make(
+      Merged(), static_cast<int64_t>(rows.size()),
+      {ops.Finish().ValueOrDie(), times.Finish().ValueOrDie(), values.Finish().ValueOrDie()});
 }
 
 class SliceBuilderTest : public ::testing::Test {
@@ -128,7 +129,8 @@ TEST_F(SliceBuilderTest, SpillsLargeSorts) {
   std::vector<Row> rows;
   for (int64_t i = 0; i < 40000; ++i) rows.push_back({static_cast<int64_t>(random() % 1000), i});
   for (size_t i = 0; i < rows.size(); i += 4000) {
-    ASSERT_OK(builder->Add(Batch({rows.begin() + static_cast<long>(i), rows.begin() + static_cast<long>(i) + 4000}), Instant()));
+    ASSERT_OK(builder->Add(
+        Batch({rows.begin() + static_cast<long>(i), rows.begin() + static_cast<long>(i) + 4000}), Instant()));
   }
   ASSERT_OK_AND_ASSIGN(auto built, builder->Finish());
   std::stable_sort(rows.begin(), rows.end(), [](const Row& a, const Row& b) { return a.millis < b.millis; });
@@ -148,12 +150,15 @@ TEST_F(SliceBuilderTest, MakesNothingOfNoRows) {
 
 TEST_F(SliceBuilderTest, TakesOrderAndOptionalityFromTheDataset) {
   auto spec = Spec();
-  spec.dataset_schema = odf::FromArrow(*arrow::schema({arrow::field("offset", arrow::int64(), false), arrow::field("op", arrow::int32(), false),
-                                                       arrow::field("system_time", kMillis, false), arrow::field("value", arrow::int64(), false),
+  spec.dataset_schema = odf::FromArrow(*arrow::schema({arrow::field("offset", arrow::int64(), false),
+                                                       arrow::field("op", arrow::int32(), false),
+                                                       arrow::field("system_time", kMillis, false),
+                                                       arrow::field("value", arrow::int64(), false),
                                                        arrow::field("event_time", kMillis, false)}))
                             .value();
   auto builder = Make(spec);
-  EXPECT_EQ(builder->schema()->field_names(), (std::vector<std::string>{"offset", "op", "system_time", "value", "event_time"}));
+  EXPECT_EQ(builder->schema()->field_names(),
+            (std::vector<std::string>{"offset", "op", "system_time", "value", "event_time"}));
   EXPECT_FALSE(builder->schema()->field(3)->nullable());
 }
 

@@ -14,14 +14,15 @@
 namespace sluice::ingest {
 namespace {
 
-Status CheckColumns(const odf::MergeStrategy& merge, const arrow::Schema& schema, const odf::Vocabulary& vocabulary) {
+Status CheckColumns(const odf::MergeStrategy& merge, const arrow::Schema& schema,
+                    const odf::Vocabulary& vocabulary) {
   std::vector<std::string> names;
   for (const auto& field : schema.fields()) names.push_back(field->name());
   auto check = [&](const std::string& column, std::string_view what) -> Status {
     if (schema.GetFieldIndex(column) >= 0) return {};
     const auto near = NearNames(column, names);
-    return InvalidArgument("{} column '{}' is not among the source's columns: {}{}", what, column, JoinNames(names),
-                           near.empty() ? "" : " (did you mean '" + near.front() + "'?)");
+    return InvalidArgument("{} column '{}' is not among the source's columns: {}{}", what, column,
+                           JoinNames(names), near.empty() ? "" : " (did you mean '" + near.front() + "'?)");
   };
   for (const auto& column : merge.primary_key) RETURN_IF_ERROR(check(column, "primary key"));
   if (merge.compare_columns) {
@@ -56,11 +57,14 @@ Status CheckSameColumns(const arrow::Schema& a, const arrow::Schema& b, const st
   };
   auto differing = missing(a, b);
   for (auto& name : missing(b, a)) {
-    if (std::find(differing.begin(), differing.end(), name) == differing.end()) differing.push_back(std::move(name));
+    if (std::find(differing.begin(), differing.end(), name) == differing.end())
+      differing.push_back(std::move(name));
   }
   if (differing.empty()) return {};
-  return MakeError(ErrorCode::kConflict, "all sources of a dataset must give the same columns; {} has [{}], this one [{}]: differing {}",
-                   other, Show(b), Show(a), JoinNames(differing));
+  return MakeError(
+      ErrorCode::kConflict,
+      "all sources of a dataset must give the same columns; {} has [{}], this one [{}]: differing {}", other,
+      Show(b), Show(a), JoinNames(differing));
 }
 
 Status CheckSource(const SourceDefinition& source, const odf::ChainState& state) {
@@ -75,11 +79,13 @@ Status CheckSource(const SourceDefinition& source, const odf::ChainState& state)
     return CheckColumns(source.merge, *schema, state.vocabulary);
   }
   RETURN_IF_ERROR(CheckColumns(source.merge, *schema, state.vocabulary));
-  for (const auto& field : schema->fields()) RETURN_IF_ERROR(columnar::CheckHashable(field->name(), *field->type()));
+  for (const auto& field : schema->fields())
+    RETURN_IF_ERROR(columnar::CheckHashable(field->name(), *field->type()));
   if (state.schema) return {};
   for (const auto& [name, other] : state.push_sources) {
     if (name == source.name) continue;
-    auto others = StaticFrameSchema({name, other.event.read, other.event.preprocess, other.event.merge}, state);
+    auto others =
+        StaticFrameSchema({name, other.event.read, other.event.preprocess, other.event.merge}, state);
     if (others.ok() && *others) {
       RETURN_IF_ERROR(CheckSameColumns(*schema, **others, "source '" + name + "'", state.vocabulary));
     }
@@ -93,7 +99,8 @@ Status CheckVocabulary(const odf::Vocabulary& vocabulary, const odf::DataSchema&
   for (const auto& field : schema.fields) columns.push_back(field.name);
   for (const auto& name : {vocabulary.offset, vocabulary.op, vocabulary.system_time, vocabulary.event_time}) {
     if (std::find(columns.begin(), columns.end(), name) == columns.end()) {
-      return InvalidArgument("SetVocab: the dataset's data has no column '{}'; its columns are: {}", name, JoinNames(columns));
+      return InvalidArgument("SetVocab: the dataset's data has no column '{}'; its columns are: {}", name,
+                             JoinNames(columns));
     }
   }
   return {};
@@ -106,10 +113,13 @@ Status CheckNewEvents(odf::ChainState state, const std::vector<odf::MetadataEven
   // Vocabulary and schema of the whole manifest count, wherever they stand in it.
   odf::ChainState last = state;
   for (const auto& event : events) {
-    if (const auto* vocab = std::get_if<odf::SetVocab>(&event)) last.vocabulary = odf::Vocabulary::From(*vocab);
-    if (const auto* schema = std::get_if<odf::SetDataSchema>(&event); schema && schema->schema) last.schema = schema->schema;
+    if (const auto* vocab = std::get_if<odf::SetVocab>(&event))
+      last.vocabulary = odf::Vocabulary::From(*vocab);
+    if (const auto* schema = std::get_if<odf::SetDataSchema>(&event); schema && schema->schema)
+      last.schema = schema->schema;
   }
-  if (state.schema && last.vocabulary != state.vocabulary) RETURN_IF_ERROR(CheckVocabulary(last.vocabulary, *last.schema));
+  if (state.schema && last.vocabulary != state.vocabulary)
+    RETURN_IF_ERROR(CheckVocabulary(last.vocabulary, *last.schema));
   for (const auto& event : events) {
     RETURN_IF_ERROR(odf::CheckEvent(event));
     if (const auto* push = std::get_if<odf::AddPushSource>(&event)) {
@@ -118,7 +128,8 @@ Status CheckNewEvents(odf::ChainState state, const std::vector<odf::MetadataEven
       if (!status.ok()) return std::move(status).error().With(fmt::format("source '{}'", push->source_name));
       last.push_sources[push->source_name].event = *push;
     } else if (const auto* polling = std::get_if<odf::SetPollingSource>(&event)) {
-      auto status = CheckSource({std::string(odf::kPollingSourceName), polling->read, polling->preprocess, polling->merge}, last);
+      auto status = CheckSource(
+          {std::string(odf::kPollingSourceName), polling->read, polling->preprocess, polling->merge}, last);
       if (!status.ok()) return std::move(status).error().With("polling source");
     } else if (const auto* disable = std::get_if<odf::DisablePushSource>(&event)) {
       last.push_sources.erase(disable->source_name);

@@ -8,12 +8,13 @@ namespace sluice::ingest {
 namespace {
 
 using ::testing::AllOf;
-using ::testing::HasSubstr;
 using testing::CsvSource;
+using ::testing::HasSubstr;
 
 constexpr char kFields[] = "{name: event_time, type: Timestamp}, {name: k, type: Int64}";
 
-Status Check(const std::vector<std::string>& texts, const odf::ChainState& state = {}, const SourceRuleOptions& options = {}) {
+Status Check(const std::vector<std::string>& texts, const odf::ChainState& state = {},
+             const SourceRuleOptions& options = {}) {
   std::vector<odf::MetadataEvent> events;
   for (const auto& text : texts) {
     ASSIGN_OR_RETURN(auto event, odf::ParseEvent(text, "test"));
@@ -40,7 +41,8 @@ TEST(SourceRulesTest, NamesUnknownKeyAndCompareColumns) {
 
 TEST(SourceRulesTest, RefusesSourcesWithOtherColumns) {
   EXPECT_THAT(Check({CsvSource("{kind: Append}", kFields, "a"),
-                     CsvSource("{kind: Append}", "{name: event_time, type: Timestamp}, {name: k, type: String}", "b")}),
+                     CsvSource("{kind: Append}",
+                               "{name: event_time, type: Timestamp}, {name: k, type: String}", "b")}),
               IsError(ErrorCode::kConflict, AllOf(HasSubstr("source 'a'"), HasSubstr("differing k"))));
 }
 
@@ -49,8 +51,10 @@ TEST(SourceRulesTest, RefusesWhatDoesNotFitTheDatasetsSchema) {
   f.Create({CsvSource("{kind: Append}", kFields)});
   ASSERT_OK(f.PushText("event_time,k\n2020-01-01T00:00:00Z,1\n"));
   const auto& state = f.dataset->state();
-  EXPECT_THAT(Check({CsvSource("{kind: Append}", std::string(kFields) + ", {name: extra, type: String}", "more")}, state),
-              IsError(ErrorCode::kConflict, HasSubstr("'extra'")));
+  EXPECT_THAT(
+      Check({CsvSource("{kind: Append}", std::string(kFields) + ", {name: extra, type: String}", "more")},
+            state),
+      IsError(ErrorCode::kConflict, HasSubstr("'extra'")));
   // Its columns are known by the dataset when not by itself.
   EXPECT_THAT(Check({CsvSource("{kind: Ledger, primaryKey: [nothing]}", "", "other")}, state),
               IsError(ErrorCode::kInvalidArgument, HasSubstr("'nothing'")));
@@ -68,9 +72,15 @@ TEST(SourceRulesTest, RefusesASnapshotBesideOthersUnlessMeant) {
 
 TEST(SourceRulesTest, RefusesUnknownFunctionsAndEngines) {
   const std::string source = CsvSource("{kind: Append}", kFields);
-  EXPECT_FALSE(Check({source + "preprocess: {kind: Sql, engine: datafusion, query: 'select event_time, no_such_function(k) as k from input'}\n"}).ok());
-  EXPECT_FALSE(Check({source + "preprocess: {kind: Sql, engine: nothing, query: 'select * from input'}\n"}).ok());
-  EXPECT_OK(Check({source + "preprocess: {kind: Sql, engine: datafusion, query: 'select event_time, k from input'}\n"}));
+  EXPECT_FALSE(
+      Check(
+          {source +
+           "preprocess: {kind: Sql, engine: datafusion, query: 'select event_time, no_such_function(k) as k from input'}\n"})
+          .ok());
+  EXPECT_FALSE(
+      Check({source + "preprocess: {kind: Sql, engine: nothing, query: 'select * from input'}\n"}).ok());
+  EXPECT_OK(Check(
+      {source + "preprocess: {kind: Sql, engine: datafusion, query: 'select event_time, k from input'}\n"}));
 }
 
 }  // namespace

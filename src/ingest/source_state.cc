@@ -20,14 +20,17 @@ Status CheckStates(const IngestInput& input) {
   }
   const auto& next = *input.next_state;
   if (next.empty() || next.size() > kMaxStateBytes || !IsVisible(next) || next[0] == '*') {
-    return InvalidArgument("a state is 1 to {} visible ASCII characters and does not start with '*', not '{}'", kMaxStateBytes,
-                           next.substr(0, 100));
+    return InvalidArgument(
+        "a state is 1 to {} visible ASCII characters and does not start with '*', not '{}'", kMaxStateBytes,
+        next.substr(0, 100));
   }
   if (input.state_kind) {
     const auto& kind = *input.state_kind;
-    if (kind == kFileStateKind) return InvalidArgument("kind '{}' is kept for files: choose another kind of state", kind);
+    if (kind == kFileStateKind)
+      return InvalidArgument("kind '{}' is kept for files: choose another kind of state", kind);
     if (kind.empty() || kind.size() > kMaxKindBytes || !IsVisible(kind)) {
-      return InvalidArgument("a kind of state is 1 to {} visible ASCII characters, not '{}'", kMaxKindBytes, kind.substr(0, 100));
+      return InvalidArgument("a kind of state is 1 to {} visible ASCII characters, not '{}'", kMaxKindBytes,
+                             kind.substr(0, 100));
     }
   }
   if (input.if_state == input.next_state) {
@@ -53,10 +56,12 @@ Result<std::vector<bool>> FindTaken(const odf::ChainState& chain, const std::str
       const std::string kind = input.state_kind.value_or(kDefaultStateKind);
       is_taken = now && now->kind == kind && now->value == *input.next_state;
       if (!is_taken && input.if_state) {
-        const bool holds = *input.if_state == "*" ? !now : now && now->kind == kind && now->value == *input.if_state;
+        const bool holds =
+            *input.if_state == "*" ? !now : now && now->kind == kind && now->value == *input.if_state;
         if (!holds) {
           return MakeError(ErrorCode::kPrecondition, "source '{}' is at state {}, not '{}'", source_name,
-                           now ? fmt::format("'{}' of kind '{}'", now->value, now->kind) : "none", *input.if_state);
+                           now ? fmt::format("'{}' of kind '{}'", now->value, now->kind) : "none",
+                           *input.if_state);
         }
       }
       now = odf::SourceState{source_name, kind, *input.next_state};

@@ -51,7 +51,8 @@ TEST(SpoolTest, HandsOnTheErrorOfTheVisitor) {
   testing::TempFolder folder;
   Spool spool(kSchema, folder.path(), 0);
   ASSERT_OK(spool.Add(Batch(0, 5)));
-  EXPECT_THAT(spool.Replay([](const auto&) -> Status { return NotFound("x"); }), IsErrorCode(ErrorCode::kNotFound));
+  EXPECT_THAT(spool.Replay([](const auto&) -> Status { return NotFound("x"); }),
+              IsErrorCode(ErrorCode::kNotFound));
 }
 
 TEST(SpoolTest, NamesAFolderThatIsNotThere) {

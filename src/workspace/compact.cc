@@ -17,7 +17,8 @@ namespace {
 // Builds the new chain block by block.
 class Compaction {
  public:
-  Compaction(dataset::Dataset& dataset, const CompactOptions& options) : dataset_(dataset), options_(options) {
+  Compaction(dataset::Dataset& dataset, const CompactOptions& options)
+      : dataset_(dataset), options_(options) {
     // Blocks whose source state must survive: the newest of each active source, of both kinds.
     const auto& state = dataset.state();
     for (const auto& [name, source] : state.push_sources) {
@@ -133,13 +134,15 @@ class Compaction {
   Result<odf::DataSlice> Merge(const std::vector<odf::DataSlice>& parts) {
     std::unique_ptr<columnar::SliceWriter> writer;
     for (const auto& part : parts) {
-      ASSIGN_OR_RETURN(auto reader, columnar::SliceReader::Open(dataset_.files(), dataset::DataName(part.physical_hash)));
+      ASSIGN_OR_RETURN(auto reader,
+                       columnar::SliceReader::Open(dataset_.files(), dataset::DataName(part.physical_hash)));
       if (!writer) {
         ASSIGN_OR_RETURN(auto file, dataset_.files().Stage("data"));
         const auto& vocabulary = dataset_.state().vocabulary;
         columnar::SliceOptions slice_options;
         slice_options.dictionary_columns = {vocabulary.op, vocabulary.system_time};
-        ASSIGN_OR_RETURN(writer, columnar::SliceWriter::Open(std::move(file), reader->schema(), std::move(slice_options)));
+        ASSIGN_OR_RETURN(
+            writer, columnar::SliceWriter::Open(std::move(file), reader->schema(), std::move(slice_options)));
       }
       while (true) {
         RETURN_IF_ERROR(CheckCancelled(options_.stop));
@@ -149,8 +152,10 @@ class Compaction {
       }
     }
     ASSIGN_OR_RETURN(auto info, writer->Close());
-    odf::DataSlice slice{info.logical_hash, info.physical_hash,
-                         {parts.front().offset_interval.start, parts.back().offset_interval.end}, info.size};
+    odf::DataSlice slice{info.logical_hash,
+                         info.physical_hash,
+                         {parts.front().offset_interval.start, parts.back().offset_interval.end},
+                         info.size};
     slices_.push_back({writer->TakeFile(), info.physical_hash});
     return slice;
   }
@@ -179,7 +184,8 @@ Status RemoveUnreferenced(dataset::Dataset& dataset) {
     return true;
   }));
   for (const char* folder : {"blocks", "data"}) {
-    if (keep.contains("linked") && std::string_view(folder) == "data") continue;  // objects that rows link to live there too
+    if (keep.contains("linked") && std::string_view(folder) == "data")
+      continue;  // objects that rows link to live there too
     ASSIGN_OR_RETURN(auto names, dataset.files().List(folder));
     for (const auto& name : names) {
       if (!keep.contains(name)) RETURN_IF_ERROR(dataset.files().Delete(name));
@@ -194,14 +200,16 @@ Result<bool> Compact(const Workspace& workspace, const Entry& entry, const Compa
   ASSIGN_OR_RETURN(auto guard, workspace.BeginCommit(entry.id));
   ASSIGN_OR_RETURN(auto dataset, workspace.Open(entry));
   if (dataset->state().kind != odf::DatasetKind::kRoot) {
-    return InvalidArgument("dataset '{}' is derivative: its history refers to its inputs and is not compacted", entry.alias);
+    return InvalidArgument(
+        "dataset '{}' is derivative: its history refers to its inputs and is not compacted", entry.alias);
   }
   if (options.verify_first) {
     ASSIGN_OR_RETURN(auto stores, workspace.StoresOf(entry.id));
     dataset::VerifyOptions verify;
     verify.stop = options.stop;
     ASSIGN_OR_RETURN(auto report, dataset::Verify(stores, verify));
-    if (!report.violations.empty()) return Corruption("dataset '{}': {}", entry.alias, report.violations.front().ToString());
+    if (!report.violations.empty())
+      return Corruption("dataset '{}': {}", entry.alias, report.violations.front().ToString());
   }
   const odf::Multihash old_head = dataset->head();
   Compaction compaction(*dataset, options);
@@ -214,7 +222,8 @@ Result<bool> Compact(const Workspace& workspace, const Entry& entry, const Compa
   }
   ASSIGN_OR_RETURN(auto new_head, dataset->ReplaceChain(compaction.TakeBlocks(), compaction.TakeSlices()));
 
-  // Rows and offsets are the same, so the index only gets the new head. If this does not come to pass, it is built anew.
+  // Rows and offsets are the same, so the index only gets the new head. If this does not come to pass, it is
+  // built anew.
   const auto retag = [&]() -> Status {
     ASSIGN_OR_RETURN(auto* index, guard->Index());
     if (options.keep_metadata_only) return index->DropDataset(entry.id);
@@ -227,7 +236,8 @@ Result<bool> Compact(const Workspace& workspace, const Entry& entry, const Compa
   };
   (void)retag().ok();
   auto removed = RemoveUnreferenced(*dataset);
-  if (!removed.ok()) return std::move(removed).error().With("the dataset is compacted, but its old files remain");
+  if (!removed.ok())
+    return std::move(removed).error().With("the dataset is compacted, but its old files remain");
   return true;
 }
 

@@ -84,7 +84,8 @@ class LockedIndex final : public index::GuardedIndex {
       (void)index_->Close().ok();
       std::error_code error;
       fs::remove_all(folder_, error);
-      if (error) return FromErrno(error.value(), fmt::format("cannot remove the damaged key index '{}'", folder_));
+      if (error)
+        return FromErrno(error.value(), fmt::format("cannot remove the damaged key index '{}'", folder_));
       ASSIGN_OR_RETURN(index_, index::KeyIndex::Open(folder_));
     } else if (!opened.ok()) {
       index_.reset();
@@ -106,7 +107,8 @@ Result<std::unique_ptr<Workspace>> Workspace::Init(const std::string& folder, bo
   std::error_code error;
   const fs::path root = (fs::absolute(folder, error) / ".sluice").lexically_normal();
   if (fs::exists(root / "version", error)) {
-    if (!exists_ok) return MakeError(ErrorCode::kAlreadyExists, "directory is already a sluice workspace: '{}'", folder);
+    if (!exists_ok)
+      return MakeError(ErrorCode::kAlreadyExists, "directory is already a sluice workspace: '{}'", folder);
     return std::unique_ptr<Workspace>(new Workspace(root.string()));
   }
   for (const char* name : {"datasets", "derived", "keys", "locks", "tmp"}) {
@@ -116,7 +118,8 @@ Result<std::unique_ptr<Workspace>> Workspace::Init(const std::string& folder, bo
   RETURN_IF_ERROR(storage::SyncFolder(storage::Disk::Real(), root.parent_path().string()));
   for (const char* name : {"keys", "tmp"}) {
     fs::permissions(root / name, fs::perms::owner_all, error);
-    if (error) return FromErrno(error.value(), fmt::format("cannot protect folder '{}'", (root / name).string()));
+    if (error)
+      return FromErrno(error.value(), fmt::format("cannot protect folder '{}'", (root / name).string()));
   }
   // The version comes last: a workspace without one was not finished.
   ASSIGN_OR_RETURN(auto storage, storage::OpenLocalStorage(root.string()));
@@ -124,7 +127,8 @@ Result<std::unique_ptr<Workspace>> Workspace::Init(const std::string& folder, bo
   return std::unique_ptr<Workspace>(new Workspace(root.string()));
 }
 
-Result<std::unique_ptr<Workspace>> Workspace::Find(const std::string& from, const std::string& override_folder) {
+Result<std::unique_ptr<Workspace>> Workspace::Find(const std::string& from,
+                                                   const std::string& override_folder) {
   std::error_code error;
   fs::path folder = fs::absolute(override_folder.empty() ? from : override_folder, error);
   while (true) {
@@ -133,7 +137,8 @@ Result<std::unique_ptr<Workspace>> Workspace::Find(const std::string& from, cons
       std::string text;
       version >> text;
       if (text != kVersion) {
-        return Unsupported("workspace '{}' has version '{}'; this program knows version {}", folder.string(), text, kVersion);
+        return Unsupported("workspace '{}' has version '{}'; this program knows version {}", folder.string(),
+                           text, kVersion);
       }
       std::unique_ptr<Workspace> workspace(new Workspace((folder / ".sluice").string()));
       workspace->RemoveLeftovers();
@@ -181,7 +186,8 @@ void Workspace::RemoveLeftovers() const {
     if (path.extension() != kScratchLock) {
       // A query's spills, or a folder whose lock's turn comes.
       const auto changed = fs::last_write_time(path, ignored);
-      if (!ignored && changed < limit && !fs::exists(path.string() + kScratchLock, ignored)) fs::remove_all(path, ignored);
+      if (!ignored && changed < limit && !fs::exists(path.string() + kScratchLock, ignored))
+        fs::remove_all(path, ignored);
       continue;
     }
     const std::string name = path.filename().string();
@@ -229,7 +235,8 @@ Result<Entry> Workspace::Resolve(std::string_view ref) const {
     names.push_back(entry.alias);
   }
   const auto near = NearNames(ref, names);
-  return NotFound("dataset not found: {}{}", ref, near.empty() ? "" : fmt::format(" (did you mean '{}'?)", near.front()));
+  return NotFound("dataset not found: {}{}", ref,
+                  near.empty() ? "" : fmt::format(" (did you mean '{}'?)", near.front()));
 }
 
 Result<std::vector<Entry>> Workspace::ResolvePattern(std::string_view ref) const {
@@ -250,17 +257,20 @@ Result<std::unique_ptr<dataset::Dataset>> Workspace::Open(const Entry& entry) co
 }
 
 Result<std::unique_ptr<index::GuardedIndex>> Workspace::BeginCommit(const multiformats::DatasetId& id) const {
-  ASSIGN_OR_RETURN(auto workspace, storage::FileLock::Acquire(root_ + "/locks/workspace", lock_timeout_, stop_));
-  ASSIGN_OR_RETURN(auto dataset, storage::FileLock::Acquire(root_ + "/locks/" + id.ToMultibase(), lock_timeout_, stop_));
+  ASSIGN_OR_RETURN(auto workspace,
+                   storage::FileLock::Acquire(root_ + "/locks/workspace", lock_timeout_, stop_));
+  ASSIGN_OR_RETURN(auto dataset,
+                   storage::FileLock::Acquire(root_ + "/locks/" + id.ToMultibase(), lock_timeout_, stop_));
   ASSIGN_OR_RETURN(auto scratch, MakeScratch(id));
   // Readers write there too, and leave no trace elsewhere.
   ASSIGN_OR_RETURN(auto stores, StoresOf(id));
   RETURN_IF_ERROR(stores.derived->RemoveLeftovers(0));
-  return std::unique_ptr<index::GuardedIndex>(
-      std::make_unique<LockedIndex>(root_ + "/index", std::move(workspace), std::move(dataset), std::move(scratch)));
+  return std::unique_ptr<index::GuardedIndex>(std::make_unique<LockedIndex>(
+      root_ + "/index", std::move(workspace), std::move(dataset), std::move(scratch)));
 }
 
-Status Workspace::CheckNameFree(const std::string& alias, const std::optional<multiformats::DatasetId>& except) const {
+Status Workspace::CheckNameFree(const std::string& alias,
+                                const std::optional<multiformats::DatasetId>& except) const {
   ASSIGN_OR_RETURN(auto entries, List());
   for (const auto& entry : entries) {
     if (Lower(entry.alias) == Lower(alias) && entry.id != except) {
@@ -317,7 +327,9 @@ Status Workspace::WriteKey(const multiformats::KeyPair& key) const {
   return storage::SyncFolder(disk, folder);
 }
 
-Status Workspace::SyncDatasets() const { return storage::SyncFolder(storage::Disk::Real(), root_ + "/datasets"); }
+Status Workspace::SyncDatasets() const {
+  return storage::SyncFolder(storage::Disk::Real(), root_ + "/datasets");
+}
 
 std::string Workspace::HiddenFolder(const multiformats::DatasetId& id) const {
   return root_ + "/datasets/" + kNewPrefix + id.ToMultibase();
@@ -334,8 +346,9 @@ Status Workspace::MakeHidden(const NewDataset& dataset, const Clock& clock) cons
   ASSIGN_OR_RETURN(stores.files, storage::OpenLocalStorage(HiddenFolder(id)));
   ASSIGN_OR_RETURN(stores.derived, storage::OpenLocalStorage(root_ + "/derived/" + id.ToMultibase()));
   RETURN_IF_ERROR(stores.files->Replace("info/alias", dataset.snapshot.name));
-  ASSIGN_OR_RETURN(auto created, dataset::Dataset::Create(std::move(stores), odf::Seed{id, dataset.snapshot.kind},
-                                                          dataset.snapshot.metadata, clock.Now()));
+  ASSIGN_OR_RETURN(auto created,
+                   dataset::Dataset::Create(std::move(stores), odf::Seed{id, dataset.snapshot.kind},
+                                            dataset.snapshot.metadata, clock.Now()));
   return {};
 }
 
@@ -373,19 +386,22 @@ Result<std::vector<Entry>> Workspace::CreateAll(const std::vector<NewDataset>& d
         }
       }
       if (replaced) {
-        ASSIGN_OR_RETURN(auto replaced_lock,
-                         storage::FileLock::Acquire(root_ + "/locks/" + replaced->ToMultibase(), lock_timeout_, stop_));
+        ASSIGN_OR_RETURN(
+            auto replaced_lock,
+            storage::FileLock::Acquire(root_ + "/locks/" + replaced->ToMultibase(), lock_timeout_, stop_));
         replaced_locks.push_back(std::move(replaced_lock));
       }
       ++made;
       auto status = MakeHidden(dataset, clock);
-      if (!status.ok()) return std::move(status).error().With(fmt::format("dataset '{}'", dataset.snapshot.name));
+      if (!status.ok())
+        return std::move(status).error().With(fmt::format("dataset '{}'", dataset.snapshot.name));
     }
     return {};
   };
   if (auto status = make(); !status.ok()) {
     // What cannot be removed now is removed by the next creation.
-    for (size_t i = 0; i < made; ++i) (void)RemoveFiles(datasets[i].key.id(), HiddenFolder(datasets[i].key.id())).ok();
+    for (size_t i = 0; i < made; ++i)
+      (void)RemoveFiles(datasets[i].key.id(), HiddenFolder(datasets[i].key.id())).ok();
     return std::move(status).error();
   }
   std::vector<Entry> entries;
@@ -462,7 +478,8 @@ Status Workspace::Reset(const Entry& entry, const odf::Multihash& hash) {
 Result<multiformats::KeyPair> Workspace::LoadKey(const multiformats::DatasetId& id) const {
   std::ifstream file(root_ + "/keys/" + id.ToMultibase());
   if (!file) {
-    return NotFound("no private key for '{}' in this workspace: only datasets made here can be signed for", id.ToString());
+    return NotFound("no private key for '{}' in this workspace: only datasets made here can be signed for",
+                    id.ToString());
   }
   std::string text;
   file >> text;

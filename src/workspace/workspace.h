@@ -23,8 +23,8 @@ struct Entry {
   multiformats::DatasetId id;
 };
 
-// A folder for the spills of one process that writes to a dataset. It is locked while the process lives; once that is killed, the
-// next command removes it together with the temporary files that it left in the dataset.
+// A folder for the spills of one process that writes to a dataset. It is locked while the process lives; once
+// that is killed, the next command removes it together with the temporary files that it left in the dataset.
 class Scratch {
  public:
   virtual ~Scratch() = default;
@@ -43,14 +43,16 @@ struct NewDataset {
 //   datasets/<id>/    one folder a dataset, exactly the standard layout
 //   derived/<id>/     chain state, durable head: may be lost
 //   keys/<id>         private keys, mode 0600, never beside the data
-//   index/            the key index        locks/   kernel locks        tmp/   a folder and its lock for each process that writes
+//   index/            the key index        locks/   kernel locks        tmp/   a folder and its lock for each
+//   process that writes
 // Thread-compatible. Several processes may use one workspace; writers take the locks (decisions.md 11).
 class Workspace {
  public:
-  // Makes `.sluice/` in `folder`. Errors: kAlreadyExists when there is one (with `exists_ok` that is a success).
+  // Makes `.sluice/` in `folder`. Errors: kAlreadyExists when there is one (with `exists_ok` that is a
+  // success).
   static Result<std::unique_ptr<Workspace>> Init(const std::string& folder, bool exists_ok);
-  // Looks in `override_folder` (the value of SLUICE_WORKSPACE) when not empty, else in `from` and its parents.
-  // Errors: kNotFound "directory is not a sluice workspace".
+  // Looks in `override_folder` (the value of SLUICE_WORKSPACE) when not empty, else in `from` and its
+  // parents. Errors: kNotFound "directory is not a sluice workspace".
   static Result<std::unique_ptr<Workspace>> Find(const std::string& from, const std::string& override_folder);
 
   // Absolute path of `.sluice`.
@@ -70,18 +72,19 @@ class Workspace {
   Result<std::vector<Entry>> ResolvePattern(std::string_view ref) const;
   Result<std::unique_ptr<dataset::Dataset>> Open(const Entry& entry) const;
 
-  // Locks one dataset for a commit: the workspace's lock, then the dataset's. Errors: kUnavailable after the lock time-out, naming the
-  // holder.
+  // Locks one dataset for a commit: the workspace's lock, then the dataset's. Errors: kUnavailable after the
+  // lock time-out, naming the holder.
   Result<std::unique_ptr<index::GuardedIndex>> BeginCommit(const multiformats::DatasetId& id) const;
 
   // For everything that writes to a dataset outside BeginCommit. Must not outlive what writes into it.
   Result<std::unique_ptr<Scratch>> MakeScratch(const multiformats::DatasetId& id) const;
 
-  // Makes a dataset from a normalized snapshot: key, folder, Seed and events with one system time, alias. A creation that
-  // fails leaves no folder behind. Errors: kAlreadyExists; kInvalidArgument for names and events.
+  // Makes a dataset from a normalized snapshot: key, folder, Seed and events with one system time, alias. A
+  // creation that fails leaves no folder behind. Errors: kAlreadyExists; kInvalidArgument for names and
+  // events.
   Result<Entry> Create(const odf::DatasetSnapshot& snapshot, const Clock& clock);
-  // Several at once: all are complete and durable before the first is seen, and before anything is replaced. Errors: as Create; then
-  // everything is as before.
+  // Several at once: all are complete and durable before the first is seen, and before anything is replaced.
+  // Errors: as Create; then everything is as before.
   Result<std::vector<Entry>> CreateAll(const std::vector<NewDataset>& datasets, const Clock& clock);
   // Errors: kAlreadyExists when the name is taken.
   Status Rename(const Entry& entry, const std::string& new_alias);

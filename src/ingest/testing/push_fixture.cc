@@ -84,8 +84,9 @@ void PushFixture::Create(const std::vector<std::string>& events) {
   }
   ASSERT_OK(NormalizeEvents(&parsed));
   ASSERT_OK(CheckNewEvents(odf::ChainState(), parsed));
-  auto created = dataset::Dataset::Create({files, derived}, odf::Seed{odf::DatasetId::FromSeed("test"), odf::DatasetKind::kRoot},
-                                          parsed, clock.Now());
+  auto created = dataset::Dataset::Create(
+      {files, derived}, odf::Seed{odf::DatasetId::FromSeed("test"), odf::DatasetKind::kRoot}, parsed,
+      clock.Now());
   ASSERT_OK(created);
   dataset = std::move(*created);
 }
@@ -115,7 +116,8 @@ IngestContext PushFixture::Context() {
   return {dataset.get(), begin, &clock, folder.path()};
 }
 
-Result<std::vector<IngestOutcome>> PushFixture::Push(std::vector<IngestInput> inputs, const IngestOptions& options) {
+Result<std::vector<IngestOutcome>> PushFixture::Push(std::vector<IngestInput> inputs,
+                                                     const IngestOptions& options) {
   return Ingest(Context(), std::move(inputs), *rejects, options);
 }
 
@@ -142,7 +144,8 @@ std::string PushFixture::Rows(const std::vector<std::string>& columns) {
         if (!text.empty()) text += ", ";
         for (size_t c = 0; c < columns.size(); ++c) {
           const auto column = (*batch)->GetColumnByName(columns[c]);
-          text += (c ? " " : "") + (column->IsNull(row) ? "-" : column->GetScalar(row).ValueOrDie()->ToString());
+          text +=
+              (c ? " " : "") + (column->IsNull(row) ? "-" : column->GetScalar(row).ValueOrDie()->ToString());
         }
       }
     }
@@ -160,7 +163,8 @@ std::string PushFixture::Violations() {
 
 std::string CsvSource(const std::string& merge, const std::string& schema_fields, const std::string& name) {
   const std::string schema = schema_fields.empty() ? "" : ", schema: {fields: [" + schema_fields + "]}";
-  return "kind: AddPushSource\nsourceName: " + name + "\nread: {kind: Csv, header: true" + schema + "}\nmerge: " + merge + "\n";
+  return "kind: AddPushSource\nsourceName: " + name + "\nread: {kind: Csv, header: true" + schema +
+         "}\nmerge: " + merge + "\n";
 }
 
 }  // namespace sluice::ingest::testing

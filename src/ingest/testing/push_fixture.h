@@ -56,6 +56,7 @@ class PushFixture {
 };
 
 // A push source of CSV with a header, in YAML: `merge` as `{kind: Ledger, primaryKey: [k]}`.
-std::string CsvSource(const std::string& merge, const std::string& schema_fields = "", const std::string& name = "default");
+std::string CsvSource(const std::string& merge, const std::string& schema_fields = "",
+                      const std::string& name = "default");
 
 }  // namespace sluice::ingest::testing
