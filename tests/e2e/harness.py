@@ -111,14 +111,16 @@ class Workspace:
 
     def rows(self, dataset):
         name = dataset.replace('"', '""')
+        if b"not yet available" in self.run("inspect", "schema", dataset).err:
+            return []  # nothing was ever ingested: there is no table
         out = self.run("sql", "-o", "ndjson", "-c", f'select * from "{name}" order by "offset"', timeout=60).out
         return [json.loads(line) for line in out.splitlines()]
 
     def state(self, dataset, source="default"):
         """The value of the source's state, or None."""
-        err = self.run("source", "show", dataset, source).err.decode()
-        for line in err.splitlines():
-            if line.startswith("State: "):
+        out = self.run("source", "show", dataset, source).out.decode()
+        for line in out.splitlines():
+            if line.startswith("# State: ") and " = " in line:
                 return line.split(" = ", 1)[1].rsplit(" (block", 1)[0]
         return None
 

@@ -102,7 +102,7 @@ def upserts_from_several_keep_a_history_that_adds_up():
         ws.check_sound("d")
 
 
-def readers_and_compaction_beside_writers():
+def readers_beside_writers():
     with Workspace() as ws:
         ws.add("d", LEDGER)
         ws.run("ingest", "d", "--stdin", data=records(range(10)))
@@ -115,11 +115,6 @@ def readers_and_compaction_beside_writers():
                 n += 1
             return n
 
-        def compactor():
-            while time.monotonic() < stop:
-                ws.run("system", "compact", "--hard", "d", "--yes")
-                time.sleep(0.1)
-
         def reader():
             while time.monotonic() < stop:
                 keys = [r["k"] for r in ws.rows("d")]
@@ -127,7 +122,7 @@ def readers_and_compaction_beside_writers():
                 ws.run("verify", "d")
                 ws.run("log", "d")
 
-        batches = in_parallel([writer, compactor, reader])[0]
+        batches = in_parallel([writer, reader])[0]
         assert [r["k"] for r in ws.rows("d")] == list(range(batches * 10))
         ws.check_sound("d")
 
@@ -157,4 +152,4 @@ def held_locks_time_out():
 
 if __name__ == "__main__":
     main([append_from_several, ledger_from_several, compare_and_set_lets_one_through, one_token_from_several_is_one_commit,
-          upserts_from_several_keep_a_history_that_adds_up, readers_and_compaction_beside_writers, held_locks_time_out])
+          upserts_from_several_keep_a_history_that_adds_up, readers_beside_writers, held_locks_time_out])
