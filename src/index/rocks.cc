@@ -37,7 +37,8 @@ Error FromRocksStatus(const rocksdb::Status& status, std::string_view what) {
   if (status.IsNoSpace() || status.IsMemoryLimit() || file_limit) {
     return MakeError(ErrorCode::kResourceExhausted, "{} the key index: {}", what, text);
   }
-  if (status.IsCorruption()) {
+  // We always ask in the same way: what RocksDB then calls an invalid argument is a damaged file of its own.
+  if (status.IsCorruption() || status.IsInvalidArgument()) {
     return Corruption("{} the key index: {}; its folder can be deleted, it is built again from the datasets",
                       what, text);
   }
