@@ -95,7 +95,7 @@ def run_page(program, path, update):
             if matches(lines[step.first:step.last], printed):
                 passed += 1
             elif update:
-                shown = [line.replace(scratch, "/home/ana").rstrip() for line in printed]
+                shown = [line.replace(scratch, "/srv").rstrip() for line in printed]
                 replaced.append((step.first, step.last, shown))
             else:
                 failed += 1
