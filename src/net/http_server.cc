@@ -145,7 +145,7 @@ class Server final : public HttpServer {
         work_(asio::make_work_guard(io_)),
         accept_strand_(asio::make_strand(io_)),
         pool_(static_cast<size_t>(std::max(1, options.handler_threads))),
-        context_{handler, options_, pool_, stop_.get_token(), is_stopping_} {}
+        context_{handler, options_, pool_, stop_.get_token(), is_stopping_, gate_} {}
   ~Server() override { Stop(std::chrono::milliseconds(0)); }
 
   Status Listen(HttpEndpoint endpoint) {
@@ -205,6 +205,7 @@ class Server final : public HttpServer {
   asio::executor_work_guard<asio::io_context::executor_type> work_;
   asio::strand<asio::io_context::executor_type> accept_strand_;
   asio::thread_pool pool_;
+  const std::shared_ptr<Gate> gate_ = std::make_shared<Gate>();
   const SessionContext context_;
   std::vector<std::unique_ptr<tcp::acceptor>> tcp_acceptors_;
   std::vector<std::unique_ptr<Unix::acceptor>> unix_acceptors_;
@@ -290,11 +291,30 @@ void Server::Stop(std::chrono::milliseconds grace) {
     grace = std::chrono::milliseconds(50);
   }
   pool_.join();
+  gate_->Close();
   work_.reset();
   threads_.clear();
 }
 
 }  // namespace
+
+Responder& Responder::operator=(Responder&& other) noexcept {
+  if (this != &other) {
+    if (sink_ != nullptr) Responder dropped(std::move(sink_));
+    sink_ = std::move(other.sink_);
+  }
+  return *this;
+}
+
+Responder::~Responder() {
+  if (sink_ != nullptr) Send(TextResponse(500, "the request was dropped without an answer\n"));
+}
+
+void Responder::Send(HttpResponse response) {
+  if (const auto sink = std::exchange(sink_, nullptr); sink != nullptr) sink->Take(std::move(response));
+}
+
+HttpResponse HttpHandler::Handle(HttpRequest&) { return TextResponse(500, "nothing answers here\n"); }
 
 Result<std::unique_ptr<HttpServer>> HttpServer::Start(const std::vector<HttpEndpoint>& endpoints,
                                                       HttpHandler& handler,

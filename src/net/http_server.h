@@ -17,13 +17,45 @@ struct BodyPlan {
   uint64_t max_bytes = 1 << 20;
 };
 
-// Answers requests, on many threads at once. Must be thread-safe and outlive the server. May block.
+// Where the one answer to a request goes. Thread-safe.
+class ResponseSink {
+ public:
+  virtual ~ResponseSink() = default;
+  // Called once at most.
+  virtual void Take(HttpResponse response) = 0;
+  virtual bool is_client_gone() const { return false; }
+};
+
+// The right to answer one request, once, from any thread, also after Serve returned. Harmless when the client
+// or the server is gone. Destroyed without an answer it answers 500. Thread-compatible.
+class Responder {
+ public:
+  explicit Responder(std::shared_ptr<ResponseSink> sink) : sink_(std::move(sink)) {}
+  Responder(Responder&&) noexcept = default;
+  Responder& operator=(Responder&& other) noexcept;
+  ~Responder();
+
+  // Does not block. Only the first call counts.
+  void Send(HttpResponse response);
+  // Whether nobody waits for the answer any more: the connection broke or the server stopped. Not at once: a
+  // client that vanished is noticed within about a second, one that only stopped sending never.
+  bool is_client_gone() const { return sink_ == nullptr || sink_->is_client_gone(); }
+
+ private:
+  std::shared_ptr<ResponseSink> sink_;  // null once answered
+};
+
+// Answers requests, on many threads at once. Must be thread-safe and outlive the server.
 class HttpHandler {
  public:
   virtual ~HttpHandler() = default;
   // Called on a thread of the server's own: must not block.
   virtual BodyPlan PlanBody(const HttpRequest& head) { return {}; }
-  virtual HttpResponse Handle(HttpRequest& request) = 0;
+  // Called on a handler thread, which is held until it returns; may block. The answer may be sent later, and
+  // then holds no thread. `request.stream` is valid until Serve returns.
+  virtual void Serve(HttpRequest request, Responder responder) { responder.Send(Handle(request)); }
+  // The answer at once, for handlers that do not override Serve.
+  virtual HttpResponse Handle(HttpRequest& request);
 };
 
 // Where to listen: a TCP address (port 0 = any free one), or a unix-domain socket when `unix_path` is given.
@@ -48,7 +80,8 @@ struct HttpServerOptions {
 
 // An HTTP/1.1 server: keep-alive, pipelining, HEAD, single ranges, entity tags, chunked bodies both ways,
 // Expect. No TLS. Accepting, reading and writing never wait for a handler; a slow client costs a connection,
-// not a thread. Destroying stops at once. Thread-safe.
+// not a thread, and so does a request that waits for its answer. The requests of a connection are answered in
+// their order, one after another. Destroying stops at once. Thread-safe.
 class HttpServer {
  public:
   virtual ~HttpServer() = default;
@@ -67,7 +100,7 @@ class HttpServer {
   virtual int connections() const = 0;
 
   // Listens no more, closes idle connections, lets running requests end within `grace`, then cuts them. Waits
-  // for the handlers. May be repeated.
+  // for calls of handlers to return, not for answers. May be repeated.
   virtual void Stop(std::chrono::milliseconds grace) = 0;
 };
 

@@ -45,6 +45,24 @@ class TestHandler final : public HttpHandler {
             .max_bytes = max_body_bytes};
   }
 
+  void Serve(HttpRequest request, Responder responder) override {
+    if (request.url.path == "/drop") return;
+    if (request.url.path == "/later") {
+      std::lock_guard lock(mutex);
+      waiting.push_back(std::move(responder));
+      has_waiting.notify_all();
+      return;
+    }
+    responder.Send(Handle(request));
+  }
+
+  // Takes the requests for `/later` once there are `count`.
+  std::vector<Responder> Waiting(size_t count) {
+    std::unique_lock lock(mutex);
+    has_waiting.wait(lock, [&] { return waiting.size() >= count; });
+    return std::move(waiting);
+  }
+
   HttpResponse Handle(HttpRequest& request) override {
     const std::string& path = request.url.path;
     if (path == "/echo") return TextResponse(200, fmt::format("{} {}", request.method, request.body));
@@ -87,6 +105,9 @@ class TestHandler final : public HttpHandler {
   uint64_t max_body_bytes = 1000;
   std::function<void(HttpRequest&)> on_wait;
   std::latch entered{1};
+  std::mutex mutex;
+  std::condition_variable has_waiting;
+  std::vector<Responder> waiting;
   std::optional<Error> last_error;  // of the last streamed body; to be read once the server has stopped
 };
 
@@ -243,6 +264,54 @@ TEST_F(HttpServerTest, TurnsADefectIntoA500AndKeepsHeadersWhole) {
               StartsWith("HTTP/1.1 500 "));
   EXPECT_THAT(Exchange("GET /split HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"),
               Not(HasSubstr("X-Injected")));
+}
+
+TEST_F(HttpServerTest, AnswersLaterWithoutHoldingAThread) {
+  options_.handler_threads = 1;
+  Start();
+  std::vector<std::unique_ptr<RawClient>> clients;
+  for (int i = 0; i < 20; ++i) {
+    clients.push_back(std::make_unique<RawClient>(endpoint()));
+    clients.back()->Send(
+        "GET /later HTTP/1.1\r\nHost: x\r\n\r\nGET /next HTTP/1.1\r\nHost: x\r\nConnection: "
+        "close\r\n\r\n");
+  }
+  std::vector<Responder> waiting = handler_.Waiting(20);
+  EXPECT_THAT(Exchange("GET /now HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"), EndsWith("/now"));
+  for (Responder& responder : waiting) responder.Send(TextResponse(200, "answered"));
+  for (auto& client : clients) {
+    const std::string answers = client->ReadAll();
+    EXPECT_LT(answers.find("answered"), answers.find("/next")) << "in order";
+    EXPECT_THAT(answers, EndsWith("/next"));
+  }
+}
+
+TEST_F(HttpServerTest, AnswersForAHandlerThatDoesNot) {
+  Start();
+  EXPECT_THAT(Exchange("GET /drop HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"),
+              StartsWith("HTTP/1.1 500 "));
+}
+
+TEST_F(HttpServerTest, TakesAnswersThatNobodyWaitsFor) {
+  Start();
+  {
+    RawClient client(endpoint());
+    client.Send("GET /later HTTP/1.1\r\nHost: x\r\n\r\n");
+    std::vector<Responder> waiting = handler_.Waiting(1);
+    server_->Stop(milliseconds(0));
+    EXPECT_TRUE(waiting[0].is_client_gone());
+    waiting[0].Send(TextResponse(200, "late"));
+    waiting[0].Send(TextResponse(200, "and again"));
+    EXPECT_EQ(client.ReadAll(), "");
+  }
+  auto responders = std::make_unique<std::vector<Responder>>();
+  Start();
+  RawClient client(endpoint());
+  client.Send("GET /later HTTP/1.1\r\nHost: x\r\n\r\n");
+  *responders = handler_.Waiting(1);
+  server_.reset();
+  responders.reset();  // answers 500 to a server that is gone
+  EXPECT_EQ(client.ReadAll(), "");
 }
 
 TEST_F(HttpServerTest, GivesUpOnSlowClients) {

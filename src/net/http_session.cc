@@ -5,7 +5,9 @@
 
 #include <algorithm>
 #include <boost/asio/co_spawn.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/asio/redirect_error.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/use_future.hpp>
 #include <boost/asio/write.hpp>
@@ -81,17 +83,56 @@ std::string HeadOf(const HttpResponse& response, std::optional<uint64_t> length,
   return head;
 }
 
-HttpResponse CallHandler(HttpHandler& handler, HttpRequest& request) {
-  try {
-    return handler.Handle(request);
-  } catch (const std::exception& e) {
-    return TextResponse(500, fmt::format("unexpected: {}\n", e.what()));
-  } catch (...) {
-    return TextResponse(500, "unexpected\n");
-  }
+}  // namespace
+
+bool Gate::Post(const asio::any_io_executor& executor, std::function<void()> work) {
+  MutexLock lock(mutex_);
+  if (is_open_) asio::post(executor, std::move(work));
+  return is_open_;
 }
 
-}  // namespace
+void Gate::Close() {
+  MutexLock lock(mutex_);
+  is_open_ = false;
+}
+
+// Where the answer meets the connection that waits for it. `timer` is an event: it never expires, and is
+// cancelled when something has changed. Everything but Take is for the connection's strand.
+class ResponseSlot final : public ResponseSink, public std::enable_shared_from_this<ResponseSlot> {
+ public:
+  ResponseSlot(std::shared_ptr<Gate> gate, const asio::any_io_executor& executor)
+      : gate_(std::move(gate)), executor_(executor), timer(std::make_unique<asio::steady_timer>(executor)) {
+    timer->expires_at(asio::steady_timer::time_point::max());
+  }
+
+  void Take(HttpResponse answer) override {
+    // The answer travels in a pointer: what is posted must be copyable.
+    auto moved = std::make_shared<HttpResponse>(std::move(answer));
+    gate_->Post(executor_, [self = shared_from_this(), moved] {
+      if (self->timer == nullptr) return;  // nobody waits any more
+      self->response = std::move(*moved);
+      self->timer->cancel();
+    });
+  }
+  bool is_client_gone() const override { return is_gone; }
+  // Serve has returned.
+  void Returned() {
+    gate_->Post(executor_, [self = shared_from_this()] {
+      self->has_returned = true;
+      if (self->timer != nullptr) self->timer->cancel();
+    });
+  }
+
+ private:
+  const std::shared_ptr<Gate> gate_;
+  const asio::any_io_executor executor_;
+
+ public:
+  std::unique_ptr<asio::steady_timer> timer;  // null once nobody waits
+  std::optional<HttpResponse> response;
+  bool has_returned = false;
+  std::atomic<bool> is_gone = false;
+};
 
 // The body as a handler sees it: each Read is a short visit to the connection's strand.
 class StreamedBody final : public BodyReader {
@@ -127,6 +168,38 @@ asio::awaitable<void> Session::Run() {
 asio::awaitable<void> Session::Refuse() {
   co_await WriteError(503, "too many connections\n");
   stream_.close();
+}
+
+void Session::Cut() {
+  is_cut_ = true;
+  stream_.close();
+  if (slot_ != nullptr && slot_->timer != nullptr) slot_->timer->cancel();
+}
+
+asio::awaitable<bool> Session::CallHandler(HttpRequest request, HttpResponse& response) {
+  const bool is_streamed = request.stream != nullptr;
+  slot_ = std::make_shared<ResponseSlot>(context_.gate, executor());
+  auto moved = std::make_shared<HttpRequest>(std::move(request));
+  asio::post(context_.pool, [&handler = context_.handler, moved, slot = slot_] {
+    try {
+      handler.Serve(std::move(*moved), Responder(slot));
+    } catch (const std::exception&) {
+      // Its responder was destroyed, and has answered.
+    } catch (...) {
+    }
+    slot->Returned();
+  });
+  // A streamed body is this connection's: it must outlive the call.
+  while ((!slot_->response && !is_cut_) || (is_streamed && !slot_->has_returned)) {
+    error_code cancelled;
+    co_await slot_->timer->async_wait(Into(cancelled));
+  }
+  slot_->is_gone = is_cut_;
+  slot_->timer.reset();
+  const bool is_answered = slot_->response.has_value();
+  if (is_answered) response = std::move(*slot_->response);
+  slot_.reset();
+  co_return is_answered;
 }
 
 asio::awaitable<bool> Session::WaitForBytes() {
@@ -258,15 +331,19 @@ asio::awaitable<bool> Session::ServeOne() {
     co_return false;
   }
   stream_.expires_never();
+  // What the answer depends on; the rest is the handler's.
+  HttpRequest kept;
+  kept.method = request.method;
+  if (request.method == "GET" || request.method == "HEAD") kept.headers = request.headers;
   HttpResponse response;
-  co_await OnPool([&] { response = CallHandler(context_.handler, request); });
-  ApplyConditions(request, response);
+  if (!co_await CallHandler(std::move(request), response)) co_return false;
+  ApplyConditions(kept, response);
   // Of a body that was not read to its end, the rest is taken if it is short. A client that still waits for
   // leave to send it may do so or not: its next bytes could mean either.
   const bool is_short = !expects_continue_ && body_bytes_ <= max_body_bytes_;
   const bool can_go_on = !is_read_broken_ && (parser_->is_done() || is_short);
   const bool keep_alive = parser_->get().keep_alive() && !context_.is_stopping && can_go_on;
-  if (!co_await WriteResponse(request, response, keep_alive)) co_return false;
+  if (!co_await WriteResponse(kept, response, keep_alive)) co_return false;
   if (parser_->is_done() || is_read_broken_) co_return keep_alive;
   if (keep_alive && co_await Drain()) co_return true;
   co_await Linger();

@@ -10,14 +10,18 @@
 #include <boost/beast/http/buffer_body.hpp>
 #include <boost/beast/http/parser.hpp>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <stop_token>
 #include <string>
 
+#include "base/mutex.h"
 #include "net/http_server.h"
 
 // One connection of the HTTP server. For http_server.cc alone: the only header of ours that shows Boost.
 namespace sluice::net {
+
+class Gate;
 
 // What all connections of a server share; outlives them.
 struct SessionContext {
@@ -26,7 +30,22 @@ struct SessionContext {
   boost::asio::thread_pool& pool;
   std::stop_token stop;
   const std::atomic<bool>& is_stopping;
+  std::shared_ptr<Gate> gate;
 };
+
+// Open while the server's executors can be posted to. Thread-safe.
+class Gate {
+ public:
+  // False, and nothing done, once closed.
+  bool Post(const boost::asio::any_io_executor& executor, std::function<void()> work) EXCLUDES(mutex_);
+  void Close() EXCLUDES(mutex_);
+
+ private:
+  Mutex mutex_;
+  bool is_open_ GUARDED_BY(mutex_) = true;
+};
+
+class ResponseSlot;
 
 struct Peer {
   std::string name;
@@ -52,7 +71,7 @@ class Session {
   void CloseIfIdle() {
     if (is_idle_) stream_.close();
   }
-  void Cut() { stream_.close(); }
+  void Cut();
 
  private:
   friend class StreamedBody;
@@ -62,6 +81,8 @@ class Session {
 
   // False when the connection is to be closed.
   Awaitable<bool> ServeOne();
+  // Has the handler answer. False when the connection was cut before it did.
+  Awaitable<bool> CallHandler(HttpRequest request, HttpResponse& response);
   Awaitable<bool> WaitForBytes();
   // False when no request came; an answer was given where one is due.
   Awaitable<bool> ReadHead(HttpRequest& request);
@@ -90,6 +111,8 @@ class Session {
   bool expects_continue_ = false;
   bool is_read_broken_ = false;  // timed out, failed, or at the end: nothing more is read
   bool is_idle_ = false;
+  bool is_cut_ = false;
+  std::shared_ptr<ResponseSlot> slot_;  // of the request that waits for its answer
 };
 
 }  // namespace sluice::net
