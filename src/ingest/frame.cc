@@ -68,6 +68,13 @@ Result<SourceDefinition> SelectPushSource(const odf::ChainState& state,
   return NotFound("dataset has no push source; add one with 'sluice source add'");
 }
 
+Result<SourceDefinition> SelectPollingSource(const odf::ChainState& state) {
+  if (!state.polling_source)
+    return NotFound("dataset has no polling source; add one with 'sluice source add'");
+  const auto& event = state.polling_source->event;
+  return SourceDefinition{std::string(odf::kPollingSourceName), event.read, event.preprocess, event.merge};
+}
+
 Result<std::unique_ptr<Frame>> Frame::Open(const SourceDefinition& source, const odf::ChainState& state,
                                            std::unique_ptr<read::ByteSource> input,
                                            std::optional<odf::ReadFormat> format, RejectLog* rejects,

@@ -87,6 +87,9 @@ sql::TransformSpec ToSpec(const odf::TransformSql& transform);
 Result<SourceDefinition> SelectPushSource(const odf::ChainState& state,
                                           const std::optional<std::string>& name);
 
+// The definition of the active polling source, under the name of its state. Errors: kNotFound.
+Result<SourceDefinition> SelectPollingSource(const odf::ChainState& state);
+
 // The schema that a source's rows will have before the merge, when that can be known without data
 // (push-protocol.md 2): the declared read schema run through the query and shaped; null when only data can
 // tell.

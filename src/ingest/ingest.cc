@@ -57,6 +57,7 @@ class Ingestion {
   Result<std::vector<IngestOutcome>> Run();
 
  private:
+  Result<SourceDefinition> SelectSource(const odf::ChainState& state) const;
   // Compares the states of the inputs with those of the dataset.
   Status FindTakenInputs();
   bool AllTaken() const { return std::find(taken_.begin(), taken_.end(), false) == taken_.end(); }
@@ -85,7 +86,10 @@ class Ingestion {
   Result<std::vector<IngestOutcome>> Commit(std::vector<MergedBatch> merged, index::GuardedIndex& session);
   Status AddEvents(const IngestInput& input, MergedBatch& merged, odf::ChainState* chain,
                    std::vector<odf::MetadataEvent>* events) const;
-  Result<std::optional<odf::SourceState>> NextState(const IngestInput& input, bool has_rows) const;
+  Result<std::optional<odf::SourceState>> NextState(const IngestInput& input, const odf::ChainState& chain,
+                                                    bool has_rows) const;
+  Result<std::optional<odf::SourceState>> NextPolledState(const IngestInput& input,
+                                                          const odf::ChainState& chain, bool has_rows) const;
   IngestOutcome Unchanged(IngestStatus status) const;
   void UpdateIndexes(index::GuardedIndex& session);
 
@@ -104,7 +108,17 @@ class Ingestion {
   RejectLog::Mark start_;
 };
 
+Result<SourceDefinition> Ingestion::SelectSource(const odf::ChainState& state) const {
+  return options_.polling ? SelectPollingSource(state) : SelectPushSource(state, options_.source_name);
+}
+
 Status Ingestion::FindTakenInputs() {
+  if (options_.polling) {
+    taken_.assign(inputs_.size(), false);
+    if (dataset_.state().polling_source == options_.polling->at) return {};
+    return Error(ErrorCode::kPrecondition,
+                 "the polling source was changed or polled by somebody else in the meantime; pull again");
+  }
   ASSIGN_OR_RETURN(taken_, FindTaken(dataset_.state(), source_.name, inputs_));
   return {};
 }
@@ -176,7 +190,7 @@ Status Ingestion::Prepare() {
 bool Ingestion::PreparedFor(const odf::ChainState& state) const {
   if (state.head == prepared_for_.head) return true;
   if (state.vocabulary != prepared_for_.vocabulary || state.schema != prepared_for_.schema) return false;
-  auto source = SelectPushSource(state, options_.source_name);
+  auto source = SelectSource(state);
   return source.ok() && *source == source_;
 }
 
@@ -302,7 +316,28 @@ Status Ingestion::Restamp(std::vector<MergedBatch>* merged) {
   return {};
 }
 
-Result<std::optional<odf::SourceState>> Ingestion::NextState(const IngestInput& input, bool has_rows) const {
+// While a polling source is active every AddData carries its state, because other programs read only the last
+// one (decisions.md 3); without rows a state is written only when it is another.
+Result<std::optional<odf::SourceState>> Ingestion::NextPolledState(const IngestInput& input,
+                                                                   const odf::ChainState& chain,
+                                                                   bool has_rows) const {
+  std::optional<odf::SourceState> next;
+  if (input.polled_state) {
+    ASSIGN_OR_RETURN(next, input.polled_state());
+  }
+  const auto& now = chain.polling_source->state;
+  if (!next) next = now;
+  if (!next) return next;
+  if (!has_rows && now && next->kind == now->kind && next->value == now->value)
+    return std::optional<odf::SourceState>();
+  next->source_name = options_.polling->state_name;
+  return next;
+}
+
+Result<std::optional<odf::SourceState>> Ingestion::NextState(const IngestInput& input,
+                                                             const odf::ChainState& chain,
+                                                             bool has_rows) const {
+  if (options_.polling) return NextPolledState(input, chain, has_rows);
   if (input.next_state) {
     return std::optional(
         odf::SourceState{source_.name, input.state_kind.value_or(kDefaultStateKind), *input.next_state});
@@ -327,7 +362,7 @@ Status Ingestion::AddEvents(const IngestInput& input, MergedBatch& merged, odf::
     ASSIGN_OR_RETURN(auto schema, odf::FromArrow(*merged.schema));
     RETURN_IF_ERROR(add(odf::SetDataSchema{std::nullopt, std::move(schema)}));
   }
-  ASSIGN_OR_RETURN(auto state, NextState(input, merged.slice.has_value()));
+  ASSIGN_OR_RETURN(auto state, NextState(input, *chain, merged.slice.has_value()));
   if (!merged.slice && !state) return {};
   odf::AddData data;
   data.prev_offset = chain->last_offset();
@@ -414,7 +449,7 @@ Status Ingestion::MergeAgain(index::GuardedIndex* session, bool moved, bool take
 
 Result<std::vector<IngestOutcome>> Ingestion::RunOnce(bool* again) {
   prepared_for_ = dataset_.state();
-  ASSIGN_OR_RETURN(source_, SelectPushSource(prepared_for_, options_.source_name));
+  ASSIGN_OR_RETURN(source_, SelectSource(prepared_for_));
   RETURN_IF_ERROR(FindTakenInputs());
   if (AllTaken()) return Duplicates();
   RETURN_IF_ERROR(Prepare());

@@ -42,10 +42,22 @@ struct IngestInput {
   // before the input is opened, and again under the locks: another process may have taken the same file
   // meanwhile. Not given: never.
   std::function<Result<bool>(const std::optional<odf::SourceState>& newest)> is_taken;
+  // Polling: the state after this input, asked once it was read to its end, before the commit; its name is
+  // filled in. Nothing = the source offers none. An error (it changed while it was read) refuses the input.
+  std::function<Result<std::optional<odf::SourceState>>()> polled_state;
+};
+
+// Takes the inputs for the polling source instead of a push source (odf-ingest.md 4.6, 5.1).
+struct PollingOptions {
+  std::string state_name;  // under which states are written (decisions.md 3)
+  // The source that the inputs were fetched for. When it is another one, or stands elsewhere, by the time of
+  // the commit, somebody else has polled: kPrecondition, and nothing is taken twice.
+  odf::ChainState::PollingSource at;
 };
 
 struct IngestOptions {
   std::optional<std::string> source_name;
+  std::optional<PollingOptions> polling;
   bool refuse_duplicates = false;  // Snapshot: a key twice in one input is an error
   bool dry_run = false;
   FrameOptions frame;
@@ -70,7 +82,7 @@ struct IngestOutcome {
 inline constexpr char kDefaultStateKind[] = "sluice/token";
 inline constexpr char kFileStateKind[] = "sluice/file";
 
-// Takes `inputs` in order as batches of one push source, committed with one head move: all or none. The
+// Takes `inputs` in order as batches of one source, committed with one head move: all or none. The
 // outcome is that of taking them one by one; an input whose state is in the chain already is skipped as
 // kDuplicate. Nothing is visible, and nothing is left behind, when it fails: `rejects`, which collects bad
 // records, then goes back to where it was. Errors: kNotFound, kConflict (several sources; schema),

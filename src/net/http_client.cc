@@ -27,6 +27,7 @@ struct Transfer {
   std::string piece;  // of call.source
   size_t piece_sent = 0;
   std::optional<Error> error;  // ours, in place of the library's
+  bool headers_told = false;
 };
 
 Transfer& TransferOf(void* user) { return *static_cast<Transfer*>(user); }
@@ -42,6 +43,12 @@ bool Guarded(Transfer& transfer, Work work) {
     transfer.error = Internal("unexpected: {}", e.what());
   }
   return false;
+}
+
+Status TellHeaders(Transfer& transfer, long status) {
+  if (transfer.headers_told || !transfer.call.on_headers) return {};
+  transfer.headers_told = true;
+  return transfer.call.on_headers(static_cast<int>(status), transfer.answer.headers);
 }
 
 size_t OnHeader(char* data, size_t, size_t size, void* user) {
@@ -66,6 +73,7 @@ size_t OnBody(char* data, size_t, size_t size, void* user) {
   const bool is_good = Guarded(transfer, [&]() -> Status {
     long status = 0;
     curl_easy_getinfo(transfer.curl, CURLINFO_RESPONSE_CODE, &status);
+    RETURN_IF_ERROR(TellHeaders(transfer, status));
     const std::string_view bytes(data, size);
     if (transfer.call.sink && status >= 200 && status < 300) return transfer.call.sink(bytes);
     if (transfer.answer.body.size() + size > transfer.call.max_body_bytes) {
@@ -279,6 +287,8 @@ Result<HttpAnswer> CurlClient::Send(const HttpCall& call, std::stop_token stop) 
   long status = 0;
   curl_easy_getinfo(curl_, CURLINFO_RESPONSE_CODE, &status);
   transfer.answer.status = static_cast<int>(status);
+  Guarded(transfer, [&] { return TellHeaders(transfer, status); });
+  if (transfer.error) return std::move(*transfer.error).With(fmt::format("{} '{}'", call.method, call.url));
   const char* url = nullptr;
   curl_easy_getinfo(curl_, CURLINFO_EFFECTIVE_URL, &url);
   transfer.answer.url = url != nullptr ? url : call.url;

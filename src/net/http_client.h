@@ -23,6 +23,9 @@ struct HttpCall {
   std::function<Result<std::string>()> source;
   std::optional<uint64_t> source_bytes;
 
+  // Told of the final answer's status and headers before its body, and before Send returns. An error ends the
+  // call and is returned.
+  std::function<Status(int status, const Headers& headers)> on_headers;
   // Instead of HttpAnswer::body, for answers with a 2xx status. An error ends the call and is returned.
   std::function<Status(std::string_view)> sink;
   // Bytes of the body so far, and all of them (0 = not known). Called at least once a second.
