@@ -280,7 +280,7 @@ Result<CommitResult> Dataset::Commit(CommitRequest request) {
     block.event = std::move(event);
     RETURN_IF_ERROR(Append(std::move(block), odf::Judging::kAppend, &blocks));
   }
-  return Publish(std::move(blocks), std::move(request.slices));
+  return Publish(std::move(blocks), std::move(request.slices), request.before_head);
 }
 
 Status Dataset::CheckSlices(const NewBlocks& blocks, const std::vector<StagedSlice>& slices) const {
@@ -303,7 +303,8 @@ Status Dataset::MoveHead(const Multihash& head) {
   return moved;
 }
 
-Result<CommitResult> Dataset::Publish(NewBlocks blocks, std::vector<StagedSlice> slices) {
+Result<CommitResult> Dataset::Publish(NewBlocks blocks, std::vector<StagedSlice> slices,
+                                      const std::function<Status(const CommitResult&)>& before_head) {
   RETURN_IF_ERROR(CheckSlices(blocks, slices));
   if (state_.head) RETURN_IF_ERROR(EnsureDurable());
   // Slices and blocks durable, in any order; then the head (decisions.md 12).
@@ -314,9 +315,10 @@ Result<CommitResult> Dataset::Publish(NewBlocks blocks, std::vector<StagedSlice>
   }
   RETURN_IF_ERROR(stores_.files->PutAllIfAbsent(objects));
   const Multihash new_head = blocks.hashes.back();
+  CommitResult result{state_.head, new_head, std::move(blocks.hashes), blocks.state.sequence};
+  if (before_head) RETURN_IF_ERROR(before_head(result));
   RETURN_IF_ERROR(MoveHead(new_head));
 
-  CommitResult result{state_.head, new_head, std::move(blocks.hashes), blocks.state.sequence};
   state_ = std::move(blocks.state);
   NoteDurable(new_head);
   SaveState(state_);

@@ -37,18 +37,21 @@ struct StagedSlice {
   Multihash physical_hash;
 };
 
-// Everything that one head move brings.
-struct CommitRequest {
-  std::vector<odf::MetadataEvent> events;  // one block each, in this order
-  std::vector<StagedSlice> slices;         // those that the events refer to and that are not stored yet
-  Instant system_time;  // of every block; raised to the previous block's where that is later
-};
-
 struct CommitResult {
   std::optional<Multihash> old_head;
   Multihash new_head;
   std::vector<Multihash> blocks;
   uint64_t sequence = 0;  // of the new head
+};
+
+// Everything that one head move brings.
+struct CommitRequest {
+  std::vector<odf::MetadataEvent> events;  // one block each, in this order
+  std::vector<StagedSlice> slices;         // those that the events refer to and that are not stored yet
+  Instant system_time;  // of every block; raised to the previous block's where that is later
+  // Called when slices and blocks are durable, right before the head moves; its error stops the commit. May be
+  // absent.
+  std::function<Status(const CommitResult& result)> before_head;
 };
 
 // One dataset: its chain's derived state, its blocks, and the way to add to it. Confined to one thread at a
@@ -135,7 +138,8 @@ class Dataset {
   // better way.
   Result<std::optional<std::vector<std::string>>> NamesAfter(const Multihash& known) const;
   Status CheckSlices(const NewBlocks& blocks, const std::vector<StagedSlice>& slices) const;
-  Result<CommitResult> Publish(NewBlocks blocks, std::vector<StagedSlice> slices);
+  Result<CommitResult> Publish(NewBlocks blocks, std::vector<StagedSlice> slices,
+                               const std::function<Status(const CommitResult&)>& before_head = nullptr);
 
   DatasetStores stores_;
   ChainState state_;

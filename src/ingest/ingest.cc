@@ -381,7 +381,7 @@ Status Ingestion::AddEvents(const IngestInput& input, MergedBatch& merged, odf::
 IngestOutcome Ingestion::Unchanged(IngestStatus status) const {
   IngestOutcome outcome;
   outcome.status = status;
-  outcome.old_head = outcome.new_head = dataset_.head();
+  outcome.old_head = outcome.new_head = outcome.block_hash = dataset_.head();
   outcome.sequence = dataset_.state().sequence;
   outcome.watermark = dataset_.state().watermark();
   return outcome;
@@ -399,7 +399,7 @@ Result<std::vector<IngestOutcome>> Ingestion::Commit(std::vector<MergedBatch> me
     IngestOutcome outcome = Unchanged(IngestStatus::kUpToDate);
     outcome.old_head = *chain.head;
     if (!taken_[i]) RETURN_IF_ERROR(AddEvents(inputs_[i], merged[i], &chain, &events));
-    outcome.new_head = *chain.head;
+    outcome.new_head = outcome.block_hash = *chain.head;
     outcome.sequence = chain.sequence;
     outcome.watermark = chain.watermark();
     if (taken_[i]) outcome.status = IngestStatus::kDuplicate;

@@ -70,7 +70,8 @@ struct IngestOutcome {
   IngestStatus status = IngestStatus::kUpToDate;
   odf::Multihash old_head;
   odf::Multihash new_head;  // = old_head unless committed
-  uint64_t sequence = 0;    // of new_head
+  odf::Multihash block_hash;  // the block with this batch, or the one it was judged against
+  uint64_t sequence = 0;      // of that block
   std::optional<odf::OffsetInterval> offsets;
   int64_t records_read = 0;
   int64_t records_added = 0;  // rows written

@@ -51,18 +51,19 @@ class FdSource final : public ByteSource {
 
 class MemorySource final : public ByteSource {
  public:
-  MemorySource(std::string bytes, std::string name) : bytes_(std::move(bytes)), name_(std::move(name)) {}
+  MemorySource(std::shared_ptr<const std::string> bytes, std::string name)
+      : bytes_(std::move(bytes)), name_(std::move(name)) {}
   Result<size_t> Read(char* buffer, size_t size) override {
-    const size_t n = std::min(size, bytes_.size() - position_);
-    std::memcpy(buffer, bytes_.data() + position_, n);
+    const size_t n = std::min(size, bytes_->size() - position_);
+    std::memcpy(buffer, bytes_->data() + position_, n);
     position_ += n;
     return n;
   }
   const std::string& name() const override { return name_; }
-  std::optional<uint64_t> size() const override { return bytes_.size(); }
+  std::optional<uint64_t> size() const override { return bytes_->size(); }
 
  private:
-  std::string bytes_;
+  std::shared_ptr<const std::string> bytes_;
   std::string name_;
   size_t position_ = 0;
 };
@@ -96,6 +97,10 @@ std::unique_ptr<ByteSource> MakeFdSource(int fd, std::string name) {
 }
 
 std::unique_ptr<ByteSource> MakeMemorySource(std::string bytes, std::string name) {
+  return MakeSharedSource(std::make_shared<const std::string>(std::move(bytes)), std::move(name));
+}
+
+std::unique_ptr<ByteSource> MakeSharedSource(std::shared_ptr<const std::string> bytes, std::string name) {
   return std::make_unique<MemorySource>(std::move(bytes), std::move(name));
 }
 

@@ -37,6 +37,7 @@ Result<std::unique_ptr<ByteSource>> OpenFileSource(const std::string& path);
 // File descriptor (not closed by us), such as standard input.
 std::unique_ptr<ByteSource> MakeFdSource(int fd, std::string name);
 std::unique_ptr<ByteSource> MakeMemorySource(std::string bytes, std::string name);
+std::unique_ptr<ByteSource> MakeSharedSource(std::shared_ptr<const std::string> bytes, std::string name);
 
 struct ReadOptions {
   int64_t batch_rows = 64 << 10;

@@ -14,6 +14,7 @@
 #include "odf/yaml.h"
 #include "storage/disk.h"
 #include "storage/file_lock.h"
+#include "workspace/holding_internal.h"
 
 namespace sluice::workspace {
 namespace {
@@ -76,20 +77,8 @@ class LockedIndex final : public index::GuardedIndex {
     index_.reset();
   }
   Result<index::KeyIndex*> Index() override {
-    if (index_) return index_.get();
-    ASSIGN_OR_RETURN(index_, index::KeyIndex::Open(folder_));
-    // Any call opens the database. One that is damaged is derived anew: everything in it is in the datasets.
-    auto opened = index_->ListSets(multiformats::DatasetId());
-    if (!opened.ok() && opened.error().code() == ErrorCode::kCorruption) {
-      (void)index_->Close().ok();
-      std::error_code error;
-      fs::remove_all(folder_, error);
-      if (error)
-        return FromErrno(error.value(), fmt::format("cannot remove the damaged key index '{}'", folder_));
-      ASSIGN_OR_RETURN(index_, index::KeyIndex::Open(folder_));
-    } else if (!opened.ok()) {
-      index_.reset();
-      return std::move(opened).error();
+    if (!index_) {
+      ASSIGN_OR_RETURN(index_, OpenIndex(folder_));
     }
     return index_.get();
   }
@@ -257,10 +246,14 @@ Result<std::unique_ptr<dataset::Dataset>> Workspace::Open(const Entry& entry) co
 }
 
 Result<std::unique_ptr<index::GuardedIndex>> Workspace::BeginCommit(const multiformats::DatasetId& id) const {
-  ASSIGN_OR_RETURN(auto workspace,
-                   storage::FileLock::Acquire(root_ + "/locks/workspace", lock_timeout_, stop_));
+  std::unique_ptr<storage::FileLock> workspace;
+  if (!holding_) {
+    ASSIGN_OR_RETURN(workspace,
+                     storage::FileLock::Acquire(root_ + "/locks/workspace", lock_timeout_, stop_));
+  }
   ASSIGN_OR_RETURN(auto dataset,
                    storage::FileLock::Acquire(root_ + "/locks/" + id.ToMultibase(), lock_timeout_, stop_));
+  if (holding_) return holding_->Begin(std::move(dataset));
   ASSIGN_OR_RETURN(auto scratch, MakeScratch(id));
   // Readers write there too, and leave no trace elsewhere.
   ASSIGN_OR_RETURN(auto stores, StoresOf(id));
@@ -370,7 +363,7 @@ Result<Entry> Workspace::Create(const odf::DatasetSnapshot& snapshot, const Cloc
 }
 
 Result<std::vector<Entry>> Workspace::CreateAll(const std::vector<NewDataset>& datasets, const Clock& clock) {
-  ASSIGN_OR_RETURN(auto lock, storage::FileLock::Acquire(root_ + "/locks/workspace", lock_timeout_, stop_));
+  ASSIGN_OR_RETURN(auto lock, LockNames());
   RETURN_IF_ERROR(RemoveAbortedCreations());
   std::vector<std::unique_ptr<storage::FileLock>> replaced_locks;
   size_t made = 0;
@@ -424,7 +417,7 @@ Result<std::vector<Entry>> Workspace::CreateAll(const std::vector<NewDataset>& d
 
 Status Workspace::Rename(const Entry& entry, const std::string& new_alias) {
   RETURN_IF_ERROR(CheckAlias(new_alias));
-  ASSIGN_OR_RETURN(auto lock, storage::FileLock::Acquire(root_ + "/locks/workspace", lock_timeout_, stop_));
+  ASSIGN_OR_RETURN(auto lock, LockNames());
   RETURN_IF_ERROR(CheckNameFree(new_alias, entry.id));
   std::error_code error;
   if (!fs::exists(DatasetFolder(entry.id) + "/" + dataset::kHeadName, error)) {

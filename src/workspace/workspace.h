@@ -31,6 +31,8 @@ class Scratch {
   virtual const std::string& folder() const = 0;
 };
 
+class Holding;
+
 // A dataset to be made. Its key gives its id, so that others made with it can refer to it.
 struct NewDataset {
   odf::DatasetSnapshot snapshot;  // normalized
@@ -72,6 +74,14 @@ class Workspace {
   Result<std::vector<Entry>> ResolvePattern(std::string_view ref) const;
   Result<std::unique_ptr<dataset::Dataset>> Open(const Entry& entry) const;
 
+  // Keeps the workspace's lock and its key index from now on, for a process that writes for long (a node).
+  // Commits then take the dataset's lock alone, and several threads may use this object. Not thread-safe
+  // itself. Errors: kUnavailable after the lock time-out, naming the holder.
+  Status Hold();
+  // Gives them up. No commit may be running.
+  void Release();
+  bool is_held() const { return holding_ != nullptr; }
+
   // Locks one dataset for a commit: the workspace's lock, then the dataset's. Errors: kUnavailable after the
   // lock time-out, naming the holder.
   Result<std::unique_ptr<index::GuardedIndex>> BeginCommit(const multiformats::DatasetId& id) const;
@@ -101,6 +111,11 @@ class Workspace {
  private:
   explicit Workspace(std::string root) : root_(std::move(root)) {}
 
+  // The workspace's lock for a change of names.
+  struct NamesLock {
+    std::shared_ptr<void> held;
+  };
+  Result<NamesLock> LockNames() const;
   Status CheckNameFree(const std::string& alias, const std::optional<multiformats::DatasetId>& except) const;
   Status RemoveAbortedCreations() const;
   void RemoveLeftovers() const;
@@ -114,6 +129,7 @@ class Workspace {
   Status SyncDatasets() const;
 
   std::string root_;
+  std::shared_ptr<Holding> holding_;
   std::chrono::milliseconds lock_timeout_{60000};
   std::stop_token stop_;
 };

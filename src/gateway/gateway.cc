@@ -1,0 +1,284 @@
+#include "gateway/gateway.h"
+
+#include <algorithm>
+
+#include "base/cancel.h"
+#include "gateway/lane_internal.h"
+
+namespace sluice::gateway {
+namespace {
+
+using multiformats::DatasetId;
+
+constexpr auto kProbeInterval = std::chrono::seconds(1);
+constexpr auto kPoll = std::chrono::milliseconds(20);
+constexpr auto kTakeBackPause = std::chrono::milliseconds(200);
+
+class GatewayImpl final : public Gateway {
+ public:
+  GatewayImpl(workspace::Workspace& workspace, const Clock& clock, const GatewayOptions& options) {
+    shared_.workspace = &workspace;
+    shared_.clock = &clock;
+    shared_.options = options;
+    shared_.dead_letters = std::make_unique<DeadLetters>(workspace.root() + "/dead-letters");
+  }
+  ~GatewayImpl() override;
+
+  Status Start();
+
+  void Push(const workspace::Entry& dataset, PushRequest request,
+            std::function<void(PushAnswer)> done) override;
+  Result<std::vector<SourceView>> Sources(const workspace::Entry& dataset,
+                                          const std::optional<std::string>& name) override;
+  Result<std::optional<Journal::ReceiptAnswer>> FindReceipt(const std::string& receipt) const override {
+    return shared_.journal()->FindReceipt(receipt);
+  }
+  Status RunExclusive(const workspace::Entry& dataset, bool drop_queue, std::chrono::milliseconds wait,
+                      const std::function<Status()>& change) override;
+  Status NoteReset(const workspace::Entry& dataset, const multiformats::Multihash& new_head,
+                   uint64_t sequence) override;
+  void NoteDeleted(const workspace::Entry& dataset) override;
+  Status StepAside(const std::optional<workspace::Entry>& dataset, std::chrono::milliseconds wait,
+                   const std::function<void()>& released) override;
+  std::vector<DatasetStatus> status() const override;
+  Result<std::vector<DeadLetter>> DeadLetters(const workspace::Entry& dataset) const override {
+    return shared_.dead_letters->List(dataset.id);
+  }
+  Status Retry(const workspace::Entry& dataset, const std::string& receipt) override;
+  Status Drop(const workspace::Entry& dataset, const std::string& receipt) override;
+  Status health() const override { return shared_.health(); }
+  Journal::Stats journal_stats() const override { return shared_.journal()->stats(); }
+  uint64_t waiting_bytes() const override { return shared_.waiting_bytes; }
+  void Drain(std::chrono::milliseconds grace) override;
+
+ private:
+  Result<std::shared_ptr<Lane>> LaneOf(const workspace::Entry& dataset);
+  std::vector<std::shared_ptr<Lane>> Lanes() const;
+  Status LoadQueue();
+  void Probe(std::stop_token stop);
+
+  mutable Shared shared_;
+  mutable std::mutex mutex_;
+  std::map<DatasetId, std::shared_ptr<Lane>> lanes_;  // under mutex_
+  std::jthread prober_;
+};
+
+Status GatewayImpl::Start() {
+  RETURN_IF_ERROR(shared_.workspace->Hold());
+  ASSIGN_OR_RETURN(std::shared_ptr<Journal> journal,
+                   Journal::Open(shared_.workspace->root(), shared_.options.journal));
+  shared_.set_journal(std::move(journal));
+  shared_.acknowledger = Acknowledger::Start();
+  shared_.committers = Committers::Start(shared_.options.commit_threads);
+  RETURN_IF_ERROR(LoadQueue());
+  prober_ = std::jthread([this](std::stop_token stop) { Probe(stop); });
+  return {};
+}
+
+GatewayImpl::~GatewayImpl() {
+  prober_ = {};
+  shared_.draining = true;
+  shared_.stop.request_stop();
+  shared_.committers.reset();
+  shared_.acknowledger.reset();
+  for (const auto& lane : Lanes())
+    lane->Abandon(MakeError(ErrorCode::kUnavailable, "the node has shut down; try again"));
+  if (auto journal = shared_.journal()) (void)journal->Close().ok();
+  lanes_.clear();
+  shared_.workspace->Release();
+}
+
+// Queued batches without an outcome, to their lanes.
+Status GatewayImpl::LoadQueue() {
+  const auto journal = shared_.journal();
+  ASSIGN_OR_RETURN(auto entries, shared_.workspace->List());
+  std::map<DatasetId, workspace::Entry> by_id;
+  for (auto& entry : entries) by_id.emplace(entry.id, std::move(entry));
+  // Opening a lane compares the journal with the chain, which may bring batches back.
+  for (const auto& id : journal->datasets()) {
+    auto it = by_id.find(id);
+    if (it == by_id.end()) {
+      journal->Forget(id);
+      continue;
+    }
+    ASSIGN_OR_RETURN(auto lane, LaneOf(it->second));
+    (void)lane;
+  }
+  for (auto& [place, queued] : journal->TakePending()) {
+    auto it = by_id.find(queued.batch.dataset);
+    if (it != by_id.end()) {
+      ASSIGN_OR_RETURN(auto lane, LaneOf(it->second));
+      lane->AddQueued(place, queued);
+      continue;
+    }
+    OutcomeRecord record;
+    record.kind = OutcomeRecord::Kind::kSettled;
+    record.dataset = queued.batch.dataset;
+    record.time = shared_.clock->Now();
+    SettledBatch entry;
+    entry.source = queued.batch.source;
+    entry.queue_sequence = place.sequence;
+    entry.account = queued.batch.account;
+    entry.nonce = queued.batch.nonce;
+    entry.outcome.status = Outcome::Status::kFailed;
+    entry.outcome.error_code = ErrorCode::kNotFound;
+    entry.outcome.error_message = "the dataset was deleted";
+    record.batches.push_back(std::move(entry));
+    ASSIGN_OR_RETURN(const Place written, journal->Append(record));
+    journal->Confirm(record, written);
+  }
+  return {};
+}
+
+// A log that failed is opened anew once the disk takes writes again: only that tells what reached it.
+void GatewayImpl::Probe(std::stop_token stop) {
+  std::mutex mutex;
+  std::condition_variable_any wake;
+  while (!stop.stop_requested()) {
+    std::unique_lock lock(mutex);
+    wake.wait_for(lock, stop, kProbeInterval, [] { return false; });
+    if (stop.stop_requested()) return;
+    const auto health = shared_.health();
+    if (health.ok()) continue;
+    if (!shared_.journal()->health().ok()) {
+      std::unique_lock turn(shared_.turn);
+      auto journal = Journal::Open(shared_.workspace->root(), shared_.options.journal);
+      if (!journal.ok()) continue;
+      for (const auto& lane : Lanes()) lane->DropQueuedFromMemory();
+      shared_.set_journal(std::move(*journal));
+      if (!LoadQueue().ok()) continue;
+    }
+    // Idle lanes try nothing by themselves: a small durable write tells whether the disk is well.
+    auto storage = storage::OpenLocalStorage(shared_.workspace->root());
+    if (storage.ok() && (*storage)->Replace("tmp/.probe", std::string(64 << 10, 'x')).ok()) {
+      (void)(*storage)->Delete("tmp/.probe").ok();
+      shared_.NoteSuccess();
+    }
+  }
+}
+
+Result<std::shared_ptr<Lane>> GatewayImpl::LaneOf(const workspace::Entry& dataset) {
+  std::lock_guard lock(mutex_);
+  auto& lane = lanes_[dataset.id];
+  if (lane) {
+    lane->set_entry(dataset);
+    return lane;
+  }
+  auto opened = Lane::Open(shared_, dataset);
+  if (!opened.ok()) {
+    lanes_.erase(dataset.id);
+    return std::move(opened).error();
+  }
+  lane = std::move(*opened);
+  return lane;
+}
+
+std::vector<std::shared_ptr<Lane>> GatewayImpl::Lanes() const {
+  std::lock_guard lock(mutex_);
+  std::vector<std::shared_ptr<Lane>> lanes;
+  for (const auto& [id, lane] : lanes_) lanes.push_back(lane);
+  return lanes;
+}
+
+void GatewayImpl::Push(const workspace::Entry& dataset, PushRequest request,
+                       std::function<void(PushAnswer)> done) {
+  auto lane = LaneOf(dataset);
+  if (!lane.ok()) return done(Refusal{.error = lane.error()});
+  (*lane)->Push(std::make_shared<PushRequest>(std::move(request)), std::move(done));
+}
+
+Result<std::vector<SourceView>> GatewayImpl::Sources(const workspace::Entry& dataset,
+                                                     const std::optional<std::string>& name) {
+  ASSIGN_OR_RETURN(auto lane, LaneOf(dataset));
+  return lane->Sources(name);
+}
+
+Status GatewayImpl::RunExclusive(const workspace::Entry& dataset, bool drop_queue,
+                                 std::chrono::milliseconds wait, const std::function<Status()>& change) {
+  ASSIGN_OR_RETURN(auto lane, LaneOf(dataset));
+  return lane->RunExclusive(drop_queue, wait, false, change);
+}
+
+Status GatewayImpl::NoteReset(const workspace::Entry& dataset, const multiformats::Multihash& new_head,
+                              uint64_t sequence) {
+  ASSIGN_OR_RETURN(auto lane, LaneOf(dataset));
+  return lane->NoteReset(new_head, sequence);
+}
+
+void GatewayImpl::NoteDeleted(const workspace::Entry& dataset) {
+  std::shared_ptr<Lane> lane;
+  {
+    std::lock_guard lock(mutex_);
+    if (auto it = lanes_.find(dataset.id); it != lanes_.end()) {
+      lane = it->second;
+      lanes_.erase(it);
+    }
+  }
+  if (lane) lane->Abandon(NotFound("dataset not found: {}", dataset.alias));
+  shared_.journal()->Forget(dataset.id);
+  (void)shared_.dead_letters->RemoveAll(dataset.id).ok();
+}
+
+Status GatewayImpl::StepAside(const std::optional<workspace::Entry>& dataset, std::chrono::milliseconds wait,
+                              const std::function<void()>& released) {
+  const auto step = [&]() -> Status {
+    shared_.workspace->Release();
+    released();
+    while (!shared_.workspace->Hold().ok()) {
+      if (shared_.stop.stop_requested()) return MakeError(ErrorCode::kCancelled, "the node is shutting down");
+      std::this_thread::sleep_for(kTakeBackPause);
+    }
+    return {};
+  };
+  Status status;
+  if (dataset) {
+    ASSIGN_OR_RETURN(auto lane, LaneOf(*dataset));
+    status = lane->RunExclusive(false, wait, true, step);
+  } else {
+    std::unique_lock turn(shared_.turn);
+    status = step();
+  }
+  // Whatever the other process changed.
+  for (const auto& lane : Lanes()) {
+    auto refreshed = lane->Refresh();
+    if (!refreshed.ok() && refreshed.error().code() == ErrorCode::kNotFound) NoteDeleted(lane->entry());
+  }
+  return status;
+}
+
+std::vector<DatasetStatus> GatewayImpl::status() const {
+  std::vector<DatasetStatus> all;
+  for (const auto& lane : Lanes()) all.push_back(lane->status());
+  return all;
+}
+
+Status GatewayImpl::Retry(const workspace::Entry& dataset, const std::string& receipt) {
+  ASSIGN_OR_RETURN(auto lane, LaneOf(dataset));
+  return lane->Retry(receipt);
+}
+
+Status GatewayImpl::Drop(const workspace::Entry& dataset, const std::string& receipt) {
+  ASSIGN_OR_RETURN(auto lane, LaneOf(dataset));
+  return lane->Drop(receipt);
+}
+
+void GatewayImpl::Drain(std::chrono::milliseconds grace) {
+  shared_.draining = true;
+  const auto deadline = std::chrono::steady_clock::now() + grace;
+  while (std::chrono::steady_clock::now() < deadline) {
+    const auto lanes = Lanes();
+    if (std::all_of(lanes.begin(), lanes.end(), [](const auto& lane) { return lane->is_idle(); })) return;
+    std::this_thread::sleep_for(kPoll);
+  }
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Gateway>> Gateway::Open(workspace::Workspace& workspace, const Clock& clock,
+                                               const GatewayOptions& options) {
+  auto gateway = std::make_unique<GatewayImpl>(workspace, clock, options);
+  RETURN_IF_ERROR(gateway->Start());
+  return std::unique_ptr<Gateway>(std::move(gateway));
+}
+
+}  // namespace sluice::gateway

@@ -1,0 +1,611 @@
+#include "gateway/journal.h"
+
+#include <algorithm>
+#include <charconv>
+#include <cstring>
+#include <deque>
+#include <filesystem>
+#include <map>
+#include <unordered_map>
+
+#include "base/clock.h"
+#include "base/mutex.h"
+#include "storage/storage.h"
+
+namespace sluice::gateway {
+namespace {
+
+using multiformats::DatasetId;
+using multiformats::Multihash;
+
+constexpr char kIdName[] = "log-id";
+constexpr uint8_t kBodyType = 1;
+constexpr size_t kRecentReceipts = 1 << 18;
+constexpr size_t kRecordsInChunk = 1024;
+
+struct DigestHash {
+  size_t operator()(const Digest& digest) const {
+    size_t value;
+    std::memcpy(&value, digest.data(), sizeof value);
+    return value;
+  }
+};
+
+// An entry of an outcome record.
+struct EntryRef {
+  Place place;
+  uint32_t index = 0;
+};
+
+struct SourceTable {
+  struct Key {
+    EntryRef entry;
+    Digest payload{};
+    int64_t millis = 0;
+    uint64_t chain_sequence = 0;  // of its block
+  };
+  std::unordered_map<Digest, Key, DigestHash> keys;
+  std::deque<Digest> order;  // oldest first
+  struct NewestState {
+    State state;
+    Digest payload{};
+    EntryRef entry;
+    uint64_t chain_sequence = 0;
+  };
+  std::optional<NewestState> newest_state;
+};
+
+struct DatasetTables {
+  std::map<std::string, SourceTable> sources;
+  // The last record that moved the head.
+  std::optional<Multihash> last_old_head, last_new_head;
+  Place last_place;
+  // What the last commit settled, as Recover found it: pending again if that commit did not survive.
+  std::vector<std::pair<Place, Journal::Queued>> settled_last;
+};
+
+// The head went back: what was committed behind `chain_sequence` before this record was withdrawn.
+struct Reset {
+  uint64_t record = 0;  // sequence in the stream
+  uint64_t chain_sequence = 0;
+};
+
+// Outcome records that lie together: where they begin, and which queued batches they settle.
+struct Chunk {
+  Place begin;
+  int64_t millis = 0;  // of the first record
+  uint64_t first_queued = UINT64_MAX, last_queued = 0;
+  size_t records = 0;
+};
+
+Result<std::unique_ptr<log::Log>> OpenStream(const std::string& folder, const std::string& expected_id,
+                                             uint64_t max_bytes, bool accept_new) {
+  log::LogOptions options;
+  options.max_log_bytes = max_bytes;
+  options.expected_id = expected_id;
+  auto stream = log::Log::Open(folder, options);
+  if (stream.ok() || stream.error().code() != ErrorCode::kPrecondition) return stream;
+  if (!accept_new) {
+    return MakeError(ErrorCode::kPrecondition,
+                     "the node's log in '{}' is missing or not the one this workspace knows: batches that were "
+                     "acknowledged may be gone; 'sluice serve --accept-new-log' goes on without them ({})",
+                     folder, stream.error().message());
+  }
+  options.expected_id.clear();
+  return log::Log::Open(folder, options);
+}
+
+class LogJournal final : public Journal {
+ public:
+  LogJournal(JournalOptions options, std::unique_ptr<log::Log> bodies, std::unique_ptr<log::Log> outcomes)
+      : options_(options), bodies_(std::move(bodies)), outcomes_(std::move(outcomes)) {}
+
+  Status Recover();
+
+  Result<Place> Enqueue(const QueuedBatch& batch, std::string_view body) override;
+  Status WaitFor(const Place& place) override { return Noted(bodies_->WaitFor(At(*bodies_, place))); }
+  Result<Queued> Read(const Place& place) const override;
+  std::vector<std::pair<Place, Queued>> TakePending() override;
+  Result<Place> Append(const OutcomeRecord& record) override;
+  void Confirm(const OutcomeRecord& record, const Place& place) override;
+  std::vector<DatasetId> datasets() const override;
+  Status CheckChain(const DatasetId& dataset, const Multihash& head, uint64_t sequence,
+                    const std::function<Result<bool>(const Multihash&)>& is_in_chain) override;
+  std::optional<FirstAnswer> FindKey(const DatasetId& dataset, const std::string& source,
+                                     const Digest& key) override;
+  std::optional<FirstAnswer> FindState(const DatasetId& dataset, const std::string& source,
+                                       const State& state) override;
+  void Forget(const DatasetId& dataset) override;
+  std::string ReceiptOf(const Place& place, const std::string& nonce) const override;
+  Result<std::optional<ReceiptAnswer>> FindReceipt(const std::string& receipt) const override;
+  Stats stats() const override;
+  Status health() const override;
+  Status Close() override;
+
+ private:
+  static log::Position At(const log::Log& stream, const Place& place) {
+    return {stream.id(), place.segment, place.offset, place.sequence};
+  }
+  static Place PlaceOf(const log::Position& position) {
+    return {position.segment, position.offset, position.sequence};
+  }
+  Status Noted(Status status) const {
+    if (!status.ok() && status.error().code() == ErrorCode::kUnavailable) {
+      MutexLock lock(mutex_);
+      broken_ = status.error();
+    }
+    return status;
+  }
+  void AddChunkRecord(const OutcomeRecord& record, const Place& place) REQUIRES(mutex_);
+  void AddToTables(const OutcomeRecord& record, const Place& place) REQUIRES(mutex_);
+  void AddKey(SourceTable& table, const SettledBatch& batch, EntryRef entry, int64_t millis) REQUIRES(mutex_);
+  void Settle(const OutcomeRecord& record, const Place& place) REQUIRES(mutex_);
+  void TakeBack(DatasetTables& tables) REQUIRES(mutex_);
+  void FreeSettled() REQUIRES(mutex_);
+  void FreeOldOutcomes() REQUIRES(mutex_);
+  std::optional<FirstAnswer> Load(const EntryRef& entry, const Digest& payload) const;
+  // With what resets made of it.
+  Result<std::optional<SettledBatch>> FindSettled(uint64_t queue_sequence) const;
+  SettledBatch AsOfNow(const OutcomeRecord& record, size_t index, uint64_t record_sequence) const;
+  Result<bool> Holds(const OutcomeRecord& record, const SettledBatch& batch,
+                     const std::function<Result<bool>(const Multihash&)>& is_in_chain) const;
+
+  const JournalOptions options_;
+  std::unique_ptr<log::Log> bodies_, outcomes_;
+
+  mutable Mutex mutex_;
+  mutable std::optional<Error> broken_ GUARDED_BY(mutex_);
+  std::map<uint64_t, Place> unsettled_ GUARDED_BY(mutex_);  // by sequence
+  std::map<uint64_t, std::pair<Place, Queued>> pending_ GUARDED_BY(mutex_);
+  uint64_t freed_segment_ GUARDED_BY(mutex_) = 0;
+  std::map<DatasetId, DatasetTables> datasets_ GUARDED_BY(mutex_);
+  std::map<DatasetId, std::vector<Reset>> resets_ GUARDED_BY(mutex_);
+  std::deque<Chunk> chunks_ GUARDED_BY(mutex_);
+  std::unordered_map<uint64_t, EntryRef> receipts_ GUARDED_BY(mutex_);  // recent ones, by queue sequence
+  std::deque<uint64_t> receipt_order_ GUARDED_BY(mutex_);
+  size_t key_count_ GUARDED_BY(mutex_) = 0;
+};
+
+// --- the durable queue ---
+
+Result<Place> LogJournal::Enqueue(const QueuedBatch& batch, std::string_view body) {
+  auto position = bodies_->Enqueue(kBodyType, EncodeQueued(batch, body));
+  if (!position.ok()) {
+    RETURN_IF_ERROR(Noted(Status(position.error())));
+  }
+  const Place place = PlaceOf(*position);
+  MutexLock lock(mutex_);
+  unsettled_[place.sequence] = place;
+  return place;
+}
+
+Result<Journal::Queued> LogJournal::Read(const Place& place) const {
+  ASSIGN_OR_RETURN(auto record, bodies_->Read(At(*bodies_, place)));
+  Queued queued;
+  std::string_view body;
+  ASSIGN_OR_RETURN(queued.batch, DecodeQueued(record.payload, &body));
+  queued.body = std::string(body);
+  queued.body_bytes = body.size();
+  return queued;
+}
+
+std::vector<std::pair<Place, Journal::Queued>> LogJournal::TakePending() {
+  MutexLock lock(mutex_);
+  std::vector<std::pair<Place, Queued>> pending;
+  for (auto& [sequence, entry] : pending_) pending.push_back(std::move(entry));
+  pending_.clear();
+  return pending;
+}
+
+void LogJournal::FreeSettled() {
+  const log::Position keep =
+      unsettled_.empty() ? bodies_->end() : At(*bodies_, unsettled_.begin()->second);
+  if (keep.segment <= freed_segment_) return;
+  if (bodies_->DeleteUpTo(keep).ok()) freed_segment_ = keep.segment;
+}
+
+// --- outcomes ---
+
+Result<Place> LogJournal::Append(const OutcomeRecord& record) {
+  auto position = outcomes_->Append(static_cast<uint8_t>(record.kind), EncodeOutcomes(record));
+  if (!position.ok()) RETURN_IF_ERROR(Noted(Status(position.error())));
+  const Place place = PlaceOf(*position);
+  MutexLock lock(mutex_);
+  AddChunkRecord(record, place);
+  return place;
+}
+
+void LogJournal::AddChunkRecord(const OutcomeRecord& record, const Place& place) {
+  if (chunks_.empty() || chunks_.back().records >= kRecordsInChunk)
+    chunks_.push_back({.begin = place, .millis = record.time.ToMillis()});
+  auto& chunk = chunks_.back();
+  ++chunk.records;
+  for (const auto& batch : record.batches) {
+    if (batch.queue_sequence == 0) continue;
+    chunk.first_queued = std::min(chunk.first_queued, batch.queue_sequence);
+    chunk.last_queued = std::max(chunk.last_queued, batch.queue_sequence);
+  }
+}
+
+void LogJournal::Confirm(const OutcomeRecord& record, const Place& place) {
+  MutexLock lock(mutex_);
+  AddToTables(record, place);
+  Settle(record, place);
+  FreeSettled();
+  FreeOldOutcomes();
+}
+
+void LogJournal::Settle(const OutcomeRecord& record, const Place& place) {
+  for (uint32_t i = 0; i < record.batches.size(); ++i) {
+    const uint64_t sequence = record.batches[i].queue_sequence;
+    if (sequence == 0) continue;
+    unsettled_.erase(sequence);
+    if (auto it = pending_.find(sequence); it != pending_.end()) {
+      if (record.kind == OutcomeRecord::Kind::kCommit)
+        datasets_[record.dataset].settled_last.push_back(std::move(it->second));
+      pending_.erase(it);
+    }
+    if (receipts_.insert_or_assign(sequence, EntryRef{place, i}).second) receipt_order_.push_back(sequence);
+    if (receipt_order_.size() > kRecentReceipts) {
+      receipts_.erase(receipt_order_.front());
+      receipt_order_.pop_front();
+    }
+  }
+}
+
+void LogJournal::AddKey(SourceTable& table, const SettledBatch& batch, EntryRef entry, int64_t millis) {
+  auto [it, is_new] = table.keys.insert_or_assign(*batch.key, SourceTable::Key{entry, batch.payload, millis,
+                                                                       batch.outcome.sequence.value_or(0)});
+  if (is_new) {
+    table.order.push_back(*batch.key);
+    ++key_count_;
+  }
+  const int64_t oldest = millis - options_.key_window.count() * 1000;
+  while (!table.order.empty()) {
+    auto first = table.keys.find(table.order.front());
+    if (first != table.keys.end()) {
+      if (table.keys.size() <= options_.keys_per_source && first->second.millis >= oldest) break;
+      table.keys.erase(first);
+      --key_count_;
+    }
+    table.order.pop_front();
+  }
+}
+
+void LogJournal::TakeBack(DatasetTables& tables) {
+  for (auto& entry : tables.settled_last) {
+    const uint64_t sequence = entry.first.sequence;
+    receipts_.erase(sequence);
+    unsettled_[sequence] = entry.first;
+    pending_.emplace(sequence, std::move(entry));
+  }
+  tables.settled_last.clear();
+}
+
+void LogJournal::AddToTables(const OutcomeRecord& record, const Place& place) {
+  auto& tables = datasets_[record.dataset];
+  if (record.kind == OutcomeRecord::Kind::kUndone) TakeBack(tables);
+  if (record.kind != OutcomeRecord::Kind::kSettled) {
+    tables.last_old_head = record.old_head;
+    tables.last_new_head = record.new_head;
+    tables.last_place = place;
+    tables.settled_last.clear();
+  }
+  if (record.kind == OutcomeRecord::Kind::kReset || record.kind == OutcomeRecord::Kind::kUndone) {
+    resets_[record.dataset].push_back({place.sequence, record.sequence});
+    for (auto& [name, table] : tables.sources) {
+      key_count_ -= std::erase_if(
+          table.keys, [&](const auto& key) { return key.second.chain_sequence > record.sequence; });
+      if (table.newest_state && table.newest_state->chain_sequence > record.sequence)
+        table.newest_state.reset();
+    }
+  }
+  for (uint32_t i = 0; i < record.batches.size(); ++i) {
+    const auto& batch = record.batches[i];
+    if (!batch.outcome.is_success()) continue;
+    auto& table = tables.sources[batch.source];
+    if (batch.key) AddKey(table, batch, {place, i}, record.time.ToMillis());
+    if (batch.outcome.state)
+      table.newest_state = SourceTable::NewestState{
+          *batch.outcome.state, batch.payload, {place, i}, batch.outcome.sequence.value_or(0)};
+  }
+}
+
+void LogJournal::FreeOldOutcomes() {
+  const int64_t keep = std::max(options_.receipt_window, options_.key_window).count() * 1000;
+  const int64_t now = SystemClock().Now().ToMillis();
+  while (chunks_.size() > 1 && chunks_[1].millis < now - keep) {
+    if (!outcomes_->DeleteUpTo(At(*outcomes_, chunks_[1].begin)).ok()) return;
+    chunks_.pop_front();
+  }
+}
+
+std::vector<DatasetId> LogJournal::datasets() const {
+  MutexLock lock(mutex_);
+  std::vector<DatasetId> ids;
+  for (const auto& [id, tables] : datasets_) ids.push_back(id);
+  return ids;
+}
+
+void LogJournal::Forget(const DatasetId& dataset) {
+  MutexLock lock(mutex_);
+  if (auto it = datasets_.find(dataset); it != datasets_.end()) {
+    for (const auto& [name, table] : it->second.sources) key_count_ -= table.keys.size();
+    datasets_.erase(it);
+  }
+}
+
+Result<bool> LogJournal::Holds(const OutcomeRecord& record, const SettledBatch& batch,
+                               const std::function<Result<bool>(const Multihash&)>& is_in_chain) const {
+  if (!batch.outcome.is_success()) return true;
+  if (record.kind == OutcomeRecord::Kind::kCommit && record.new_head) return is_in_chain(*record.new_head);
+  if (batch.outcome.block_hash) return is_in_chain(*batch.outcome.block_hash);
+  return true;
+}
+
+Status LogJournal::CheckChain(const DatasetId& dataset, const Multihash& head, uint64_t sequence,
+                              const std::function<Result<bool>(const Multihash&)>& is_in_chain) {
+  std::optional<Multihash> last_new_head;
+  Place last_place;
+  {
+    MutexLock lock(mutex_);
+    auto it = datasets_.find(dataset);
+    if (it == datasets_.end()) return {};
+    last_new_head = it->second.last_new_head;
+    last_place = it->second.last_place;
+  }
+  if (!last_new_head) return {};
+  ASSIGN_OR_RETURN(const bool holds, is_in_chain(*last_new_head));
+  if (holds) return {};
+  // The crash came between the journal and the head: those batches were never committed. Everything else that
+  // is gone was taken back by a reset, or by another program.
+  bool is_crash = false;
+  std::vector<std::pair<OutcomeRecord, Place>> kept;
+  RETURN_IF_ERROR(outcomes_->Replay(outcomes_->begin(), [&](const log::Record& stored) -> Status {
+    ASSIGN_OR_RETURN(auto record, DecodeOutcomes(stored.type, stored.payload));
+    if (record.dataset != dataset) return {};
+    const Place place = PlaceOf(stored.position);
+    if (record.kind == OutcomeRecord::Kind::kCommit && place == last_place && record.old_head == head) {
+      is_crash = true;
+      return {};
+    }
+    for (auto& batch : record.batches) {
+      ASSIGN_OR_RETURN(const bool counts, Holds(record, batch, is_in_chain));
+      if (!counts) batch.outcome.status = Outcome::Status::kWithdrawn;
+    }
+    kept.emplace_back(std::move(record), place);
+    return {};
+  }));
+  std::vector<std::pair<Place, Queued>> settled_last;
+  {
+    MutexLock lock(mutex_);
+    settled_last = std::move(datasets_[dataset].settled_last);
+  }
+  Forget(dataset);
+  {
+    MutexLock lock(mutex_);
+    for (const auto& [record, place] : kept) AddToTables(record, place);
+    if (is_crash) datasets_[dataset].settled_last = std::move(settled_last);
+  }
+  // Recorded, so that the next start knows it without the chain; of a crash also, where there is nothing to
+  // withdraw: the record that did not come to be is not the last any more.
+  OutcomeRecord reset;
+  reset.kind = is_crash ? OutcomeRecord::Kind::kUndone : OutcomeRecord::Kind::kReset;
+  reset.dataset = dataset;
+  reset.time = SystemClock().Now();
+  reset.new_head = head;
+  reset.sequence = sequence;
+  ASSIGN_OR_RETURN(const Place place, Append(reset));
+  Confirm(reset, place);
+  return {};
+}
+
+SettledBatch LogJournal::AsOfNow(const OutcomeRecord& record, size_t index, uint64_t record_sequence) const {
+  SettledBatch batch = record.batches[index];
+  if (!batch.outcome.is_success() || !batch.outcome.sequence) return batch;
+  MutexLock lock(mutex_);
+  auto it = resets_.find(record.dataset);
+  if (it == resets_.end()) return batch;
+  for (const auto& reset : it->second) {
+    if (record_sequence < reset.record && *batch.outcome.sequence > reset.chain_sequence)
+      batch.outcome.status = Outcome::Status::kWithdrawn;
+  }
+  return batch;
+}
+
+std::optional<FirstAnswer> LogJournal::Load(const EntryRef& entry, const Digest& payload) const {
+  auto stored = outcomes_->Read(At(*outcomes_, entry.place));
+  if (!stored.ok()) return std::nullopt;
+  auto record = DecodeOutcomes(stored->type, stored->payload);
+  if (!record.ok() || entry.index >= record->batches.size()) return std::nullopt;
+  const auto& batch = record->batches[entry.index];
+  FirstAnswer answer{payload, batch.outcome};
+  if (batch.queue_sequence != 0) {
+    // The place in the queue is part of the receipt's text only: the nonce makes it the sender's.
+    answer.outcome.receipt = ReceiptOf({0, 0, batch.queue_sequence}, batch.nonce);
+  }
+  return answer;
+}
+
+std::optional<FirstAnswer> LogJournal::FindKey(const DatasetId& dataset, const std::string& source,
+                                               const Digest& key) {
+  EntryRef entry;
+  Digest payload;
+  {
+    MutexLock lock(mutex_);
+    auto tables = datasets_.find(dataset);
+    if (tables == datasets_.end()) return std::nullopt;
+    auto table = tables->second.sources.find(source);
+    if (table == tables->second.sources.end()) return std::nullopt;
+    auto found = table->second.keys.find(key);
+    if (found == table->second.keys.end()) return std::nullopt;
+    const int64_t oldest = SystemClock().Now().ToMillis() - options_.key_window.count() * 1000;
+    if (found->second.millis < oldest) return std::nullopt;
+    entry = found->second.entry;
+    payload = found->second.payload;
+  }
+  return Load(entry, payload);
+}
+
+std::optional<FirstAnswer> LogJournal::FindState(const DatasetId& dataset, const std::string& source,
+                                                 const State& state) {
+  SourceTable::NewestState newest;
+  {
+    MutexLock lock(mutex_);
+    auto tables = datasets_.find(dataset);
+    if (tables == datasets_.end()) return std::nullopt;
+    auto table = tables->second.sources.find(source);
+    if (table == tables->second.sources.end() || !table->second.newest_state) return std::nullopt;
+    newest = *table->second.newest_state;
+  }
+  if (newest.state != state) return std::nullopt;
+  return Load(newest.entry, newest.payload);
+}
+
+// --- receipts ---
+
+std::string LogJournal::ReceiptOf(const Place& place, const std::string& nonce) const {
+  return fmt::format("{}-{}-{}", bodies_->id(), place.sequence, nonce);
+}
+
+Result<std::optional<SettledBatch>> LogJournal::FindSettled(uint64_t queue_sequence) const {
+  std::optional<EntryRef> recent;
+  std::vector<Place> chunks;
+  {
+    MutexLock lock(mutex_);
+    if (auto it = receipts_.find(queue_sequence); it != receipts_.end()) recent = it->second;
+    for (const auto& chunk : chunks_) {
+      if (chunk.first_queued <= queue_sequence && queue_sequence <= chunk.last_queued)
+        chunks.push_back(chunk.begin);
+    }
+  }
+  if (recent) {
+    ASSIGN_OR_RETURN(auto stored, outcomes_->Read(At(*outcomes_, recent->place)));
+    ASSIGN_OR_RETURN(auto record, DecodeOutcomes(stored.type, stored.payload));
+    if (recent->index < record.batches.size())
+      return std::optional(AsOfNow(record, recent->index, recent->place.sequence));
+  }
+  std::optional<SettledBatch> found;
+  for (const auto& begin : chunks) {
+    size_t seen = 0;
+    const Status walked = outcomes_->Replay(At(*outcomes_, begin), [&](const log::Record& stored) -> Status {
+      if (++seen > kRecordsInChunk) return MakeError(ErrorCode::kCancelled, "end of the chunk");
+      ASSIGN_OR_RETURN(auto record, DecodeOutcomes(stored.type, stored.payload));
+      for (size_t i = 0; i < record.batches.size(); ++i) {
+        if (record.batches[i].queue_sequence == queue_sequence)
+          found = AsOfNow(record, i, stored.position.sequence);
+      }
+      return {};
+    });
+    if (!walked.ok() && walked.error().code() != ErrorCode::kCancelled) return walked.error();
+  }
+  return found;
+}
+
+Result<std::optional<Journal::ReceiptAnswer>> LogJournal::FindReceipt(const std::string& receipt) const {
+  // `<log id>-<sequence>-<nonce>`; the id may hold hyphens.
+  const auto last = receipt.rfind('-');
+  const auto middle = last == std::string::npos || last == 0 ? std::string::npos : receipt.rfind('-', last - 1);
+  if (middle == std::string::npos) return std::optional<ReceiptAnswer>();
+  const std::string id = receipt.substr(0, middle), nonce = receipt.substr(last + 1);
+  uint64_t sequence = 0;
+  const char* end = receipt.data() + last;
+  const auto [stop, error] = std::from_chars(receipt.data() + middle + 1, end, sequence);
+  if (error != std::errc() || stop != end || id.size() != bodies_->id().size() || nonce.empty())
+    return std::optional<ReceiptAnswer>();
+  if (id != bodies_->id()) return NotFound("receipt '{}' belongs to another log", receipt);
+  std::optional<Place> waiting;
+  {
+    MutexLock lock(mutex_);
+    if (auto it = unsettled_.find(sequence); it != unsettled_.end()) waiting = it->second;
+  }
+  if (waiting) {
+    ASSIGN_OR_RETURN(auto queued, Read(*waiting));
+    if (queued.batch.nonce != nonce) return std::optional<ReceiptAnswer>();
+    ReceiptAnswer answer{queued.batch.account, {}};
+    answer.outcome.status = Outcome::Status::kQueued;
+    answer.outcome.state = queued.batch.state;
+    answer.outcome.receipt = receipt;
+    return std::optional(std::move(answer));
+  }
+  ASSIGN_OR_RETURN(auto settled, FindSettled(sequence));
+  if (!settled) {
+    if (sequence >= bodies_->end().sequence) return std::optional<ReceiptAnswer>();
+    return NotFound("receipt '{}' has expired", receipt);
+  }
+  if (settled->nonce != nonce) return std::optional<ReceiptAnswer>();
+  ReceiptAnswer answer{settled->account, settled->outcome};
+  answer.outcome.receipt = receipt;
+  return std::optional(std::move(answer));
+}
+
+// --- life ---
+
+Status LogJournal::Recover() {
+  RETURN_IF_ERROR(bodies_->Replay(bodies_->begin(), [&](const log::Record& stored) -> Status {
+    if (stored.type != kBodyType) return {};
+    Queued queued;
+    std::string_view body;
+    ASSIGN_OR_RETURN(queued.batch, DecodeQueued(stored.payload, &body));
+    queued.body_bytes = body.size();
+    const Place place = PlaceOf(stored.position);
+    MutexLock lock(mutex_);
+    unsettled_[place.sequence] = place;
+    pending_.emplace(place.sequence, std::pair(place, std::move(queued)));
+    return {};
+  }));
+  return outcomes_->Replay(outcomes_->begin(), [&](const log::Record& stored) -> Status {
+    if (stored.type < 1 || stored.type > static_cast<uint8_t>(OutcomeRecord::Kind::kUndone)) return {};
+    ASSIGN_OR_RETURN(auto record, DecodeOutcomes(stored.type, stored.payload));
+    const Place place = PlaceOf(stored.position);
+    MutexLock lock(mutex_);
+    AddChunkRecord(record, place);
+    AddToTables(record, place);
+    // What a crash took back becomes pending again in CheckChain; until then it is not in the way.
+    Settle(record, place);
+    return {};
+  });
+}
+
+Journal::Stats LogJournal::stats() const {
+  MutexLock lock(mutex_);
+  return {unsettled_.size(), bodies_->size_bytes(), outcomes_->size_bytes(), key_count_};
+}
+
+Status LogJournal::health() const {
+  MutexLock lock(mutex_);
+  if (broken_) return *broken_;
+  return {};
+}
+
+Status LogJournal::Close() {
+  Status bodies = bodies_->Close();
+  Status outcomes = outcomes_->Close();
+  return bodies.ok() ? std::move(outcomes) : std::move(bodies);
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Journal>> Journal::Open(const std::string& folder, const JournalOptions& options) {
+  ASSIGN_OR_RETURN(auto storage, storage::OpenLocalStorage(folder));
+  std::string bodies_id, outcomes_id;
+  ASSIGN_OR_RETURN(const bool known, storage->Exists(kIdName));
+  if (known) {
+    ASSIGN_OR_RETURN(const std::string ids, storage->Get(kIdName));
+    const auto space = ids.find(' ');
+    if (space == std::string::npos) return Corruption("file '{}/{}' holds no two ids", folder, kIdName);
+    bodies_id = ids.substr(0, space);
+    outcomes_id = ids.substr(space + 1);
+  }
+  ASSIGN_OR_RETURN(auto bodies, OpenStream(folder + "/log/bodies", bodies_id, options.max_queue_bytes,
+                                           options.accept_new_log));
+  ASSIGN_OR_RETURN(auto outcomes,
+                   OpenStream(folder + "/log/outcomes", outcomes_id, 0, options.accept_new_log));
+  if (bodies->id() != bodies_id || outcomes->id() != outcomes_id)
+    RETURN_IF_ERROR(storage->Replace(kIdName, bodies->id() + " " + outcomes->id()));
+  auto journal = std::make_unique<LogJournal>(options, std::move(bodies), std::move(outcomes));
+  RETURN_IF_ERROR(journal->Recover());
+  return std::unique_ptr<Journal>(std::move(journal));
+}
+
+}  // namespace sluice::gateway

@@ -1,0 +1,509 @@
+// Taking batches: what a push is answered before anything is merged.
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "base/random.h"
+#include "gateway/lane_internal.h"
+#include "multiformats/multihash.h"
+
+namespace sluice::gateway {
+namespace {
+
+constexpr size_t kMaxStateBytes = 4096;
+constexpr size_t kMaxKeyBytes = 255;
+constexpr size_t kNonceSize = 16;
+constexpr uint64_t kBatchOverhead = 1024;
+constexpr uint64_t kReaderThreadBytes = 4 << 20;  // a body for which a second reading thread pays
+constexpr int kRetrySoonSeconds = 1;
+constexpr int kRetryLaterSeconds = 30;
+
+bool IsVisible(std::string_view text) {
+  return std::all_of(text.begin(), text.end(), [](char c) { return c > ' ' && c <= '~'; });
+}
+
+Status CheckState(std::string_view what, const std::string& value) {
+  if (value.empty() || value.size() > kMaxStateBytes || !IsVisible(value) || value[0] == '*') {
+    return InvalidArgument("{} is 1 to {} visible ASCII characters and does not start with '*', not '{}'", what,
+                           kMaxStateBytes, value.substr(0, 100));
+  }
+  return {};
+}
+
+Status CheckRequest(const PushRequest& request, Refusal* refusal) {
+  if (request.next_state.has_value() != request.if_state.has_value()) {
+    refusal->http_status = 428;
+    return MakeError(ErrorCode::kInvalidArgument,
+                     "ODF-Source-State and ODF-If-Source-State go together: give both or neither ('*' stands for "
+                     "no state yet)");
+  }
+  if (request.next_state) {
+    RETURN_IF_ERROR(CheckState("ODF-Source-State", *request.next_state));
+    if (*request.if_state != "*") RETURN_IF_ERROR(CheckState("ODF-If-Source-State", *request.if_state));
+    if (request.next_state == request.if_state)
+      return InvalidArgument("the next state '{}' is the same as the expected one", *request.next_state);
+  }
+  if (request.state_kind) {
+    if (!request.next_state) return InvalidArgument("ODF-Source-State-Kind without ODF-Source-State");
+    if (*request.state_kind == ingest::kFileStateKind)
+      return InvalidArgument("kind '{}' is kept for files: choose another kind of state", *request.state_kind);
+    if (request.state_kind->empty() || request.state_kind->size() > kMaxKeyBytes ||
+        !IsVisible(*request.state_kind)) {
+      return InvalidArgument("a kind of state is 1 to {} visible ASCII characters, not '{}'", kMaxKeyBytes,
+                             request.state_kind->substr(0, 100));
+    }
+  }
+  if (request.idempotency_key) {
+    const auto& key = *request.idempotency_key;
+    if (key.empty() || key.size() > kMaxKeyBytes || !IsVisible(key)) {
+      return InvalidArgument("an idempotency key is 1 to {} visible ASCII characters, not '{}'", kMaxKeyBytes,
+                             key.substr(0, 100));
+    }
+  }
+  return {};
+}
+
+Digest PayloadDigest(const PushRequest& request) {
+  XXH3_state_t state;
+  XXH3_128bits_reset(&state);
+  const auto add = [&](std::string_view text) {
+    const uint64_t size = text.size();
+    XXH3_128bits_update(&state, &size, sizeof size);
+    XXH3_128bits_update(&state, text.data(), text.size());
+  };
+  add(request.body);
+  add(request.media_type);
+  add(request.event_time ? FormatInstant(*request.event_time) : "");
+  add(request.state_kind.value_or(""));
+  add(request.next_state.value_or(""));
+  add(request.if_state.value_or(""));
+  const XXH128_hash_t hash = XXH3_128bits_digest(&state);
+  Digest digest;
+  static_assert(sizeof hash == sizeof digest);
+  std::memcpy(digest.data(), &hash, sizeof digest);
+  return digest;
+}
+
+Digest KeyDigest(const std::string& key) {
+  const auto hash = multiformats::Sha3Multihash(key);
+  Digest digest;
+  std::copy_n(hash.digest().begin(), digest.size(), digest.begin());
+  return digest;
+}
+
+std::string KeyText(const Digest& digest) {
+  return std::string(reinterpret_cast<const char*>(digest.data()), digest.size());
+}
+
+Refusal Busy(Error error, int seconds) {
+  Refusal refusal{.error = std::move(error)};
+  refusal.retry_after_seconds = seconds;
+  return refusal;
+}
+
+Refusal OtherContent(std::string_view what) {
+  return {.error = MakeError(ErrorCode::kInvalidRecords,
+                             "{} was used before with other content: nothing is written; send the same bytes to "
+                             "repeat a batch, a new {} for a new one",
+                             what, what)};
+}
+
+BatchPtr NewBatch(const PushRequest& request, const std::string& source, uint64_t activation, Instant now) {
+  auto batch = std::make_shared<Batch>();
+  batch->source = source;
+  batch->activation = activation;
+  if (request.next_state) {
+    const std::string kind = request.state_kind.value_or(ingest::kDefaultStateKind);
+    batch->state = State{kind, *request.next_state};
+    if (*request.if_state != "*") batch->expected = State{kind, *request.if_state};
+  }
+  if (request.idempotency_key) batch->key = KeyDigest(*request.idempotency_key);
+  batch->payload = PayloadDigest(request);
+  batch->account = request.account;
+  batch->received = now;
+  batch->event_time = request.event_time;
+  batch->format = request.format;
+  batch->allow_empty = request.allow_empty;
+  return batch;
+}
+
+}  // namespace
+
+Status Shared::health() const {
+  std::lock_guard lock(mutex_);
+  if (failure_) return *failure_;
+  if (journal_) return journal_->health();
+  return {};
+}
+
+Result<std::shared_ptr<Lane>> Lane::Open(Shared& shared, const workspace::Entry& entry) {
+  std::shared_ptr<Lane> lane(new Lane(shared, entry));
+  ASSIGN_OR_RETURN(lane->dataset_, shared.workspace->Open(entry));
+  ASSIGN_OR_RETURN(lane->scratch_, shared.workspace->MakeScratch(entry.id));
+  // Answers from the head are acknowledgements (push-protocol.md 5).
+  RETURN_IF_ERROR(lane->dataset_->EnsureDurable());
+  RETURN_IF_ERROR(lane->CheckJournal());
+  MutexLock lock(lane->mutex_);
+  lane->tokens_ = shared.options.block_burst;
+  lane->tokens_at_ = std::chrono::steady_clock::now();
+  lane->PublishView();
+  return lane;
+}
+
+std::shared_ptr<const odf::ChainState> Lane::view() const {
+  MutexLock lock(mutex_);
+  return view_;
+}
+
+void Lane::set_entry(workspace::Entry entry) {
+  MutexLock lock(mutex_);
+  entry_ = std::move(entry);
+}
+
+workspace::Entry Lane::entry() const {
+  MutexLock lock(mutex_);
+  return entry_;
+}
+
+Lane::Gate& Lane::GateOf(const std::string& source, const odf::ChainState& chain) {
+  auto& gate = gates_[source];
+  auto it = chain.push_sources.find(source);
+  const uint64_t activation = it == chain.push_sources.end() ? 0 : it->second.activated_at;
+  if (gate.activation != activation) {
+    // Re-activated: it starts without a state; keys stay.
+    gate.activation = activation;
+    gate.accepted_by = nullptr;
+    gate.stopped = nullptr;
+  }
+  return gate;
+}
+
+std::optional<State> Lane::Committed(const std::string& source, const odf::ChainState& chain) const {
+  auto it = chain.push_sources.find(source);
+  if (it == chain.push_sources.end() || !it->second.state) return std::nullopt;
+  return State{it->second.state->kind, it->second.state->value};
+}
+
+std::optional<State> Lane::Accepted(const Gate& gate, const std::string& source,
+                                    const odf::ChainState& chain) const {
+  return gate.accepted_by ? gate.accepted_by->state : Committed(source, chain);
+}
+
+Refusal Lane::Precondition(const Gate& gate, const Batch& batch, const odf::ChainState& chain) const {
+  Refusal::States states;
+  states.committed = Committed(batch.source, chain);
+  states.accepted = gate.accepted_by && gate.accepted_by->place ? gate.accepted_by->state : states.committed;
+  Refusal refusal{.error = MakeError(ErrorCode::kPrecondition, "source '{}' is at state {}, not {}",
+                                     batch.source,
+                                     states.accepted ? fmt::format("'{}'", states.accepted->value) : "none",
+                                     batch.expected ? fmt::format("'{}'", batch.expected->value) : "none")};
+  refusal.states = std::move(states);
+  return refusal;
+}
+
+bool Lane::AnswerRepeat(const PushRequest& request, const BatchPtr& batch, const BatchPtr& first, Done& done,
+                        std::function<void()>* answer) {
+  if (first->payload != batch->payload) {
+    *answer = [done = std::move(done), refusal = OtherContent(batch->key ? "the idempotency key" : "the state")] {
+      done(refusal);
+    };
+    return true;
+  }
+  if (request.respond_async && first->place) {
+    *answer = [this, self = shared_from_this(), first, done = std::move(done)] {
+      shared_.acknowledger->Await(shared_.journal(), *first->place, [first, done](const Status& status) {
+        if (!status.ok()) return done(Busy(status.error(), kRetrySoonSeconds));
+        Outcome outcome;
+        outcome.status = Outcome::Status::kQueued;
+        outcome.duplicate = true;
+        outcome.state = first->state;
+        outcome.receipt = first->receipt;
+        done(std::move(outcome));
+      });
+    };
+    return true;
+  }
+  first->waiters.push_back({std::move(done), true});
+  *answer = [] {};
+  return true;
+}
+
+bool Lane::AnswerFirst(const BatchPtr& batch, const FirstAnswer& first, Done& done,
+                       std::function<void()>* answer) {
+  if (first.payload != batch->payload) {
+    *answer = [done = std::move(done), refusal = OtherContent(batch->key ? "the idempotency key" : "the state")] {
+      done(refusal);
+    };
+    return true;
+  }
+  Outcome outcome = first.outcome;
+  outcome.duplicate = true;
+  *answer = [done = std::move(done), outcome = std::move(outcome)] { done(outcome); };
+  return true;
+}
+
+// The order of push-protocol.md 3.
+bool Lane::AnswerWithoutTaking(const std::shared_ptr<PushRequest>& request, const BatchPtr& batch, Done& done,
+                               std::function<void()>* answer) {
+  const auto refuse = [&](Refusal refusal) {
+    *answer = [done = std::move(done), refusal = std::move(refusal)] { done(refusal); };
+    return true;
+  };
+  if (gone_) return refuse({.error = NotFound("dataset not found: {}", entry_.alias)});
+  if (shared_.draining) {
+    return refuse(Busy(MakeError(ErrorCode::kUnavailable, "the node is shutting down; try again"),
+                       kRetrySoonSeconds));
+  }
+  const auto chain = view_;
+  Gate& gate = GateOf(batch->source, *chain);
+  if (batch->key) {
+    if (auto running = gate.running_keys.find(KeyText(*batch->key)); running != gate.running_keys.end())
+      return AnswerRepeat(*request, batch, running->second, done, answer);
+    if (auto first = shared_.journal()->FindKey(entry_.id, batch->source, *batch->key))
+      return AnswerFirst(batch, *first, done, answer);
+  }
+  const auto accepted = Accepted(gate, batch->source, *chain);
+  if (batch->state && accepted == batch->state) {
+    if (gate.accepted_by) return AnswerRepeat(*request, batch, gate.accepted_by, done, answer);
+    if (auto first = shared_.journal()->FindState(entry_.id, batch->source, *batch->state))
+      return AnswerFirst(batch, *first, done, answer);
+    Outcome outcome;
+    outcome.status = Outcome::Status::kCommitted;
+    outcome.duplicate = true;
+    outcome.state = batch->state;
+    *answer = [done = std::move(done), outcome = std::move(outcome)] { done(outcome); };
+    return true;
+  }
+  if (gate.stopped) {
+    return refuse(Busy(MakeError(ErrorCode::kUnavailable,
+                                 "source '{}' stands still at batch {}: {}; 'sluice queue retry' or 'sluice queue "
+                                 "drop' lets it go on",
+                                 batch->source, gate.stopped->receipt, gate.last_error),
+                       kRetryLaterSeconds));
+  }
+  if (!batch->state || accepted == batch->expected) return false;
+  if (gate.accepted_by && !gate.accepted_by->place) {
+    // Only durable states are told: judged again when the batch that is being committed is settled.
+    gate.accepted_by->afterwards.push_back(
+        [this, self = shared_from_this(), request, done = std::move(done)] { Push(request, done); });
+    *answer = [] {};
+    return true;
+  }
+  return refuse(Precondition(gate, *batch, *chain));
+}
+
+void Lane::Push(std::shared_ptr<PushRequest> request, Done done) {
+  const auto chain = view();
+  Refusal refusal{.error = Internal("refused")};
+  auto source = ingest::SelectPushSource(*chain, request->source_name);
+  if (!source.ok()) return done(Refusal{.error = source.error()});
+  if (auto status = CheckRequest(*request, &refusal); !status.ok()) {
+    refusal.error = std::move(status).error();
+    return done(std::move(refusal));
+  }
+  auto batch = NewBatch(*request, source->name, chain->push_sources.at(source->name).activated_at,
+                        shared_.clock->Now());
+  std::function<void()> answer;
+  {
+    MutexLock lock(mutex_);
+    if (!AnswerWithoutTaking(request, batch, done, &answer)) answer = nullptr;
+  }
+  if (answer) return answer();
+  if (request->body.empty() && source->merge.kind == odf::MergeKind::kSnapshot && !request->allow_empty) {
+    return done(Refusal{
+        .error = MakeError(ErrorCode::kInvalidRecords,
+                           "an empty body would retract every row of Snapshot source '{}': add allowEmpty=true "
+                           "when that is meant",
+                           source->name)});
+  }
+  batch->body = std::make_shared<const std::string>(std::move(request->body));
+  batch->body_bytes = batch->body->size();
+  if (auto status = MakeReady(*batch, chain, &refusal); !status.ok()) return done(std::move(refusal));
+  Take(request, std::move(batch), std::move(done));
+}
+
+Status Lane::MakeReady(Batch& batch, std::shared_ptr<const odf::ChainState> chain, Refusal* refusal) const {
+  const auto fail = [&](Error error) -> Status {
+    refusal->error = error;
+    return error;
+  };
+  auto source = ingest::SelectPushSource(*chain, batch.source);
+  if (!source.ok()) return fail(std::move(source).error());
+  auto rejects = ingest::RejectLog::Open(ingest::OnError::kFail, "");
+  if (!rejects.ok()) return fail(std::move(rejects).error());
+  ingest::FrameOptions options;
+  options.read.threads = batch.body->size() > kReaderThreadBytes ? 2 : 1;
+  options.read.spill_folder = scratch_->folder();
+  options.read.stop = shared_.stop.get_token();
+  options.sql.spill_folder = scratch_->folder();
+  auto ready = ingest::MakeReady(std::move(chain), *source, read::MakeSharedSource(batch.body, "request body"),
+                                 batch.format, **rejects, options);
+  if (!ready.ok()) {
+    refusal->rejects = (*rejects)->first();
+    refusal->reject_count = (*rejects)->count();
+    return fail(std::move(ready).error());
+  }
+  batch.ready.emplace(std::move(*ready));
+  return {};
+}
+
+void Lane::Enter(const BatchPtr& batch) {
+  batch->order = next_order_++;
+  waiting_.push_back(batch);
+  shared_.waiting_bytes += batch->charged_bytes;
+  Gate& gate = gates_[batch->source];
+  if (batch->state) gate.accepted_by = batch;
+  if (batch->key) gate.running_keys[KeyText(*batch->key)] = batch;
+}
+
+void Lane::Leave(const BatchPtr& batch) {
+  shared_.waiting_bytes -= batch->charged_bytes;
+  batch->charged_bytes = 0;
+  batch->is_settled = true;
+  std::erase(waiting_, batch);
+  std::erase(committing_, batch);
+  Gate& gate = gates_[batch->source];
+  if (gate.stopped == batch) gate.stopped = nullptr;
+  if (batch->key) {
+    auto it = gate.running_keys.find(KeyText(*batch->key));
+    if (it != gate.running_keys.end() && it->second == batch) gate.running_keys.erase(it);
+  }
+  if (gate.accepted_by == batch) {
+    gate.accepted_by = nullptr;
+    const auto look = [&](const auto& batches) {
+      for (const auto& other : batches) {
+        if (other->source == batch->source && other->state && other->activation == gate.activation)
+          gate.accepted_by = other;
+      }
+    };
+    look(committing_);
+    look(waiting_);
+  }
+}
+
+void Lane::Take(const std::shared_ptr<PushRequest>& request, BatchPtr batch, Done done) {
+  const bool queued = request->respond_async || shared_.options.ack_durable;
+  batch->charged_bytes = kBatchOverhead + batch->body_bytes;
+  const auto journal = shared_.journal();
+  std::function<void()> answer;
+  {
+    MutexLock lock(mutex_);
+    if (AnswerWithoutTaking(request, batch, done, &answer)) {
+    } else if (queued) {
+      QueuedBatch header;
+      header.dataset = entry_.id;
+      header.source = batch->source;
+      header.activation = batch->activation;
+      header.account = batch->account;
+      header.nonce = batch->nonce = RandomName(kNonceSize);
+      header.received = batch->received;
+      header.event_time = batch->event_time;
+      header.format = batch->format ? static_cast<uint8_t>(static_cast<int>(*batch->format) + 1) : 0;
+      header.allow_empty = batch->allow_empty;
+      header.state = batch->state;
+      header.expected = batch->expected;
+      header.key = batch->key;
+      header.payload = batch->payload;
+      auto place = journal->Enqueue(header, *batch->body);
+      if (!place.ok()) {
+        answer = [done, refusal = Busy(std::move(place).error(), kRetrySoonSeconds)] { done(refusal); };
+      } else {
+        batch->place = *place;
+        batch->receipt = journal->ReceiptOf(*place, batch->nonce);
+        if (shared_.waiting_bytes + batch->charged_bytes > shared_.options.max_waiting_bytes / 2) {
+          batch->body = nullptr;  // it is in the queue
+          batch->ready.reset();
+          batch->charged_bytes = kBatchOverhead;
+        }
+        Enter(batch);
+        Schedule({});
+      }
+    } else if (shared_.waiting_bytes + batch->charged_bytes > shared_.options.max_waiting_bytes) {
+      answer = [done, refusal = Busy(MakeError(ErrorCode::kUnavailable,
+                                               "too much waits to be committed; try again later"),
+                                     kRetrySoonSeconds)] { done(refusal); };
+    } else {
+      batch->waiters.push_back({done, false});
+      Enter(batch);
+      Schedule({});
+    }
+  }
+  if (answer) return answer();
+  if (!batch->place) return;
+  shared_.acknowledger->Await(journal, *batch->place,
+                              [this, self = shared_from_this(), batch, done](const Status& status) {
+                                OnQueued(batch, status);
+                                if (!status.ok()) return done(Busy(status.error(), kRetrySoonSeconds));
+                                Outcome outcome;
+                                outcome.status = Outcome::Status::kQueued;
+                                outcome.state = batch->state;
+                                outcome.receipt = batch->receipt;
+                                done(std::move(outcome));
+                              });
+}
+
+// A batch whose record did not become durable was never taken.
+void Lane::OnQueued(const BatchPtr& batch, Status status) {
+  if (status.ok()) return;
+  shared_.NoteFailure(status.error());
+  MutexLock lock(mutex_);
+  if (std::find(waiting_.begin(), waiting_.end(), batch) != waiting_.end()) Leave(batch);
+}
+
+void Lane::AddQueued(const Place& place, const Journal::Queued& queued) {
+  auto batch = std::make_shared<Batch>();
+  const auto& header = queued.batch;
+  batch->source = header.source;
+  batch->activation = header.activation;
+  batch->state = header.state;
+  batch->expected = header.expected;
+  batch->key = header.key;
+  batch->payload = header.payload;
+  batch->account = header.account;
+  batch->received = header.received;
+  batch->event_time = header.event_time;
+  if (header.format != 0) batch->format = static_cast<odf::ReadFormat>(header.format - 1);
+  batch->allow_empty = header.allow_empty;
+  batch->body_bytes = queued.body_bytes;
+  batch->charged_bytes = kBatchOverhead;
+  batch->place = place;
+  batch->nonce = header.nonce;
+  batch->receipt = shared_.journal()->ReceiptOf(place, header.nonce);
+  MutexLock lock(mutex_);
+  GateOf(batch->source, *view_);
+  Enter(batch);
+  Schedule({});
+}
+
+void Lane::DropQueuedFromMemory() {
+  MutexLock lock(mutex_);
+  const auto all = waiting_;
+  for (const auto& batch : all) {
+    if (batch->place) Leave(batch);
+  }
+}
+
+bool Lane::is_idle() const {
+  MutexLock lock(mutex_);
+  return waiting_.empty() && committing_.empty();
+}
+
+void Lane::Abandon(const Error& error) {
+  std::vector<std::function<void()>> calls;
+  {
+    MutexLock lock(mutex_);
+    gone_ = true;
+    const auto all = waiting_;
+    for (const auto& batch : all) {
+      Leave(batch);
+      for (auto& waiter : batch->waiters)
+        calls.push_back([done = std::move(waiter.done), error] { done(Busy(error, kRetrySoonSeconds)); });
+      for (auto& call : batch->afterwards) calls.push_back(std::move(call));
+    }
+  }
+  for (const auto& call : calls) call();
+}
+
+}  // namespace sluice::gateway

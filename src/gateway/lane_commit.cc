@@ -1,0 +1,434 @@
+// Committing what a lane has taken, in groups (push-protocol.md 6).
+#include <algorithm>
+
+#include "gateway/lane_internal.h"
+
+namespace sluice::gateway {
+namespace {
+
+using std::chrono::steady_clock;
+
+constexpr auto kDurableWindow = std::chrono::seconds(5);  // with ack: durable
+constexpr size_t kMaxGroup = 10'000;
+
+// The cause passes: the batch may be tried again as it is.
+bool IsPassing(ErrorCode code) {
+  return code == ErrorCode::kUnavailable || code == ErrorCode::kResourceExhausted ||
+         code == ErrorCode::kCancelled || code == ErrorCode::kTimeout || code == ErrorCode::kCommitUnknown;
+}
+
+bool IsJournalled(const Batch& batch) { return batch.key || batch.state || batch.place; }
+
+std::optional<odf::SourceState> Expected(const Batch& batch) {
+  if (!batch.expected) return std::nullopt;
+  return odf::SourceState{batch.source, batch.expected->kind, batch.expected->value};
+}
+
+SettledBatch EntryOf(const Batch& batch, Outcome outcome) {
+  SettledBatch entry;
+  entry.source = batch.source;
+  if (batch.place) entry.queue_sequence = batch.place->sequence;
+  entry.account = batch.account;
+  entry.nonce = batch.nonce;
+  entry.key = batch.key;
+  entry.payload = batch.payload;
+  entry.outcome = std::move(outcome);
+  return entry;
+}
+
+}  // namespace
+
+void Lane::PublishView() { view_ = std::make_shared<const odf::ChainState>(dataset_->state()); }
+
+// Journal entries of blocks that are not in the chain do not count.
+Status Lane::CheckJournal() {
+  return shared_.journal()->CheckChain(
+      entry().id, dataset_->head(), dataset_->state().sequence,
+      [this](const multiformats::Multihash& hash) { return dataset_->IsAncestor(hash); });
+}
+
+Status Lane::RefreshLocked() {
+  ASSIGN_OR_RETURN(const bool moved, dataset_->Refresh());
+  RETURN_IF_ERROR(dataset_->EnsureDurable());
+  if (!moved) return {};
+  RETURN_IF_ERROR(CheckJournal());
+  MutexLock lock(mutex_);
+  PublishView();
+  return {};
+}
+
+Status Lane::Refresh() {
+  std::lock_guard lock(dataset_mutex_);
+  return RefreshLocked();
+}
+
+// --- when ---
+
+steady_clock::duration Lane::BudgetDelay() {
+  steady_clock::duration delay{};
+  if (shared_.options.ack_durable) {
+    uint64_t bytes = 0;
+    for (const auto& batch : waiting_) bytes += batch->body_bytes;
+    if (bytes < shared_.options.group_bytes) delay = kDurableWindow;
+  }
+  if (!shared_.options.blocks_per_second) return delay;
+  const double rate = *shared_.options.blocks_per_second;
+  const auto now = steady_clock::now();
+  const std::chrono::duration<double> passed = now - tokens_at_;
+  tokens_ = std::min(shared_.options.block_burst, tokens_ + passed.count() * rate);
+  tokens_at_ = now;
+  if (tokens_ >= 1) return delay;
+  const std::chrono::duration<double> wait((1 - tokens_) / rate);
+  return std::max(delay, std::chrono::duration_cast<steady_clock::duration>(wait));
+}
+
+void Lane::Schedule(steady_clock::duration delay) {
+  if (scheduled_ || gone_) return;
+  scheduled_ = true;
+  delay = std::max(delay, BudgetDelay());
+  shared_.committers->RunAt(steady_clock::now() + delay, [self = shared_from_this()] { self->Run(); });
+}
+
+Status Lane::ResolveUnknown() {
+  if (!unconfirmed_) return {};
+  RETURN_IF_ERROR(RefreshLocked());
+  const auto& [record, place] = *unconfirmed_;
+  ASSIGN_OR_RETURN(const bool holds, dataset_->IsAncestor(*record.new_head));
+  if (holds) {
+    shared_.journal()->Confirm(record, place);
+    MutexLock lock(mutex_);
+    const auto waiting = waiting_;
+    for (const auto& entry : record.batches) {
+      for (const auto& batch : waiting) {
+        if (entry.queue_sequence != 0 && batch->place && batch->place->sequence == entry.queue_sequence)
+          Leave(batch);
+      }
+    }
+  }
+  unconfirmed_.reset();
+  return {};
+}
+
+std::vector<BatchPtr> Lane::TakeGroup() {
+  std::vector<BatchPtr> group;
+  uint64_t bytes = 0;
+  for (auto it = waiting_.begin(); it != waiting_.end() && group.size() < kMaxGroup;) {
+    const BatchPtr& batch = *it;
+    if (barrier_ && batch->order >= *barrier_) break;
+    // What is queued behind the batch at which its source stands must not overtake it.
+    if (gates_[batch->source].stopped) {
+      ++it;
+      continue;
+    }
+    if (!group.empty() && bytes + batch->body_bytes > shared_.options.group_bytes) break;
+    bytes += batch->body_bytes;
+    group.push_back(batch);
+    it = waiting_.erase(it);
+  }
+  committing_ = group;
+  return group;
+}
+
+void Lane::Run() {
+  std::vector<BatchPtr> group;
+  std::shared_lock turn(shared_.turn);
+  std::lock_guard dataset_lock(dataset_mutex_);
+  {
+    MutexLock lock(mutex_);
+    scheduled_ = false;
+    if (gone_) return;
+  }
+  if (auto resolved = ResolveUnknown(); !resolved.ok()) return GiveUp({}, resolved.error());
+  {
+    MutexLock lock(mutex_);
+    group = TakeGroup();
+    if (group.empty()) {
+      changed_.NotifyAll();
+      return;
+    }
+  }
+  std::vector<Settled> settled;
+  std::vector<BatchPtr> later;
+  const Status status = CommitGroup(group, &settled, &later);
+  if (!status.ok()) {
+    shared_.NoteFailure(status.error());
+    GiveUp(std::move(group), status.error());
+    return;
+  }
+  shared_.NoteSuccess();
+  Finish(std::move(settled), std::move(later));
+}
+
+// --- one group ---
+
+// The body of a batch that lies in the queue alone.
+Status Lane::Load(Batch& batch) const {
+  if (batch.body) return {};
+  ASSIGN_OR_RETURN(auto queued, shared_.journal()->Read(*batch.place));
+  batch.body = std::make_shared<const std::string>(std::move(queued.body));
+  return {};
+}
+
+Status Lane::PrepareGroup(const std::vector<BatchPtr>& group, std::vector<Settled>* settled,
+                          std::vector<BatchPtr>* members, std::vector<BatchPtr>* later) {
+  std::shared_ptr<const odf::ChainState> chain;
+  const auto& state = dataset_->state();
+  for (const auto& batch : group) {
+    // While there is no schema, the first batch with rows decides it alone.
+    if (!later->empty()) {
+      later->push_back(batch);
+      continue;
+    }
+    const auto source = state.push_sources.find(batch->source);
+    if (source == state.push_sources.end() || source->second.activated_at != batch->activation) {
+      settled->push_back({batch, std::nullopt,
+                          Refusal{.error = NotFound("push source '{}' was disabled after the batch was taken",
+                                                    batch->source)}});
+      continue;
+    }
+    if (batch->key) {  // the answer to its first coming may have been lost between taking and here
+      if (auto first = shared_.journal()->FindKey(state.dataset_id, batch->source, *batch->key)) {
+        first->outcome.duplicate = true;
+        settled->push_back({batch, std::move(first->outcome), std::nullopt});
+        continue;
+      }
+    }
+    if (!batch->ready || !ingest::IsReadyFor(*batch->ready, state)) {
+      if (!chain) chain = std::make_shared<const odf::ChainState>(state);
+      RETURN_IF_ERROR(Load(*batch));
+      Refusal refusal{.error = Internal("refused")};
+      if (auto status = MakeReady(*batch, chain, &refusal); !status.ok()) {
+        if (IsPassing(status.error().code())) return status;
+        settled->push_back({batch, std::nullopt, std::move(refusal)});
+        continue;
+      }
+    }
+    members->push_back(batch);
+    if (!state.schema && batch->ready->schema) later->push_back(nullptr);
+  }
+  std::erase(*later, nullptr);
+  return {};
+}
+
+Outcome Lane::OutcomeOf(const Batch& batch, const ingest::IngestOutcome& ingested) const {
+  Outcome outcome;
+  outcome.status = ingested.status == ingest::IngestStatus::kUpToDate ? Outcome::Status::kUpToDate
+                                                                      : Outcome::Status::kCommitted;
+  outcome.duplicate = ingested.status == ingest::IngestStatus::kDuplicate;
+  outcome.old_head = ingested.old_head;
+  outcome.new_head = ingested.new_head;
+  outcome.block_hash = ingested.block_hash;
+  outcome.sequence = ingested.sequence;
+  outcome.offsets = ingested.offsets;
+  outcome.received = ingested.records_read;
+  outcome.added = ingested.records_added;
+  outcome.state = batch.state;
+  outcome.watermark = ingested.watermark;
+  outcome.receipt = batch.receipt;
+  return outcome;
+}
+
+OutcomeRecord Lane::RecordOf(const std::vector<BatchPtr>& members, const ingest::GroupResult& result) const {
+  OutcomeRecord record;
+  record.kind = result.commit ? OutcomeRecord::Kind::kCommit : OutcomeRecord::Kind::kSettled;
+  record.dataset = dataset_->state().dataset_id;
+  record.time = shared_.clock->Now();
+  record.old_head = dataset_->head();
+  if (result.commit) {
+    record.old_head = result.commit->old_head;
+    record.new_head = result.commit->new_head;
+    record.sequence = result.commit->sequence;
+  }
+  for (size_t i = 0; i < members.size(); ++i) {
+    if (!result.outcomes[i].ok() || !IsJournalled(*members[i])) continue;
+    record.batches.push_back(EntryOf(*members[i], OutcomeOf(*members[i], *result.outcomes[i])));
+  }
+  return record;
+}
+
+Status Lane::MergeGroup(const std::vector<BatchPtr>& members, index::GuardedIndex& session,
+                        std::vector<Settled>* settled) {
+  std::vector<ingest::GroupBatch> batches;
+  for (const auto& batch : members) {
+    ingest::GroupBatch one;
+    one.ready = *batch->ready;
+    one.activation = batch->activation;
+    one.fallback_event_time = batch->event_time.value_or(batch->received);
+    if (batch->state)
+      one.state = ingest::GroupBatch::StateChange{batch->state->kind, batch->state->value, Expected(*batch)};
+    batches.push_back(std::move(one));
+  }
+  ingest::GroupContext context;
+  context.dataset = dataset_.get();
+  context.session = &session;
+  context.clock = shared_.clock;
+  context.temp_folder = scratch_->folder();
+  const auto journal = shared_.journal();
+  OutcomeRecord record;
+  std::optional<Place> place;
+  const auto write = [&](const ingest::GroupResult& result) -> Status {
+    record = RecordOf(members, result);
+    if (record.batches.empty()) return {};
+    ASSIGN_OR_RETURN(place, journal->Append(record));
+    return {};
+  };
+  auto committed = ingest::CommitGroup(context, std::move(batches), write);
+  if (!committed.ok()) {
+    if (place) unconfirmed_.emplace(std::move(record), *place);
+    return std::move(committed).error();
+  }
+  auto result = std::move(committed).value();
+  if (!result.commit) RETURN_IF_ERROR(write(result));
+  if (place) journal->Confirm(record, *place);
+  for (size_t i = 0; i < members.size(); ++i) {
+    if (result.outcomes[i].ok()) {
+      settled->push_back({members[i], OutcomeOf(*members[i], *result.outcomes[i]), std::nullopt});
+    } else {
+      settled->push_back({members[i], std::nullopt, Refusal{.error = result.outcomes[i].error()}});
+    }
+  }
+  MutexLock lock(mutex_);
+  if (result.commit) {
+    ++commits_;
+    tokens_ -= 1;
+  }
+  for (const auto& outcome : result.outcomes) {
+    if (outcome.ok()) records_ += static_cast<uint64_t>(outcome->records_added);
+  }
+  return {};
+}
+
+Status Lane::CommitGroup(std::vector<BatchPtr> group, std::vector<Settled>* settled,
+                         std::vector<BatchPtr>* later) {
+  // A batch whose place in the queue could be lost must not have an outcome.
+  std::optional<Place> last;
+  for (const auto& batch : group) {
+    if (batch->place && (!last || batch->place->sequence > last->sequence)) last = batch->place;
+  }
+  if (last) RETURN_IF_ERROR(shared_.journal()->WaitFor(*last));
+  ASSIGN_OR_RETURN(auto session, shared_.workspace->BeginCommit(entry().id));
+  RETURN_IF_ERROR(RefreshLocked());
+  std::vector<BatchPtr> members;
+  RETURN_IF_ERROR(PrepareGroup(group, settled, &members, later));
+  if (!members.empty()) RETURN_IF_ERROR(MergeGroup(members, *session, settled));
+  return SettleFailures(settled);
+}
+
+// --- what failed ---
+
+// A queued batch that can never be committed goes to the dead letters.
+Status Lane::Bury(const Batch& batch, const Error& error, OutcomeRecord* record) {
+  ASSIGN_OR_RETURN(auto queued, shared_.journal()->Read(*batch.place));
+  DeadLetter letter;
+  letter.receipt = batch.receipt;
+  letter.source = batch.source;
+  letter.account = batch.account;
+  letter.reason = error.ToString();
+  letter.received = batch.received;
+  letter.failed = shared_.clock->Now();
+  RETURN_IF_ERROR(
+      shared_.dead_letters->Add(record->dataset, letter, queued.batch, queued.body));
+  Outcome outcome;
+  outcome.status = Outcome::Status::kFailed;
+  outcome.error_code = error.code();
+  outcome.error_message = error.ToString();
+  record->batches.push_back(EntryOf(batch, std::move(outcome)));
+  return {};
+}
+
+Status Lane::SettleFailures(std::vector<Settled>* settled) {
+  OutcomeRecord record;
+  record.kind = OutcomeRecord::Kind::kSettled;
+  record.dataset = dataset_->state().dataset_id;
+  record.time = shared_.clock->Now();
+  for (auto& one : *settled) {
+    if (!one.refusal || !one.batch->place) continue;
+    const bool source_gone = one.refusal->error.code() == ErrorCode::kNotFound;
+    if (one.batch->state && !source_gone) continue;  // its source stands still
+    RETURN_IF_ERROR(Bury(*one.batch, one.refusal->error, &record));
+  }
+  if (record.batches.empty()) return {};
+  const auto journal = shared_.journal();
+  ASSIGN_OR_RETURN(const Place place, journal->Append(record));
+  journal->Confirm(record, place);
+  return {};
+}
+
+void Lane::Finish(std::vector<Settled> settled, std::vector<BatchPtr> later) {
+  std::vector<std::function<void()>> calls;
+  {
+    MutexLock lock(mutex_);
+    PublishView();
+    last_error_.clear();
+    std::vector<BatchPtr> back = std::move(later);
+    for (auto& one : settled) {
+      Gate& gate = gates_[one.batch->source];
+      const bool stops = one.refusal && one.batch->place && one.batch->state &&
+                         one.refusal->error.code() != ErrorCode::kNotFound;
+      if (one.refusal) {
+        gate.last_error = one.refusal->error.ToString();
+        if (one.refusal->error.code() == ErrorCode::kPrecondition && !one.refusal->states)
+          one.refusal->states = Precondition(gate, *one.batch, *view_).states;
+      }
+      if (stops) {
+        if (!gate.stopped) gate.stopped = one.batch;
+        back.push_back(one.batch);
+      } else {
+        Leave(one.batch);
+      }
+      for (auto& waiter : one.batch->waiters) {
+        if (one.outcome) {
+          Outcome outcome = *one.outcome;
+          outcome.duplicate = outcome.duplicate || waiter.is_repeat;
+          calls.push_back([done = std::move(waiter.done), outcome = std::move(outcome)] { done(outcome); });
+        } else {
+          calls.push_back([done = std::move(waiter.done), refusal = *one.refusal] { done(refusal); });
+        }
+      }
+      one.batch->waiters.clear();
+      for (auto& call : one.batch->afterwards) calls.push_back(std::move(call));
+      one.batch->afterwards.clear();
+    }
+    committing_.clear();
+    std::sort(back.begin(), back.end(), [](const auto& a, const auto& b) { return a->order < b->order; });
+    waiting_.insert(waiting_.begin(), back.begin(), back.end());
+    if (!waiting_.empty()) Schedule({});
+    changed_.NotifyAll();
+  }
+  for (const auto& call : calls) call();
+}
+
+// Nothing was committed, and the cause may pass. Clients that wait are told; queued batches stay, and so do
+// those that queued ones build on.
+void Lane::GiveUp(std::vector<BatchPtr> group, const Error& error) {
+  std::vector<std::function<void()>> calls;
+  {
+    MutexLock lock(mutex_);
+    last_error_ = error.ToString();
+    committing_.clear();
+    waiting_.insert(waiting_.begin(), group.begin(), group.end());
+    const auto is_built_on = [&](const BatchPtr& batch) {
+      return batch->state && std::any_of(waiting_.begin(), waiting_.end(), [&](const auto& other) {
+               return other->place && other->source == batch->source && other->order > batch->order;
+             });
+    };
+    for (const auto& batch : group) {
+      for (auto& waiter : batch->waiters) {
+        calls.push_back([done = std::move(waiter.done), error] {
+          Refusal refusal{.error = Error(ErrorCode::kUnavailable, error.ToString())};
+          refusal.retry_after_seconds = 1;
+          done(std::move(refusal));
+        });
+      }
+      batch->waiters.clear();
+      for (auto& call : batch->afterwards) calls.push_back(std::move(call));
+      batch->afterwards.clear();
+      if (!batch->place && !is_built_on(batch)) Leave(batch);
+    }
+    if (!waiting_.empty()) Schedule(shared_.options.retry_after_failure);
+    changed_.NotifyAll();
+  }
+  for (const auto& call : calls) call();
+}
+
+}  // namespace sluice::gateway

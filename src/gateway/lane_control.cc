@@ -1,0 +1,241 @@
+// What operators see of a lane and do to it.
+#include <algorithm>
+
+#include "gateway/lane_internal.h"
+
+namespace sluice::gateway {
+namespace {
+
+constexpr auto kPatience = std::chrono::seconds(60);
+
+}  // namespace
+
+Result<std::vector<SourceView>> Lane::Sources(const std::optional<std::string>& name) {
+  MutexLock lock(mutex_);
+  if (name) {
+    if (!view_->push_sources.contains(*name)) {
+      std::string names;
+      for (const auto& [other, source] : view_->push_sources) names += (names.empty() ? "" : ", ") + other;
+      return NotFound("dataset has no push source named '{}'{}", *name,
+                      names.empty() ? "" : "; its push sources are: " + names);
+    }
+  }
+  // States are told when they are durable: what is being committed now is waited for.
+  std::vector<BatchPtr> unsure;
+  for (const auto& [source, gate] : gates_) {
+    if ((!name || source == *name) && gate.accepted_by && !gate.accepted_by->place)
+      unsure.push_back(gate.accepted_by);
+  }
+  changed_.WaitFor(mutex_, kPatience, [&] {
+    return std::all_of(unsure.begin(), unsure.end(), [](const auto& batch) { return batch->is_settled; });
+  });
+  std::vector<SourceView> views;
+  for (const auto& [source_name, source] : view_->push_sources) {
+    if (name && source_name != *name) continue;
+    SourceView source_view;
+    source_view.event = source.event;
+    source_view.activated_at = source.activated_at;
+    source_view.committed = Committed(source_name, *view_);
+    source_view.state_sequence = source.state_sequence;
+    source_view.last_offset = view_->last_offset();
+    const Gate& gate = GateOf(source_name, *view_);
+    const bool queued = gate.accepted_by && gate.accepted_by->place;
+    source_view.accepted = queued ? gate.accepted_by->state : source_view.committed;
+    source_view.last_error = gate.last_error;
+    if (gate.stopped) source_view.stopped = gate.stopped->receipt;
+    for (const auto* batches : {&committing_}) {
+      for (const auto& batch : *batches) {
+        if (batch->source == source_name && batch->place) ++source_view.queued;
+      }
+    }
+    for (const auto& batch : waiting_) {
+      if (batch->source != source_name || !batch->place) continue;
+      ++source_view.queued;
+      source_view.queued_bytes += batch->body_bytes;
+      if (!source_view.oldest || batch->received < *source_view.oldest) source_view.oldest = batch->received;
+    }
+    views.push_back(std::move(source_view));
+  }
+  return views;
+}
+
+DatasetStatus Lane::status() {
+  DatasetStatus status;
+  auto sources = Sources(std::nullopt);
+  if (sources.ok()) status.sources = std::move(*sources);
+  MutexLock lock(mutex_);
+  status.entry = entry_;
+  status.waiting = waiting_.size() + committing_.size();
+  status.last_error = last_error_;
+  status.commits = commits_;
+  status.records = records_;
+  status.dead_letters = shared_.dead_letters->Count(entry_.id);
+  return status;
+}
+
+Status Lane::RunExclusive(bool drop_queue, std::chrono::milliseconds wait, bool alone,
+                          const std::function<Status()>& change) {
+  const auto deadline = std::chrono::steady_clock::now() + wait;
+  const auto left = [&] { return deadline - std::chrono::steady_clock::now(); };
+  if (drop_queue) {
+    std::vector<std::string> receipts;
+    {
+      MutexLock lock(mutex_);
+      for (const auto& batch : waiting_) {
+        if (batch->place) receipts.push_back(batch->receipt);
+      }
+    }
+    for (const auto& receipt : receipts) {
+      auto dropped = Drop(receipt);
+      if (!dropped.ok() && dropped.error().code() != ErrorCode::kNotFound) return dropped;
+    }
+  }
+  {
+    MutexLock lock(mutex_);
+    const auto busy = [&](std::string_view what) {
+      return MakeError(ErrorCode::kUnavailable, "dataset '{}': {}; try again, or give up what is queued with "
+                       "--drop-queue", entry_.alias, what);
+    };
+    if (!changed_.WaitFor(mutex_, left(), [this] { return !barrier_; }))
+      return busy("another change takes too long");
+    for (const auto& [name, gate] : gates_) {
+      if (gate.stopped) {
+        return MakeError(ErrorCode::kUnavailable,
+                         "source '{}' stands still at batch {}: {}; 'sluice queue retry|drop' it first, or give "
+                         "up what is queued with --drop-queue",
+                         name, gate.stopped->receipt, gate.last_error);
+      }
+    }
+    barrier_ = next_order_;
+    const auto settled = [this] {
+      return committing_.empty() && (waiting_.empty() || waiting_.front()->order >= *barrier_);
+    };
+    if (!changed_.WaitFor(mutex_, left(), settled)) {
+      barrier_.reset();
+      if (!waiting_.empty()) Schedule({});
+      changed_.NotifyAll();
+      return busy("what was taken before is not committed yet" +
+                  (last_error_.empty() ? std::string() : " (" + last_error_ + ")"));
+    }
+  }
+  Status status;
+  {
+    std::shared_lock shared_turn(shared_.turn, std::defer_lock);
+    std::unique_lock own_turn(shared_.turn, std::defer_lock);
+    if (alone) {
+      own_turn.lock();
+    } else {
+      shared_turn.lock();
+    }
+    std::lock_guard lock(dataset_mutex_);
+    status = change();
+    bool gone;
+    {
+      MutexLock lane_lock(mutex_);
+      gone = gone_;
+    }
+    if (!gone) {
+      auto refreshed = RefreshLocked();
+      if (status.ok()) status = std::move(refreshed);
+    }
+  }
+  MutexLock lock(mutex_);
+  barrier_.reset();
+  if (!waiting_.empty()) Schedule({});
+  changed_.NotifyAll();
+  return status;
+}
+
+Status Lane::NoteReset(const multiformats::Multihash& new_head, uint64_t sequence) {
+  OutcomeRecord record;
+  record.kind = OutcomeRecord::Kind::kReset;
+  MutexLock lock(mutex_);
+  record.dataset = entry_.id;
+  record.time = shared_.clock->Now();
+  record.new_head = new_head;
+  record.sequence = sequence;
+  ASSIGN_OR_RETURN(const Place place, shared_.journal()->Append(record));
+  shared_.journal()->Confirm(record, place);
+  return {};
+}
+
+Status Lane::Retry(const std::string& receipt) {
+  {
+    MutexLock lock(mutex_);
+    for (auto& [name, gate] : gates_) {
+      if (!gate.stopped || gate.stopped->receipt != receipt) continue;
+      gate.stopped->ready.reset();
+      gate.stopped = nullptr;
+      Schedule({});
+      return {};
+    }
+  }
+  const auto id = entry().id;
+  ASSIGN_OR_RETURN(auto letter, shared_.dead_letters->Read(id, receipt));
+  const auto chain = view();
+  auto source = chain->push_sources.find(letter.batch.source);
+  if (source == chain->push_sources.end())
+    return NotFound("push source '{}' of the dead letter is not active: add it again first", letter.batch.source);
+  letter.batch.activation = source->second.activated_at;
+  // Taken as a new batch: its first outcome stands, and the old state means nothing any more.
+  letter.batch.state.reset();
+  letter.batch.expected.reset();
+  letter.batch.key.reset();
+  const auto journal = shared_.journal();
+  ASSIGN_OR_RETURN(const Place place, journal->Enqueue(letter.batch, letter.body));
+  RETURN_IF_ERROR(journal->WaitFor(place));
+  RETURN_IF_ERROR(shared_.dead_letters->Remove(id, receipt));
+  AddQueued(place, {letter.batch, "", letter.body.size()});
+  return {};
+}
+
+Status Lane::Drop(const std::string& receipt) {
+  OutcomeRecord record;
+  record.kind = OutcomeRecord::Kind::kSettled;
+  std::vector<BatchPtr> dropped;
+  std::vector<std::function<void()>> calls;
+  {
+    MutexLock lock(mutex_);
+    record.dataset = entry_.id;
+    record.time = shared_.clock->Now();
+    for (const auto& batch : waiting_) {
+      const bool builds_on = !dropped.empty() && batch->state && batch->source == dropped.front()->source;
+      if ((dropped.empty() && batch->place && batch->receipt == receipt) ||
+          (builds_on && dropped.front()->state)) {
+        dropped.push_back(batch);
+      }
+    }
+    for (const auto& batch : dropped) {
+      Outcome outcome;
+      outcome.status = Outcome::Status::kDropped;
+      SettledBatch entry;
+      entry.source = batch->source;
+      if (batch->place) entry.queue_sequence = batch->place->sequence;
+      entry.account = batch->account;
+      entry.nonce = batch->nonce;
+      entry.payload = batch->payload;
+      entry.outcome = std::move(outcome);
+      if (batch->place) record.batches.push_back(std::move(entry));
+    }
+    if (!dropped.empty()) {
+      ASSIGN_OR_RETURN(const Place place, shared_.journal()->Append(record));
+      shared_.journal()->Confirm(record, place);
+      for (const auto& batch : dropped) {
+        Leave(batch);
+        const Refusal refusal = Precondition(gates_[batch->source], *batch, *view_);
+        for (auto& waiter : batch->waiters)
+          calls.push_back([done = std::move(waiter.done), refusal] { done(refusal); });
+        for (auto& call : batch->afterwards) calls.push_back(std::move(call));
+      }
+      if (!waiting_.empty()) Schedule({});
+      changed_.NotifyAll();
+    }
+  }
+  for (const auto& call : calls) call();
+  if (!dropped.empty()) return {};
+  const auto id = entry().id;
+  ASSIGN_OR_RETURN(auto letter, shared_.dead_letters->Read(id, receipt));
+  return shared_.dead_letters->Remove(id, receipt);
+}
+
+}  // namespace sluice::gateway

@@ -1,0 +1,210 @@
+#pragma once
+
+#include <atomic>
+#include <deque>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <shared_mutex>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "base/mutex.h"
+#include "gateway/acknowledger.h"
+#include "gateway/committers.h"
+#include "gateway/dead_letters.h"
+#include "gateway/gateway.h"
+#include "ingest/group.h"
+
+namespace sluice::gateway {
+
+// What all lanes of a gateway share.
+struct Shared {
+  workspace::Workspace* workspace = nullptr;
+  const Clock* clock = nullptr;
+  GatewayOptions options;
+  std::unique_ptr<DeadLetters> dead_letters;
+  std::unique_ptr<Acknowledger> acknowledger;
+  std::unique_ptr<Committers> committers;
+  std::atomic<uint64_t> waiting_bytes{0};
+  std::atomic<bool> draining{false};
+  std::stop_source stop;
+  // Commits hold it shared; who lets another process write holds it alone.
+  std::shared_mutex turn;
+
+  std::shared_ptr<Journal> journal() const {
+    std::lock_guard lock(mutex_);
+    return journal_;
+  }
+  void set_journal(std::shared_ptr<Journal> journal) {
+    std::lock_guard lock(mutex_);
+    journal_ = std::move(journal);
+  }
+  // The last failure of the disk, or nothing.
+  void NoteFailure(const Error& error) {
+    std::lock_guard lock(mutex_);
+    failure_ = error;
+  }
+  void NoteSuccess() {
+    std::lock_guard lock(mutex_);
+    failure_.reset();
+  }
+  Status health() const;
+
+ private:
+  mutable std::mutex mutex_;
+  std::shared_ptr<Journal> journal_;
+  std::optional<Error> failure_;
+};
+
+using Done = std::function<void(PushAnswer)>;
+
+// A batch that was taken. `waiters` and `done` belong to the lane's mutex; rows and body to whoever commits.
+struct Batch {
+  std::string source;
+  uint64_t activation = 0;
+  uint64_t order = 0;  // in which the lane took it
+  std::optional<State> state, expected;
+  std::optional<Digest> key;
+  Digest payload{};
+  std::string account;
+  Instant received;
+  std::optional<Instant> event_time;
+  std::optional<odf::ReadFormat> format;
+  bool allow_empty = false;
+
+  std::shared_ptr<const std::string> body;   // absent when it lies in the queue alone
+  std::optional<ingest::ReadyBatch> ready;
+  uint64_t charged_bytes = 0;
+  uint64_t body_bytes = 0;
+
+  std::optional<Place> place;  // in the queue
+  std::string nonce, receipt;
+
+  struct Waiter {
+    Done done;
+    bool is_repeat = false;
+  };
+  std::vector<Waiter> waiters;
+  bool is_settled = false;
+  std::vector<std::function<void()>> afterwards;  // run once it is settled, whatever the outcome
+};
+using BatchPtr = std::shared_ptr<Batch>;
+
+// All pushes into one dataset: takes batches, commits them in groups. Thread-safe; at most one commit runs at a
+// time.
+class Lane : public std::enable_shared_from_this<Lane> {
+ public:
+  static Result<std::shared_ptr<Lane>> Open(Shared& shared, const workspace::Entry& entry);
+
+  void Push(std::shared_ptr<PushRequest> request, Done done);
+  // Takes up a batch that an earlier process queued.
+  void AddQueued(const Place& place, const Journal::Queued& queued);
+  // Forgets queued batches (the log is opened anew), keeping those that somebody waits for.
+  void DropQueuedFromMemory();
+
+  Result<std::vector<SourceView>> Sources(const std::optional<std::string>& name);
+  DatasetStatus status();
+  // `alone`: no other lane commits meanwhile either.
+  Status RunExclusive(bool drop_queue, std::chrono::milliseconds wait, bool alone,
+                      const std::function<Status()>& change);
+  Status NoteReset(const multiformats::Multihash& new_head, uint64_t sequence);
+  Status Retry(const std::string& receipt);
+  Status Drop(const std::string& receipt);
+  // Re-reads the head after another process may have written.
+  Status Refresh();
+  bool is_idle() const;
+  void set_entry(workspace::Entry entry);
+  workspace::Entry entry() const;
+  // Answers all that wait: the dataset is gone, or the node ends.
+  void Abandon(const Error& error);
+
+ private:
+  struct Gate {
+    uint64_t activation = 0;
+    BatchPtr accepted_by;  // the newest taken batch with a state, until it is settled
+    std::unordered_map<std::string, BatchPtr> running_keys;
+    BatchPtr stopped;  // the queued batch at which the source stands still
+    std::string last_error;
+  };
+
+  Lane(Shared& shared, workspace::Entry entry) : shared_(shared), entry_(std::move(entry)) {}
+
+  // --- taking (lane.cc) ---
+  std::shared_ptr<const odf::ChainState> view() const;
+  Gate& GateOf(const std::string& source, const odf::ChainState& chain) REQUIRES(mutex_);
+  std::optional<State> Committed(const std::string& source, const odf::ChainState& chain) const;
+  std::optional<State> Accepted(const Gate& gate, const std::string& source,
+                                const odf::ChainState& chain) const REQUIRES(mutex_);
+  // Answers, or makes it wait for another batch, when the push need not or cannot be taken. Called with the
+  // batch's identity known. True when it did; what is to be called is then in `answer`.
+  bool AnswerWithoutTaking(const std::shared_ptr<PushRequest>& request, const BatchPtr& batch, Done& done,
+                           std::function<void()>* answer) REQUIRES(mutex_);
+  bool AnswerRepeat(const PushRequest& request, const BatchPtr& batch, const BatchPtr& first, Done& done,
+                    std::function<void()>* answer) REQUIRES(mutex_);
+  bool AnswerFirst(const BatchPtr& batch, const FirstAnswer& first, Done& done, std::function<void()>* answer);
+  Refusal Precondition(const Gate& gate, const Batch& batch, const odf::ChainState& chain) const
+      REQUIRES(mutex_);
+  Status MakeReady(Batch& batch, std::shared_ptr<const odf::ChainState> chain, Refusal* refusal) const;
+  void Take(const std::shared_ptr<PushRequest>& request, BatchPtr batch, Done done);
+  void OnQueued(const BatchPtr& batch, Status status);
+  void Enter(const BatchPtr& batch) REQUIRES(mutex_);
+  void Leave(const BatchPtr& batch) REQUIRES(mutex_);
+
+  // --- committing (lane_commit.cc) ---
+  void Schedule(std::chrono::steady_clock::duration delay) REQUIRES(mutex_);
+  void Run();
+  std::vector<BatchPtr> TakeGroup() REQUIRES(mutex_);
+  // What became of each batch of a group: nothing for those that stay.
+  struct Settled {
+    BatchPtr batch;
+    std::optional<Outcome> outcome;
+    std::optional<Refusal> refusal;
+  };
+  Status CommitGroup(std::vector<BatchPtr> group, std::vector<Settled>* settled, std::vector<BatchPtr>* later);
+  Status PrepareGroup(const std::vector<BatchPtr>& group, std::vector<Settled>* settled,
+                      std::vector<BatchPtr>* members, std::vector<BatchPtr>* later);
+  Status MergeGroup(const std::vector<BatchPtr>& members, index::GuardedIndex& session,
+                    std::vector<Settled>* settled);
+  Status Load(Batch& batch) const;
+  OutcomeRecord RecordOf(const std::vector<BatchPtr>& members, const ingest::GroupResult& result) const;
+  Outcome OutcomeOf(const Batch& batch, const ingest::IngestOutcome& ingested) const;
+  Status SettleFailures(std::vector<Settled>* settled);
+  Status Bury(const Batch& batch, const Error& error, OutcomeRecord* record);
+  void Finish(std::vector<Settled> settled, std::vector<BatchPtr> later);
+  void GiveUp(std::vector<BatchPtr> group, const Error& error);
+  Status CheckJournal();
+  // A commit whose outcome was not known: settles what it did.
+  Status ResolveUnknown();
+  Status RefreshLocked();
+  void PublishView();
+  std::chrono::steady_clock::duration BudgetDelay() REQUIRES(mutex_);
+
+  Shared& shared_;
+
+  // Held by whoever uses `dataset_`.
+  std::mutex dataset_mutex_;
+  std::unique_ptr<workspace::Scratch> scratch_;
+  std::unique_ptr<dataset::Dataset> dataset_;
+  // Journalled for a commit that failed, perhaps after its head moved.
+  std::optional<std::pair<OutcomeRecord, Place>> unconfirmed_;
+
+  mutable Mutex mutex_;
+  CondVar changed_;
+  workspace::Entry entry_ GUARDED_BY(mutex_);
+  std::shared_ptr<const odf::ChainState> view_ GUARDED_BY(mutex_);
+  std::deque<BatchPtr> waiting_ GUARDED_BY(mutex_);
+  std::vector<BatchPtr> committing_ GUARDED_BY(mutex_);
+  std::map<std::string, Gate> gates_ GUARDED_BY(mutex_);
+  uint64_t next_order_ GUARDED_BY(mutex_) = 1;
+  std::optional<uint64_t> barrier_ GUARDED_BY(mutex_);  // batches from here on wait for a change to be made
+  bool scheduled_ GUARDED_BY(mutex_) = false;
+  bool gone_ GUARDED_BY(mutex_) = false;
+  std::string last_error_ GUARDED_BY(mutex_);
+  double tokens_ GUARDED_BY(mutex_) = 0;
+  std::chrono::steady_clock::time_point tokens_at_ GUARDED_BY(mutex_);
+  uint64_t commits_ GUARDED_BY(mutex_) = 0, records_ GUARDED_BY(mutex_) = 0;
+};
+
+}  // namespace sluice::gateway

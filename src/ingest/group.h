@@ -1,0 +1,76 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/result.h"
+#include "ingest/frame.h"
+#include "ingest/ingest.h"
+
+// Group commit (push-protocol.md 6): batches of several sources of one dataset, committed with one head move,
+// each with an outcome of its own.
+namespace sluice::ingest {
+
+// A batch that is read, queried and shaped: past every check that needs no history.
+struct ReadyBatch {
+  std::shared_ptr<const odf::ChainState> chain;  // that it was made ready for
+  SourceDefinition source;
+  std::shared_ptr<arrow::Schema> schema;  // null: no frame (odf-ingest.md 4.6)
+  std::vector<std::shared_ptr<arrow::RecordBatch>> rows;
+  int64_t records = 0;  // read, before the query
+};
+
+// Reads a whole batch. Errors: those of Frame; kInvalidRecords naming the first bad records, all of which are
+// in `rejects`.
+Result<ReadyBatch> MakeReady(std::shared_ptr<const odf::ChainState> chain, const SourceDefinition& source,
+                             std::unique_ptr<read::ByteSource> input, std::optional<odf::ReadFormat> format,
+                             RejectLog& rejects, const FrameOptions& options);
+
+// Whether `ready` still holds for the dataset as it is now: same source, schema and vocabulary.
+bool IsReadyFor(const ReadyBatch& ready, const odf::ChainState& chain);
+
+struct GroupBatch {
+  ReadyBatch ready;
+  uint64_t activation = 0;  // of its source (ChainState::PushSource::activated_at), when it was taken
+  Instant fallback_event_time;
+  // State of the source after the batch, and the one before it: nothing = none yet.
+  struct StateChange {
+    std::string kind, next;
+    std::optional<odf::SourceState> expected;
+  };
+  std::optional<StateChange> state;
+};
+
+struct GroupContext {
+  dataset::Dataset* dataset = nullptr;     // refreshed, and its head durable
+  index::GuardedIndex* session = nullptr;  // the commit's locks
+  const Clock* clock = nullptr;
+  std::string temp_folder;
+  std::stop_token stop;
+};
+
+struct GroupResult {
+  // One a batch, in the order given. The error of a batch that left the group: kInvalidRecords and the like
+  // for its own fault, kPrecondition when its state does not hold (because one that it builds on failed, or
+  // the source moved), kNotFound when its source is not active any more.
+  std::vector<Result<IngestOutcome>> outcomes;
+  std::optional<dataset::CommitResult> commit;  // nothing when no batch brought anything new
+};
+
+// Called with everything but the head's move durable; `outcomes` is what will hold. An error stops the
+// commit.
+using BeforeHead = std::function<Status(const GroupResult& result)>;
+
+// Merges and commits. The order is source by source, by each one's first batch; within a source as given. The
+// result is that of committing the batches one by one in that order, in offsets, op, event time and data. Each
+// batch must be ready for the dataset as it is (IsReadyFor); while the dataset has no schema, only the last of
+// them may have a frame. An error, in contrast to those in the result, means that nothing was committed
+// (kCommitUnknown: that it is not known). Confined to one thread.
+Result<GroupResult> CommitGroup(const GroupContext& context, std::vector<GroupBatch> batches,
+                                const BeforeHead& before_head);
+
+}  // namespace sluice::ingest
