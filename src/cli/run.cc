@@ -49,9 +49,9 @@ int Run(int argc, char** argv, std::stop_token stop) {
   AddGlobals(app, session);
 
   Commands commands(app);
-  for (auto add :
-       {AddInit, AddNew, AddAdd, AddList, AddIngest, AddLog, AddTail, AddSql, AddExport, AddVerify,
-        AddInspect, AddHead, AddSource, AddCommit, AddDeleteRenameReset, AddSystem, AddCompletions}) {
+  for (auto add : {AddInit, AddNew, AddAdd, AddList, AddIngest, AddLog, AddTail, AddSql, AddExport, AddVerify,
+                   AddInspect, AddHead, AddSource, AddServe, AddCommit, AddDeleteRenameReset, AddSystem,
+                   AddCompletions}) {
     add(commands);
   }
   try {

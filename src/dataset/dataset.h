@@ -49,8 +49,8 @@ struct CommitRequest {
   std::vector<odf::MetadataEvent> events;  // one block each, in this order
   std::vector<StagedSlice> slices;         // those that the events refer to and that are not stored yet
   Instant system_time;  // of every block; raised to the previous block's where that is later
-  // Called when slices and blocks are durable, right before the head moves; its error stops the commit. May be
-  // absent.
+  // Called when slices and blocks are durable, right before the head moves; its error stops the commit. May
+  // be absent.
   std::function<Status(const CommitResult& result)> before_head;
 };
 

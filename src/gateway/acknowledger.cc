@@ -14,7 +14,8 @@ class Thread final : public Acknowledger {
  public:
   Thread() : thread_([this](std::stop_token stop) { Work(stop); }) {}
 
-  void Await(std::shared_ptr<Journal> journal, const Place& place, std::function<void(Status)> done) override {
+  void Await(std::shared_ptr<Journal> journal, const Place& place,
+             std::function<void(Status)> done) override {
     std::lock_guard lock(mutex_);
     waiting_.push_back({std::move(journal), place, std::move(done)});
     changed_.notify_one();

@@ -15,7 +15,8 @@ class Acknowledger {
   virtual ~Acknowledger() = default;  // ends what waits first
   static std::unique_ptr<Acknowledger> Start();
   // Calls `done` once the record at `place` is durable, or with the reason why it is not.
-  virtual void Await(std::shared_ptr<Journal> journal, const Place& place, std::function<void(Status)> done) = 0;
+  virtual void Await(std::shared_ptr<Journal> journal, const Place& place,
+                     std::function<void(Status)> done) = 0;
 };
 
 }  // namespace sluice::gateway

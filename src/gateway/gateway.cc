@@ -1,6 +1,8 @@
 #include "gateway/gateway.h"
 
 #include <algorithm>
+#include <condition_variable>
+#include <thread>
 
 #include "base/cancel.h"
 #include "gateway/lane_internal.h"
@@ -20,7 +22,7 @@ class GatewayImpl final : public Gateway {
     shared_.workspace = &workspace;
     shared_.clock = &clock;
     shared_.options = options;
-    shared_.dead_letters = std::make_unique<DeadLetters>(workspace.root() + "/dead-letters");
+    shared_.dead_letters = std::make_unique<gateway::DeadLetters>(workspace.root() + "/dead-letters");
   }
   ~GatewayImpl() override;
 

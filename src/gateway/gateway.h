@@ -74,7 +74,7 @@ struct SourceView {
   std::optional<uint64_t> state_sequence;
   std::optional<uint64_t> last_offset;  // of the dataset
   uint64_t queued = 0, queued_bytes = 0;
-  std::optional<Instant> oldest;  // queued batch
+  std::optional<Instant> oldest;       // queued batch
   std::optional<std::string> stopped;  // receipt of the batch at which it stands still
   std::string last_error;
 };
@@ -118,15 +118,15 @@ class Gateway {
   // else is committed meanwhile. For changes of sources and schema, reset, delete, compaction. With
   // `drop_queue` queued batches are given up instead. Errors: kUnavailable when the queue does not drain
   // within `wait`; those of `change`.
-  virtual Status RunExclusive(const workspace::Entry& dataset, bool drop_queue, std::chrono::milliseconds wait,
-                              const std::function<Status()>& change) = 0;
+  virtual Status RunExclusive(const workspace::Entry& dataset, bool drop_queue,
+                              std::chrono::milliseconds wait, const std::function<Status()>& change) = 0;
   // Tells that the head went back to `new_head`: batches behind it are withdrawn. In RunExclusive.
   virtual Status NoteReset(const workspace::Entry& dataset, const multiformats::Multihash& new_head,
                            uint64_t sequence) = 0;
   // The dataset is gone. In RunExclusive.
   virtual void NoteDeleted(const workspace::Entry& dataset) = 0;
-  // Lets another process write: settles `dataset` (all when absent), gives the workspace up, and takes it back
-  // after `released` returned (which waits until the other is done). Nothing is committed meanwhile.
+  // Lets another process write: settles `dataset` (all when absent), gives the workspace up, and takes it
+  // back after `released` returned (which waits until the other is done). Nothing is committed meanwhile.
   virtual Status StepAside(const std::optional<workspace::Entry>& dataset, std::chrono::milliseconds wait,
                            const std::function<void()>& released) = 0;
 

@@ -1,82 +1,17 @@
 #include "gateway/journal.h"
 
 #include <algorithm>
-#include <charconv>
-#include <cstring>
-#include <deque>
-#include <filesystem>
-#include <map>
-#include <unordered_map>
 
 #include "base/clock.h"
-#include "base/mutex.h"
+#include "gateway/journal_internal.h"
 #include "storage/storage.h"
 
 namespace sluice::gateway {
 namespace {
 
-using multiformats::DatasetId;
-using multiformats::Multihash;
-
 constexpr char kIdName[] = "log-id";
 constexpr uint8_t kBodyType = 1;
 constexpr size_t kRecentReceipts = 1 << 18;
-constexpr size_t kRecordsInChunk = 1024;
-
-struct DigestHash {
-  size_t operator()(const Digest& digest) const {
-    size_t value;
-    std::memcpy(&value, digest.data(), sizeof value);
-    return value;
-  }
-};
-
-// An entry of an outcome record.
-struct EntryRef {
-  Place place;
-  uint32_t index = 0;
-};
-
-struct SourceTable {
-  struct Key {
-    EntryRef entry;
-    Digest payload{};
-    int64_t millis = 0;
-    uint64_t chain_sequence = 0;  // of its block
-  };
-  std::unordered_map<Digest, Key, DigestHash> keys;
-  std::deque<Digest> order;  // oldest first
-  struct NewestState {
-    State state;
-    Digest payload{};
-    EntryRef entry;
-    uint64_t chain_sequence = 0;
-  };
-  std::optional<NewestState> newest_state;
-};
-
-struct DatasetTables {
-  std::map<std::string, SourceTable> sources;
-  // The last record that moved the head.
-  std::optional<Multihash> last_old_head, last_new_head;
-  Place last_place;
-  // What the last commit settled, as Recover found it: pending again if that commit did not survive.
-  std::vector<std::pair<Place, Journal::Queued>> settled_last;
-};
-
-// The head went back: what was committed behind `chain_sequence` before this record was withdrawn.
-struct Reset {
-  uint64_t record = 0;  // sequence in the stream
-  uint64_t chain_sequence = 0;
-};
-
-// Outcome records that lie together: where they begin, and which queued batches they settle.
-struct Chunk {
-  Place begin;
-  int64_t millis = 0;  // of the first record
-  uint64_t first_queued = UINT64_MAX, last_queued = 0;
-  size_t records = 0;
-};
 
 Result<std::unique_ptr<log::Log>> OpenStream(const std::string& folder, const std::string& expected_id,
                                              uint64_t max_bytes, bool accept_new) {
@@ -86,85 +21,17 @@ Result<std::unique_ptr<log::Log>> OpenStream(const std::string& folder, const st
   auto stream = log::Log::Open(folder, options);
   if (stream.ok() || stream.error().code() != ErrorCode::kPrecondition) return stream;
   if (!accept_new) {
-    return MakeError(ErrorCode::kPrecondition,
-                     "the node's log in '{}' is missing or not the one this workspace knows: batches that were "
-                     "acknowledged may be gone; 'sluice serve --accept-new-log' goes on without them ({})",
-                     folder, stream.error().message());
+    return MakeError(
+        ErrorCode::kPrecondition,
+        "the node's log in '{}' is missing or not the one this workspace knows: batches that were "
+        "acknowledged may be gone; 'sluice serve --accept-new-log' goes on without them ({})",
+        folder, stream.error().message());
   }
   options.expected_id.clear();
   return log::Log::Open(folder, options);
 }
 
-class LogJournal final : public Journal {
- public:
-  LogJournal(JournalOptions options, std::unique_ptr<log::Log> bodies, std::unique_ptr<log::Log> outcomes)
-      : options_(options), bodies_(std::move(bodies)), outcomes_(std::move(outcomes)) {}
-
-  Status Recover();
-
-  Result<Place> Enqueue(const QueuedBatch& batch, std::string_view body) override;
-  Status WaitFor(const Place& place) override { return Noted(bodies_->WaitFor(At(*bodies_, place))); }
-  Result<Queued> Read(const Place& place) const override;
-  std::vector<std::pair<Place, Queued>> TakePending() override;
-  Result<Place> Append(const OutcomeRecord& record) override;
-  void Confirm(const OutcomeRecord& record, const Place& place) override;
-  std::vector<DatasetId> datasets() const override;
-  Status CheckChain(const DatasetId& dataset, const Multihash& head, uint64_t sequence,
-                    const std::function<Result<bool>(const Multihash&)>& is_in_chain) override;
-  std::optional<FirstAnswer> FindKey(const DatasetId& dataset, const std::string& source,
-                                     const Digest& key) override;
-  std::optional<FirstAnswer> FindState(const DatasetId& dataset, const std::string& source,
-                                       const State& state) override;
-  void Forget(const DatasetId& dataset) override;
-  std::string ReceiptOf(const Place& place, const std::string& nonce) const override;
-  Result<std::optional<ReceiptAnswer>> FindReceipt(const std::string& receipt) const override;
-  Stats stats() const override;
-  Status health() const override;
-  Status Close() override;
-
- private:
-  static log::Position At(const log::Log& stream, const Place& place) {
-    return {stream.id(), place.segment, place.offset, place.sequence};
-  }
-  static Place PlaceOf(const log::Position& position) {
-    return {position.segment, position.offset, position.sequence};
-  }
-  Status Noted(Status status) const {
-    if (!status.ok() && status.error().code() == ErrorCode::kUnavailable) {
-      MutexLock lock(mutex_);
-      broken_ = status.error();
-    }
-    return status;
-  }
-  void AddChunkRecord(const OutcomeRecord& record, const Place& place) REQUIRES(mutex_);
-  void AddToTables(const OutcomeRecord& record, const Place& place) REQUIRES(mutex_);
-  void AddKey(SourceTable& table, const SettledBatch& batch, EntryRef entry, int64_t millis) REQUIRES(mutex_);
-  void Settle(const OutcomeRecord& record, const Place& place) REQUIRES(mutex_);
-  void TakeBack(DatasetTables& tables) REQUIRES(mutex_);
-  void FreeSettled() REQUIRES(mutex_);
-  void FreeOldOutcomes() REQUIRES(mutex_);
-  std::optional<FirstAnswer> Load(const EntryRef& entry, const Digest& payload) const;
-  // With what resets made of it.
-  Result<std::optional<SettledBatch>> FindSettled(uint64_t queue_sequence) const;
-  SettledBatch AsOfNow(const OutcomeRecord& record, size_t index, uint64_t record_sequence) const;
-  Result<bool> Holds(const OutcomeRecord& record, const SettledBatch& batch,
-                     const std::function<Result<bool>(const Multihash&)>& is_in_chain) const;
-
-  const JournalOptions options_;
-  std::unique_ptr<log::Log> bodies_, outcomes_;
-
-  mutable Mutex mutex_;
-  mutable std::optional<Error> broken_ GUARDED_BY(mutex_);
-  std::map<uint64_t, Place> unsettled_ GUARDED_BY(mutex_);  // by sequence
-  std::map<uint64_t, std::pair<Place, Queued>> pending_ GUARDED_BY(mutex_);
-  uint64_t freed_segment_ GUARDED_BY(mutex_) = 0;
-  std::map<DatasetId, DatasetTables> datasets_ GUARDED_BY(mutex_);
-  std::map<DatasetId, std::vector<Reset>> resets_ GUARDED_BY(mutex_);
-  std::deque<Chunk> chunks_ GUARDED_BY(mutex_);
-  std::unordered_map<uint64_t, EntryRef> receipts_ GUARDED_BY(mutex_);  // recent ones, by queue sequence
-  std::deque<uint64_t> receipt_order_ GUARDED_BY(mutex_);
-  size_t key_count_ GUARDED_BY(mutex_) = 0;
-};
+}  // namespace
 
 // --- the durable queue ---
 
@@ -198,8 +65,7 @@ std::vector<std::pair<Place, Journal::Queued>> LogJournal::TakePending() {
 }
 
 void LogJournal::FreeSettled() {
-  const log::Position keep =
-      unsettled_.empty() ? bodies_->end() : At(*bodies_, unsettled_.begin()->second);
+  const log::Position keep = unsettled_.empty() ? bodies_->end() : At(*bodies_, unsettled_.begin()->second);
   if (keep.segment <= freed_segment_) return;
   if (bodies_->DeleteUpTo(keep).ok()) freed_segment_ = keep.segment;
 }
@@ -254,8 +120,8 @@ void LogJournal::Settle(const OutcomeRecord& record, const Place& place) {
 }
 
 void LogJournal::AddKey(SourceTable& table, const SettledBatch& batch, EntryRef entry, int64_t millis) {
-  auto [it, is_new] = table.keys.insert_or_assign(*batch.key, SourceTable::Key{entry, batch.payload, millis,
-                                                                       batch.outcome.sequence.value_or(0)});
+  auto [it, is_new] = table.keys.insert_or_assign(
+      *batch.key, SourceTable::Key{entry, batch.payload, millis, batch.outcome.sequence.value_or(0)});
   if (is_new) {
     table.order.push_back(*batch.key);
     ++key_count_;
@@ -400,19 +266,6 @@ Status LogJournal::CheckChain(const DatasetId& dataset, const Multihash& head, u
   return {};
 }
 
-SettledBatch LogJournal::AsOfNow(const OutcomeRecord& record, size_t index, uint64_t record_sequence) const {
-  SettledBatch batch = record.batches[index];
-  if (!batch.outcome.is_success() || !batch.outcome.sequence) return batch;
-  MutexLock lock(mutex_);
-  auto it = resets_.find(record.dataset);
-  if (it == resets_.end()) return batch;
-  for (const auto& reset : it->second) {
-    if (record_sequence < reset.record && *batch.outcome.sequence > reset.chain_sequence)
-      batch.outcome.status = Outcome::Status::kWithdrawn;
-  }
-  return batch;
-}
-
 std::optional<FirstAnswer> LogJournal::Load(const EntryRef& entry, const Digest& payload) const {
   auto stored = outcomes_->Read(At(*outcomes_, entry.place));
   if (!stored.ok()) return std::nullopt;
@@ -462,83 +315,6 @@ std::optional<FirstAnswer> LogJournal::FindState(const DatasetId& dataset, const
   return Load(newest.entry, newest.payload);
 }
 
-// --- receipts ---
-
-std::string LogJournal::ReceiptOf(const Place& place, const std::string& nonce) const {
-  return fmt::format("{}-{}-{}", bodies_->id(), place.sequence, nonce);
-}
-
-Result<std::optional<SettledBatch>> LogJournal::FindSettled(uint64_t queue_sequence) const {
-  std::optional<EntryRef> recent;
-  std::vector<Place> chunks;
-  {
-    MutexLock lock(mutex_);
-    if (auto it = receipts_.find(queue_sequence); it != receipts_.end()) recent = it->second;
-    for (const auto& chunk : chunks_) {
-      if (chunk.first_queued <= queue_sequence && queue_sequence <= chunk.last_queued)
-        chunks.push_back(chunk.begin);
-    }
-  }
-  if (recent) {
-    ASSIGN_OR_RETURN(auto stored, outcomes_->Read(At(*outcomes_, recent->place)));
-    ASSIGN_OR_RETURN(auto record, DecodeOutcomes(stored.type, stored.payload));
-    if (recent->index < record.batches.size())
-      return std::optional(AsOfNow(record, recent->index, recent->place.sequence));
-  }
-  std::optional<SettledBatch> found;
-  for (const auto& begin : chunks) {
-    size_t seen = 0;
-    const Status walked = outcomes_->Replay(At(*outcomes_, begin), [&](const log::Record& stored) -> Status {
-      if (++seen > kRecordsInChunk) return MakeError(ErrorCode::kCancelled, "end of the chunk");
-      ASSIGN_OR_RETURN(auto record, DecodeOutcomes(stored.type, stored.payload));
-      for (size_t i = 0; i < record.batches.size(); ++i) {
-        if (record.batches[i].queue_sequence == queue_sequence)
-          found = AsOfNow(record, i, stored.position.sequence);
-      }
-      return {};
-    });
-    if (!walked.ok() && walked.error().code() != ErrorCode::kCancelled) return walked.error();
-  }
-  return found;
-}
-
-Result<std::optional<Journal::ReceiptAnswer>> LogJournal::FindReceipt(const std::string& receipt) const {
-  // `<log id>-<sequence>-<nonce>`; the id may hold hyphens.
-  const auto last = receipt.rfind('-');
-  const auto middle = last == std::string::npos || last == 0 ? std::string::npos : receipt.rfind('-', last - 1);
-  if (middle == std::string::npos) return std::optional<ReceiptAnswer>();
-  const std::string id = receipt.substr(0, middle), nonce = receipt.substr(last + 1);
-  uint64_t sequence = 0;
-  const char* end = receipt.data() + last;
-  const auto [stop, error] = std::from_chars(receipt.data() + middle + 1, end, sequence);
-  if (error != std::errc() || stop != end || id.size() != bodies_->id().size() || nonce.empty())
-    return std::optional<ReceiptAnswer>();
-  if (id != bodies_->id()) return NotFound("receipt '{}' belongs to another log", receipt);
-  std::optional<Place> waiting;
-  {
-    MutexLock lock(mutex_);
-    if (auto it = unsettled_.find(sequence); it != unsettled_.end()) waiting = it->second;
-  }
-  if (waiting) {
-    ASSIGN_OR_RETURN(auto queued, Read(*waiting));
-    if (queued.batch.nonce != nonce) return std::optional<ReceiptAnswer>();
-    ReceiptAnswer answer{queued.batch.account, {}};
-    answer.outcome.status = Outcome::Status::kQueued;
-    answer.outcome.state = queued.batch.state;
-    answer.outcome.receipt = receipt;
-    return std::optional(std::move(answer));
-  }
-  ASSIGN_OR_RETURN(auto settled, FindSettled(sequence));
-  if (!settled) {
-    if (sequence >= bodies_->end().sequence) return std::optional<ReceiptAnswer>();
-    return NotFound("receipt '{}' has expired", receipt);
-  }
-  if (settled->nonce != nonce) return std::optional<ReceiptAnswer>();
-  ReceiptAnswer answer{settled->account, settled->outcome};
-  answer.outcome.receipt = receipt;
-  return std::optional(std::move(answer));
-}
-
 // --- life ---
 
 Status LogJournal::Recover() {
@@ -583,8 +359,6 @@ Status LogJournal::Close() {
   Status outcomes = outcomes_->Close();
   return bodies.ok() ? std::move(outcomes) : std::move(bodies);
 }
-
-}  // namespace
 
 Result<std::unique_ptr<Journal>> Journal::Open(const std::string& folder, const JournalOptions& options) {
   ASSIGN_OR_RETURN(auto storage, storage::OpenLocalStorage(folder));

@@ -77,12 +77,12 @@ class Journal {
   // `head` is the dataset's present one: a last commit that started from it and did not survive a crash is
   // pending again; others that are gone were withdrawn, which is recorded. To be called before anything is
   // answered for the dataset, and whenever another program moved its head.
-  virtual Status CheckChain(const multiformats::DatasetId& dataset, const multiformats::Multihash& head,
-                            uint64_t sequence,
-                            const std::function<Result<bool>(const multiformats::Multihash&)>& is_in_chain) = 0;
+  virtual Status CheckChain(
+      const multiformats::DatasetId& dataset, const multiformats::Multihash& head, uint64_t sequence,
+      const std::function<Result<bool>(const multiformats::Multihash&)>& is_in_chain) = 0;
 
-  virtual std::optional<FirstAnswer> FindKey(const multiformats::DatasetId& dataset, const std::string& source,
-                                             const Digest& key) = 0;
+  virtual std::optional<FirstAnswer> FindKey(const multiformats::DatasetId& dataset,
+                                             const std::string& source, const Digest& key) = 0;
   // The batch that brought the source to `state`, when it is the newest that is known.
   virtual std::optional<FirstAnswer> FindState(const multiformats::DatasetId& dataset,
                                                const std::string& source, const State& state) = 0;

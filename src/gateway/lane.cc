@@ -26,8 +26,8 @@ bool IsVisible(std::string_view text) {
 
 Status CheckState(std::string_view what, const std::string& value) {
   if (value.empty() || value.size() > kMaxStateBytes || !IsVisible(value) || value[0] == '*') {
-    return InvalidArgument("{} is 1 to {} visible ASCII characters and does not start with '*', not '{}'", what,
-                           kMaxStateBytes, value.substr(0, 100));
+    return InvalidArgument("{} is 1 to {} visible ASCII characters and does not start with '*', not '{}'",
+                           what, kMaxStateBytes, value.substr(0, 100));
   }
   return {};
 }
@@ -35,9 +35,10 @@ Status CheckState(std::string_view what, const std::string& value) {
 Status CheckRequest(const PushRequest& request, Refusal* refusal) {
   if (request.next_state.has_value() != request.if_state.has_value()) {
     refusal->http_status = 428;
-    return MakeError(ErrorCode::kInvalidArgument,
-                     "ODF-Source-State and ODF-If-Source-State go together: give both or neither ('*' stands for "
-                     "no state yet)");
+    return MakeError(
+        ErrorCode::kInvalidArgument,
+        "ODF-Source-State and ODF-If-Source-State go together: give both or neither ('*' stands for "
+        "no state yet)");
   }
   if (request.next_state) {
     RETURN_IF_ERROR(CheckState("ODF-Source-State", *request.next_state));
@@ -48,7 +49,8 @@ Status CheckRequest(const PushRequest& request, Refusal* refusal) {
   if (request.state_kind) {
     if (!request.next_state) return InvalidArgument("ODF-Source-State-Kind without ODF-Source-State");
     if (*request.state_kind == ingest::kFileStateKind)
-      return InvalidArgument("kind '{}' is kept for files: choose another kind of state", *request.state_kind);
+      return InvalidArgument("kind '{}' is kept for files: choose another kind of state",
+                             *request.state_kind);
     if (request.state_kind->empty() || request.state_kind->size() > kMaxKeyBytes ||
         !IsVisible(*request.state_kind)) {
       return InvalidArgument("a kind of state is 1 to {} visible ASCII characters, not '{}'", kMaxKeyBytes,
@@ -104,10 +106,11 @@ Refusal Busy(Error error, int seconds) {
 }
 
 Refusal OtherContent(std::string_view what) {
-  return {.error = MakeError(ErrorCode::kInvalidRecords,
-                             "{} was used before with other content: nothing is written; send the same bytes to "
-                             "repeat a batch, a new {} for a new one",
-                             what, what)};
+  return {.error =
+              MakeError(ErrorCode::kInvalidRecords,
+                        "the {} was used before with other content: nothing is written; send the same bytes "
+                        "to repeat a batch, and a new {} with a new one",
+                        what, what)};
 }
 
 BatchPtr NewBatch(const PushRequest& request, const std::string& source, uint64_t activation, Instant now) {
@@ -195,10 +198,10 @@ Refusal Lane::Precondition(const Gate& gate, const Batch& batch, const odf::Chai
   Refusal::States states;
   states.committed = Committed(batch.source, chain);
   states.accepted = gate.accepted_by && gate.accepted_by->place ? gate.accepted_by->state : states.committed;
-  Refusal refusal{.error = MakeError(ErrorCode::kPrecondition, "source '{}' is at state {}, not {}",
-                                     batch.source,
-                                     states.accepted ? fmt::format("'{}'", states.accepted->value) : "none",
-                                     batch.expected ? fmt::format("'{}'", batch.expected->value) : "none")};
+  Refusal refusal{.error =
+                      MakeError(ErrorCode::kPrecondition, "source '{}' is at state {}, not {}", batch.source,
+                                states.accepted ? fmt::format("'{}'", states.accepted->value) : "none",
+                                batch.expected ? fmt::format("'{}'", batch.expected->value) : "none")};
   refusal.states = std::move(states);
   return refusal;
 }
@@ -206,7 +209,7 @@ Refusal Lane::Precondition(const Gate& gate, const Batch& batch, const odf::Chai
 bool Lane::AnswerRepeat(const PushRequest& request, const BatchPtr& batch, const BatchPtr& first, Done& done,
                         std::function<void()>* answer) {
   if (first->payload != batch->payload) {
-    *answer = [done = std::move(done), refusal = OtherContent(batch->key ? "the idempotency key" : "the state")] {
+    *answer = [done = std::move(done), refusal = OtherContent(batch->key ? "idempotency key" : "state")] {
       done(refusal);
     };
     return true;
@@ -218,6 +221,7 @@ bool Lane::AnswerRepeat(const PushRequest& request, const BatchPtr& batch, const
         Outcome outcome;
         outcome.status = Outcome::Status::kQueued;
         outcome.duplicate = true;
+        outcome.source = first->source;
         outcome.state = first->state;
         outcome.receipt = first->receipt;
         done(std::move(outcome));
@@ -233,13 +237,14 @@ bool Lane::AnswerRepeat(const PushRequest& request, const BatchPtr& batch, const
 bool Lane::AnswerFirst(const BatchPtr& batch, const FirstAnswer& first, Done& done,
                        std::function<void()>* answer) {
   if (first.payload != batch->payload) {
-    *answer = [done = std::move(done), refusal = OtherContent(batch->key ? "the idempotency key" : "the state")] {
+    *answer = [done = std::move(done), refusal = OtherContent(batch->key ? "idempotency key" : "state")] {
       done(refusal);
     };
     return true;
   }
   Outcome outcome = first.outcome;
   outcome.duplicate = true;
+  outcome.source = batch->source;
   *answer = [done = std::move(done), outcome = std::move(outcome)] { done(outcome); };
   return true;
 }
@@ -253,8 +258,8 @@ bool Lane::AnswerWithoutTaking(const std::shared_ptr<PushRequest>& request, cons
   };
   if (gone_) return refuse({.error = NotFound("dataset not found: {}", entry_.alias)});
   if (shared_.draining) {
-    return refuse(Busy(MakeError(ErrorCode::kUnavailable, "the node is shutting down; try again"),
-                       kRetrySoonSeconds));
+    return refuse(
+        Busy(MakeError(ErrorCode::kUnavailable, "the node is shutting down; try again"), kRetrySoonSeconds));
   }
   const auto chain = view_;
   Gate& gate = GateOf(batch->source, *chain);
@@ -272,16 +277,18 @@ bool Lane::AnswerWithoutTaking(const std::shared_ptr<PushRequest>& request, cons
     Outcome outcome;
     outcome.status = Outcome::Status::kCommitted;
     outcome.duplicate = true;
+    outcome.source = batch->source;
     outcome.state = batch->state;
     *answer = [done = std::move(done), outcome = std::move(outcome)] { done(outcome); };
     return true;
   }
   if (gate.stopped) {
-    return refuse(Busy(MakeError(ErrorCode::kUnavailable,
-                                 "source '{}' stands still at batch {}: {}; 'sluice queue retry' or 'sluice queue "
-                                 "drop' lets it go on",
-                                 batch->source, gate.stopped->receipt, gate.last_error),
-                       kRetryLaterSeconds));
+    return refuse(
+        Busy(MakeError(ErrorCode::kUnavailable,
+                       "source '{}' stands still at batch {}: {}; 'sluice queue retry' or 'sluice queue "
+                       "drop' lets it go on",
+                       batch->source, gate.stopped->receipt, gate.last_error),
+             kRetryLaterSeconds));
   }
   if (!batch->state || accepted == batch->expected) return false;
   if (gate.accepted_by && !gate.accepted_by->place) {
@@ -312,11 +319,12 @@ void Lane::Push(std::shared_ptr<PushRequest> request, Done done) {
   }
   if (answer) return answer();
   if (request->body.empty() && source->merge.kind == odf::MergeKind::kSnapshot && !request->allow_empty) {
-    return done(Refusal{
-        .error = MakeError(ErrorCode::kInvalidRecords,
-                           "an empty body would retract every row of Snapshot source '{}': add allowEmpty=true "
-                           "when that is meant",
-                           source->name)});
+    return done(
+        Refusal{.error = MakeError(
+                    ErrorCode::kInvalidRecords,
+                    "an empty body would retract every row of Snapshot source '{}': add allowEmpty=true "
+                    "when that is meant",
+                    source->name)});
   }
   batch->body = std::make_shared<const std::string>(std::move(request->body));
   batch->body_bytes = batch->body->size();
@@ -338,8 +346,9 @@ Status Lane::MakeReady(Batch& batch, std::shared_ptr<const odf::ChainState> chai
   options.read.spill_folder = scratch_->folder();
   options.read.stop = shared_.stop.get_token();
   options.sql.spill_folder = scratch_->folder();
-  auto ready = ingest::MakeReady(std::move(chain), *source, read::MakeSharedSource(batch.body, "request body"),
-                                 batch.format, **rejects, options);
+  auto ready =
+      ingest::MakeReady(std::move(chain), *source, read::MakeSharedSource(batch.body, "request body"),
+                        batch.format, **rejects, options);
   if (!ready.ok()) {
     refusal->rejects = (*rejects)->first();
     refusal->reject_count = (*rejects)->count();
@@ -438,6 +447,7 @@ void Lane::Take(const std::shared_ptr<PushRequest>& request, BatchPtr batch, Don
                                 if (!status.ok()) return done(Busy(status.error(), kRetrySoonSeconds));
                                 Outcome outcome;
                                 outcome.status = Outcome::Status::kQueued;
+                                outcome.source = batch->source;
                                 outcome.state = batch->state;
                                 outcome.receipt = batch->receipt;
                                 done(std::move(outcome));

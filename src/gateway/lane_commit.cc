@@ -214,6 +214,7 @@ Outcome Lane::OutcomeOf(const Batch& batch, const ingest::IngestOutcome& ingeste
   Outcome outcome;
   outcome.status = ingested.status == ingest::IngestStatus::kUpToDate ? Outcome::Status::kUpToDate
                                                                       : Outcome::Status::kCommitted;
+  outcome.source = batch.source;
   outcome.duplicate = ingested.status == ingest::IngestStatus::kDuplicate;
   outcome.old_head = ingested.old_head;
   outcome.new_head = ingested.new_head;
@@ -326,8 +327,7 @@ Status Lane::Bury(const Batch& batch, const Error& error, OutcomeRecord* record)
   letter.reason = error.ToString();
   letter.received = batch.received;
   letter.failed = shared_.clock->Now();
-  RETURN_IF_ERROR(
-      shared_.dead_letters->Add(record->dataset, letter, queued.batch, queued.body));
+  RETURN_IF_ERROR(shared_.dead_letters->Add(record->dataset, letter, queued.batch, queued.body));
   Outcome outcome;
   outcome.status = Outcome::Status::kFailed;
   outcome.error_code = error.code();

@@ -38,6 +38,7 @@ Result<std::vector<SourceView>> Lane::Sources(const std::optional<std::string>& 
     source_view.committed = Committed(source_name, *view_);
     source_view.state_sequence = source.state_sequence;
     source_view.last_offset = view_->last_offset();
+    source_view.block_hash = StateBlock(source_name, source);
     const Gate& gate = GateOf(source_name, *view_);
     const bool queued = gate.accepted_by && gate.accepted_by->place;
     source_view.accepted = queued ? gate.accepted_by->state : source_view.committed;
@@ -57,6 +58,27 @@ Result<std::vector<SourceView>> Lane::Sources(const std::optional<std::string>& 
     views.push_back(std::move(source_view));
   }
   return views;
+}
+
+std::optional<multiformats::Multihash> Lane::StateBlock(const std::string& name,
+                                                        const odf::ChainState::PushSource& source) {
+  if (!source.state) return std::nullopt;
+  auto& known = state_blocks_[name];
+  if (known.first == *source.state_sequence) return known.second;
+  if (auto first = shared_.journal()->FindState(entry_.id, name, {source.state->kind, source.state->value});
+      first && first->outcome.block_hash) {
+    known = {*source.state_sequence, *first->outcome.block_hash};
+    return known.second;
+  }
+  // Another program's: looked for once.
+  auto dataset = shared_.workspace->Open(entry_);
+  if (!dataset.ok()) return std::nullopt;
+  const Status walked = (*dataset)->WalkBack([&](const dataset::StoredBlock& block) -> Result<bool> {
+    if (block.block.sequence_number == *source.state_sequence) known = {*source.state_sequence, block.hash};
+    return block.block.sequence_number > *source.state_sequence;
+  });
+  if (!walked.ok() || known.first != *source.state_sequence) return std::nullopt;
+  return known.second;
 }
 
 DatasetStatus Lane::status() {
@@ -93,17 +115,20 @@ Status Lane::RunExclusive(bool drop_queue, std::chrono::milliseconds wait, bool 
   {
     MutexLock lock(mutex_);
     const auto busy = [&](std::string_view what) {
-      return MakeError(ErrorCode::kUnavailable, "dataset '{}': {}; try again, or give up what is queued with "
-                       "--drop-queue", entry_.alias, what);
+      return MakeError(ErrorCode::kUnavailable,
+                       "dataset '{}': {}; try again, or give up what is queued with "
+                       "--drop-queue",
+                       entry_.alias, what);
     };
     if (!changed_.WaitFor(mutex_, left(), [this] { return !barrier_; }))
       return busy("another change takes too long");
     for (const auto& [name, gate] : gates_) {
       if (gate.stopped) {
-        return MakeError(ErrorCode::kUnavailable,
-                         "source '{}' stands still at batch {}: {}; 'sluice queue retry|drop' it first, or give "
-                         "up what is queued with --drop-queue",
-                         name, gate.stopped->receipt, gate.last_error);
+        return MakeError(
+            ErrorCode::kUnavailable,
+            "source '{}' stands still at batch {}: {}; 'sluice queue retry|drop' it first, or give "
+            "up what is queued with --drop-queue",
+            name, gate.stopped->receipt, gate.last_error);
       }
     }
     barrier_ = next_order_;
@@ -175,7 +200,8 @@ Status Lane::Retry(const std::string& receipt) {
   const auto chain = view();
   auto source = chain->push_sources.find(letter.batch.source);
   if (source == chain->push_sources.end())
-    return NotFound("push source '{}' of the dead letter is not active: add it again first", letter.batch.source);
+    return NotFound("push source '{}' of the dead letter is not active: add it again first",
+                    letter.batch.source);
   letter.batch.activation = source->second.activated_at;
   // Taken as a new batch: its first outcome stands, and the old state means nothing any more.
   letter.batch.state.reset();

@@ -74,7 +74,7 @@ struct Batch {
   std::optional<odf::ReadFormat> format;
   bool allow_empty = false;
 
-  std::shared_ptr<const std::string> body;   // absent when it lies in the queue alone
+  std::shared_ptr<const std::string> body;  // absent when it lies in the queue alone
   std::optional<ingest::ReadyBatch> ready;
   uint64_t charged_bytes = 0;
   uint64_t body_bytes = 0;
@@ -92,8 +92,8 @@ struct Batch {
 };
 using BatchPtr = std::shared_ptr<Batch>;
 
-// All pushes into one dataset: takes batches, commits them in groups. Thread-safe; at most one commit runs at a
-// time.
+// All pushes into one dataset: takes batches, commits them in groups. Thread-safe; at most one commit runs at
+// a time.
 class Lane : public std::enable_shared_from_this<Lane> {
  public:
   static Result<std::shared_ptr<Lane>> Open(Shared& shared, const workspace::Entry& entry);
@@ -143,7 +143,12 @@ class Lane : public std::enable_shared_from_this<Lane> {
                            std::function<void()>* answer) REQUIRES(mutex_);
   bool AnswerRepeat(const PushRequest& request, const BatchPtr& batch, const BatchPtr& first, Done& done,
                     std::function<void()>* answer) REQUIRES(mutex_);
-  bool AnswerFirst(const BatchPtr& batch, const FirstAnswer& first, Done& done, std::function<void()>* answer);
+  bool AnswerFirst(const BatchPtr& batch, const FirstAnswer& first, Done& done,
+                   std::function<void()>* answer);
+  // The block that carries the committed state.
+  std::optional<multiformats::Multihash> StateBlock(const std::string& name,
+                                                    const odf::ChainState::PushSource& source)
+      REQUIRES(mutex_);
   Refusal Precondition(const Gate& gate, const Batch& batch, const odf::ChainState& chain) const
       REQUIRES(mutex_);
   Status MakeReady(Batch& batch, std::shared_ptr<const odf::ChainState> chain, Refusal* refusal) const;
@@ -162,7 +167,8 @@ class Lane : public std::enable_shared_from_this<Lane> {
     std::optional<Outcome> outcome;
     std::optional<Refusal> refusal;
   };
-  Status CommitGroup(std::vector<BatchPtr> group, std::vector<Settled>* settled, std::vector<BatchPtr>* later);
+  Status CommitGroup(std::vector<BatchPtr> group, std::vector<Settled>* settled,
+                     std::vector<BatchPtr>* later);
   Status PrepareGroup(const std::vector<BatchPtr>& group, std::vector<Settled>* settled,
                       std::vector<BatchPtr>* members, std::vector<BatchPtr>* later);
   Status MergeGroup(const std::vector<BatchPtr>& members, index::GuardedIndex& session,
@@ -197,6 +203,7 @@ class Lane : public std::enable_shared_from_this<Lane> {
   std::deque<BatchPtr> waiting_ GUARDED_BY(mutex_);
   std::vector<BatchPtr> committing_ GUARDED_BY(mutex_);
   std::map<std::string, Gate> gates_ GUARDED_BY(mutex_);
+  std::map<std::string, std::pair<uint64_t, multiformats::Multihash>> state_blocks_ GUARDED_BY(mutex_);
   uint64_t next_order_ GUARDED_BY(mutex_) = 1;
   std::optional<uint64_t> barrier_ GUARDED_BY(mutex_);  // batches from here on wait for a change to be made
   bool scheduled_ GUARDED_BY(mutex_) = false;

@@ -33,6 +33,7 @@ struct Outcome {
     kWithdrawn = 6,  // was committed, and taken out by a reset
   };
   Status status = Status::kCommitted;
+  std::string source;      // its name; not stored with the outcome
   bool duplicate = false;  // shown for a repeat; `status` is the first answer's
   std::optional<multiformats::Multihash> old_head, new_head, block_hash;
   std::optional<uint64_t> sequence;  // of block_hash

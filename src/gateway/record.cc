@@ -118,12 +118,18 @@ Outcome GetOutcome(ByteReader& in) {
 
 std::string_view NameOf(Outcome::Status status) {
   switch (status) {
-    case Outcome::Status::kQueued: return "queued";
-    case Outcome::Status::kCommitted: return "committed";
-    case Outcome::Status::kUpToDate: return "up-to-date";
-    case Outcome::Status::kFailed: return "failed";
-    case Outcome::Status::kDropped: return "dropped";
-    case Outcome::Status::kWithdrawn: return "withdrawn";
+    case Outcome::Status::kQueued:
+      return "queued";
+    case Outcome::Status::kCommitted:
+      return "committed";
+    case Outcome::Status::kUpToDate:
+      return "up-to-date";
+    case Outcome::Status::kFailed:
+      return "failed";
+    case Outcome::Status::kDropped:
+      return "dropped";
+    case Outcome::Status::kWithdrawn:
+      return "withdrawn";
   }
   return "unknown";
 }

@@ -341,8 +341,7 @@ IngestOutcome Group::OutcomeOf(const Item& item) const {
   outcome.records_read = item.batch.ready.records;
   outcome.counts = item.counts;
   outcome.offsets = item.offsets;
-  if (item.offsets)
-    outcome.records_added = static_cast<int64_t>(item.offsets->end - item.offsets->start + 1);
+  if (item.offsets) outcome.records_added = static_cast<int64_t>(item.offsets->end - item.offsets->start + 1);
   if (!item.has_block) return outcome;
   const auto& block = blocks_[item.block];
   outcome.block_hash = block.hash;
@@ -398,8 +397,7 @@ Result<ReadyBatch> MakeReady(std::shared_ptr<const odf::ChainState> chain, const
                              RejectLog& rejects, const FrameOptions& options) {
   ReadyBatch ready;
   ready.source = source;
-  ASSIGN_OR_RETURN(auto frame,
-                   Frame::Open(source, *chain, std::move(input), format, &rejects, options));
+  ASSIGN_OR_RETURN(auto frame, Frame::Open(source, *chain, std::move(input), format, &rejects, options));
   ready.schema = frame->schema();
   while (ready.schema) {
     ASSIGN_OR_RETURN(auto rows, frame->Next());

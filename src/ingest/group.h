@@ -66,10 +66,10 @@ struct GroupResult {
 using BeforeHead = std::function<Status(const GroupResult& result)>;
 
 // Merges and commits. The order is source by source, by each one's first batch; within a source as given. The
-// result is that of committing the batches one by one in that order, in offsets, op, event time and data. Each
-// batch must be ready for the dataset as it is (IsReadyFor); while the dataset has no schema, only the last of
-// them may have a frame. An error, in contrast to those in the result, means that nothing was committed
-// (kCommitUnknown: that it is not known). Confined to one thread.
+// result is that of committing the batches one by one in that order, in offsets, op, event time and data.
+// Each batch must be ready for the dataset as it is (IsReadyFor); while the dataset has no schema, only the
+// last of them may have a frame. An error, in contrast to those in the result, means that nothing was
+// committed (kCommitUnknown: that it is not known). Confined to one thread.
 Result<GroupResult> CommitGroup(const GroupContext& context, std::vector<GroupBatch> batches,
                                 const BeforeHead& before_head);
 

@@ -69,7 +69,7 @@ enum class IngestStatus { kCommitted, kUpToDate, kDuplicate };
 struct IngestOutcome {
   IngestStatus status = IngestStatus::kUpToDate;
   odf::Multihash old_head;
-  odf::Multihash new_head;  // = old_head unless committed
+  odf::Multihash new_head;    // = old_head unless committed
   odf::Multihash block_hash;  // the block with this batch, or the one it was judged against
   uint64_t sequence = 0;      // of that block
   std::optional<odf::OffsetInterval> offsets;

@@ -56,8 +56,7 @@ std::unique_ptr<index::GuardedIndex> Holding::Begin(std::unique_ptr<storage::Fil
 
 Status Workspace::Hold() {
   if (holding_) return {};
-  ASSIGN_OR_RETURN(auto lock,
-                   storage::FileLock::Acquire(root_ + "/locks/workspace", lock_timeout_, stop_));
+  ASSIGN_OR_RETURN(auto lock, storage::FileLock::Acquire(root_ + "/locks/workspace", lock_timeout_, stop_));
   holding_ = std::make_shared<Holding>(root_ + "/index", std::move(lock));
   return {};
 }

@@ -248,8 +248,7 @@ Result<std::unique_ptr<dataset::Dataset>> Workspace::Open(const Entry& entry) co
 Result<std::unique_ptr<index::GuardedIndex>> Workspace::BeginCommit(const multiformats::DatasetId& id) const {
   std::unique_ptr<storage::FileLock> workspace;
   if (!holding_) {
-    ASSIGN_OR_RETURN(workspace,
-                     storage::FileLock::Acquire(root_ + "/locks/workspace", lock_timeout_, stop_));
+    ASSIGN_OR_RETURN(workspace, storage::FileLock::Acquire(root_ + "/locks/workspace", lock_timeout_, stop_));
   }
   ASSIGN_OR_RETURN(auto dataset,
                    storage::FileLock::Acquire(root_ + "/locks/" + id.ToMultibase(), lock_timeout_, stop_));

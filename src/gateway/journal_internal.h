@@ -1,0 +1,144 @@
+#pragma once
+
+#include <cstring>
+#include <deque>
+#include <map>
+#include <unordered_map>
+
+#include "base/mutex.h"
+#include "gateway/journal.h"
+
+namespace sluice::gateway {
+
+using multiformats::DatasetId;
+using multiformats::Multihash;
+
+inline constexpr size_t kRecordsInChunk = 1024;
+
+struct DigestHash {
+  size_t operator()(const Digest& digest) const {
+    size_t value;
+    std::memcpy(&value, digest.data(), sizeof value);
+    return value;
+  }
+};
+
+// An entry of an outcome record.
+struct EntryRef {
+  Place place;
+  uint32_t index = 0;
+};
+
+struct SourceTable {
+  struct Key {
+    EntryRef entry;
+    Digest payload{};
+    int64_t millis = 0;
+    uint64_t chain_sequence = 0;  // of its block
+  };
+  std::unordered_map<Digest, Key, DigestHash> keys;
+  std::deque<Digest> order;  // oldest first
+  struct NewestState {
+    State state;
+    Digest payload{};
+    EntryRef entry;
+    uint64_t chain_sequence = 0;
+  };
+  std::optional<NewestState> newest_state;
+};
+
+struct DatasetTables {
+  std::map<std::string, SourceTable> sources;
+  // The last record that moved the head.
+  std::optional<Multihash> last_old_head, last_new_head;
+  Place last_place;
+  // What the last commit settled, as Recover found it: pending again if that commit did not survive.
+  std::vector<std::pair<Place, Journal::Queued>> settled_last;
+};
+
+// The head went back: what was committed behind `chain_sequence` before this record was withdrawn.
+struct Reset {
+  uint64_t record = 0;  // sequence in the stream
+  uint64_t chain_sequence = 0;
+};
+
+// Outcome records that lie together: where they begin, and which queued batches they settle.
+struct Chunk {
+  Place begin;
+  int64_t millis = 0;  // of the first record
+  uint64_t first_queued = UINT64_MAX, last_queued = 0;
+  size_t records = 0;
+};
+
+class LogJournal final : public Journal {
+ public:
+  LogJournal(JournalOptions options, std::unique_ptr<log::Log> bodies, std::unique_ptr<log::Log> outcomes)
+      : options_(options), bodies_(std::move(bodies)), outcomes_(std::move(outcomes)) {}
+
+  Status Recover();
+
+  Result<Place> Enqueue(const QueuedBatch& batch, std::string_view body) override;
+  Status WaitFor(const Place& place) override { return Noted(bodies_->WaitFor(At(*bodies_, place))); }
+  Result<Queued> Read(const Place& place) const override;
+  std::vector<std::pair<Place, Queued>> TakePending() override;
+  Result<Place> Append(const OutcomeRecord& record) override;
+  void Confirm(const OutcomeRecord& record, const Place& place) override;
+  std::vector<DatasetId> datasets() const override;
+  Status CheckChain(const DatasetId& dataset, const Multihash& head, uint64_t sequence,
+                    const std::function<Result<bool>(const Multihash&)>& is_in_chain) override;
+  std::optional<FirstAnswer> FindKey(const DatasetId& dataset, const std::string& source,
+                                     const Digest& key) override;
+  std::optional<FirstAnswer> FindState(const DatasetId& dataset, const std::string& source,
+                                       const State& state) override;
+  void Forget(const DatasetId& dataset) override;
+  std::string ReceiptOf(const Place& place, const std::string& nonce) const override;
+  Result<std::optional<ReceiptAnswer>> FindReceipt(const std::string& receipt) const override;
+  Stats stats() const override;
+  Status health() const override;
+  Status Close() override;
+
+ private:
+  static log::Position At(const log::Log& stream, const Place& place) {
+    return {stream.id(), place.segment, place.offset, place.sequence};
+  }
+  static Place PlaceOf(const log::Position& position) {
+    return {position.segment, position.offset, position.sequence};
+  }
+  Status Noted(Status status) const {
+    if (!status.ok() && status.error().code() == ErrorCode::kUnavailable) {
+      MutexLock lock(mutex_);
+      broken_ = status.error();
+    }
+    return status;
+  }
+  void AddChunkRecord(const OutcomeRecord& record, const Place& place) REQUIRES(mutex_);
+  void AddToTables(const OutcomeRecord& record, const Place& place) REQUIRES(mutex_);
+  void AddKey(SourceTable& table, const SettledBatch& batch, EntryRef entry, int64_t millis) REQUIRES(mutex_);
+  void Settle(const OutcomeRecord& record, const Place& place) REQUIRES(mutex_);
+  void TakeBack(DatasetTables& tables) REQUIRES(mutex_);
+  void FreeSettled() REQUIRES(mutex_);
+  void FreeOldOutcomes() REQUIRES(mutex_);
+  std::optional<FirstAnswer> Load(const EntryRef& entry, const Digest& payload) const;
+  // With what resets made of it.
+  Result<std::optional<SettledBatch>> FindSettled(uint64_t queue_sequence) const;
+  SettledBatch AsOfNow(const OutcomeRecord& record, size_t index, uint64_t record_sequence) const;
+  Result<bool> Holds(const OutcomeRecord& record, const SettledBatch& batch,
+                     const std::function<Result<bool>(const Multihash&)>& is_in_chain) const;
+
+  const JournalOptions options_;
+  std::unique_ptr<log::Log> bodies_, outcomes_;
+
+  mutable Mutex mutex_;
+  mutable std::optional<Error> broken_ GUARDED_BY(mutex_);
+  std::map<uint64_t, Place> unsettled_ GUARDED_BY(mutex_);  // by sequence
+  std::map<uint64_t, std::pair<Place, Queued>> pending_ GUARDED_BY(mutex_);
+  uint64_t freed_segment_ GUARDED_BY(mutex_) = 0;
+  std::map<DatasetId, DatasetTables> datasets_ GUARDED_BY(mutex_);
+  std::map<DatasetId, std::vector<Reset>> resets_ GUARDED_BY(mutex_);
+  std::deque<Chunk> chunks_ GUARDED_BY(mutex_);
+  std::unordered_map<uint64_t, EntryRef> receipts_ GUARDED_BY(mutex_);  // recent ones, by queue sequence
+  std::deque<uint64_t> receipt_order_ GUARDED_BY(mutex_);
+  size_t key_count_ GUARDED_BY(mutex_) = 0;
+};
+
+}  // namespace sluice::gateway

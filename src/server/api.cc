@@ -1,0 +1,125 @@
+#include "server/api.h"
+
+#include <algorithm>
+
+#include "base/random.h"
+#include "server/metrics.h"
+#include "server/problem.h"
+#include "server/routes.h"
+
+namespace sluice::server {
+namespace {
+
+constexpr size_t kRequestIdSize = 16;
+constexpr size_t kMaxGivenId = 64;
+
+bool IsPlain(const std::string& text) {
+  return !text.empty() && text.size() <= kMaxGivenId &&
+         std::all_of(text.begin(), text.end(),
+                     [](unsigned char c) { return std::isalnum(c) || c == '-' || c == '_' || c == '.'; });
+}
+
+uint64_t SizeOf(const net::HttpResponse& response) {
+  if (const auto* text = std::get_if<std::string>(&response.body)) return text->size();
+  if (const auto* file = std::get_if<net::FileRange>(&response.body)) return file->size;
+  return 0;
+}
+
+class Api final : public net::HttpHandler {
+ public:
+  Api(const Context& context, ApiOptions options) : context_(context), options_(std::move(options)) {}
+
+  net::BodyPlan PlanBody(const net::HttpRequest& head) override {
+    std::vector<std::string> allow;
+    const auto match = FindRoute(head.method, head.url.path, &allow);
+    net::BodyPlan plan;
+    if (!match.route) return plan;
+    plan.is_streamed = match.route->is_streamed;
+    plan.max_bytes = match.route->max_body_bytes;
+    return plan;
+  }
+
+  void Serve(net::HttpRequest request, net::Responder responder) override {
+    auto call = std::make_shared<Call>();
+    call->started = std::chrono::steady_clock::now();
+    const auto given = request.headers.Find("X-Request-Id");
+    call->id = given && IsPlain(*given) ? *given : RandomName(kRequestIdSize);
+    call->body_bytes = request.body.size();
+    call->request = std::move(request);
+    call->responder = std::make_shared<net::Responder>(std::move(responder));
+    call->on_answer = [this, weak = std::weak_ptr<Call>(call)](int status, uint64_t bytes) {
+      if (auto answered = weak.lock()) Note(*answered, status, bytes);
+    };
+    Dispatch(call);
+  }
+
+ private:
+  void Dispatch(const CallPtr& call) {
+    std::vector<std::string> allow;
+    auto match = FindRoute(call->request.method, call->request.url.path, &allow);
+    if (!match.route && !allow.empty()) {
+      auto response = Problem(
+          405, fmt::format("{} is not a method of '{}'", call->request.method, call->request.url.path),
+          call->id);
+      std::string list;
+      for (const auto& method : allow) list += (list.empty() ? "" : ", ") + method;
+      response.headers.Set("Allow", list);
+      return call->Answer(std::move(response));
+    }
+    if (!match.route) {
+      return call->Answer(Problem(404, fmt::format("no such path: '{}'", call->request.url.path), call->id));
+    }
+    call->route = match.route->path;
+    call->dataset = std::move(match.dataset);
+    call->rest = std::move(match.rest);
+    if (auto status = Admit(*call, *match.route); !status.ok())
+      return call->Answer(Problem(status.error(), call->id));
+    match.route->handler(context_, call);
+  }
+
+  Status Admit(Call& call, const Route& route) {
+    if (route.right == Right::kNone && call.route != "/receipts/{id}") return {};
+    ASSIGN_OR_RETURN(call.caller, options_.authenticate(call.request));
+    if (route.right == Right::kOperator && !call.caller.is_operator)
+      return MakeError(ErrorCode::kPermissionDenied, "this call is served on the workspace's socket only");
+    std::optional<std::string> source;
+    if (route.right == Right::kPush) source = call.request.url.Parameter("sourceName");
+    return options_.authorize(call.caller, route.right, call.dataset, source);
+  }
+
+  void Note(const Call& call, int status, uint64_t bytes) {
+    const auto took = std::chrono::steady_clock::now() - call.started;
+    const std::string route = call.route.empty() ? "none" : call.route;
+    context_.metrics->OnRequest(route, call.request.method, status, call.body_bytes, took);
+    if (!options_.log) return;
+    AccessRecord record;
+    record.id = call.id;
+    record.peer = call.request.peer;
+    record.account = call.caller.account;
+    record.method = call.request.method;
+    record.target = call.request.target;
+    record.route = route;
+    record.status = status;
+    record.bytes_in = call.body_bytes;
+    record.bytes_out = bytes;
+    record.took = took;
+    options_.log(record);
+  }
+
+  const Context context_;
+  const ApiOptions options_;
+};
+
+}  // namespace
+
+void Call::Answer(net::HttpResponse response) {
+  response.headers.Set("X-Request-Id", id);
+  if (on_answer) on_answer(response.status, SizeOf(response));
+  responder->Send(std::move(response));
+}
+
+std::unique_ptr<net::HttpHandler> MakeApi(const Context& context, ApiOptions options) {
+  return std::make_unique<Api>(context, std::move(options));
+}
+
+}  // namespace sluice::server

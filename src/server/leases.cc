@@ -1,0 +1,84 @@
+#include "server/leases.h"
+
+#include <pthread.h>
+
+#include <condition_variable>
+#include <deque>
+#include <mutex>
+#include <thread>
+
+#include "base/random.h"
+
+namespace sluice::server {
+namespace {
+
+constexpr auto kSettleTime = std::chrono::seconds(30);
+// Long enough to take the locks; who holds them then is waited for without a limit.
+constexpr auto kLeaseTime = std::chrono::seconds(5);
+constexpr size_t kIdSize = 16;
+
+class LeaseThread final : public Leases {
+ public:
+  explicit LeaseThread(gateway::Gateway& gateway)
+      : gateway_(gateway), thread_([this](std::stop_token stop) { Work(stop); }) {}
+
+  void Grant(std::optional<workspace::Entry> dataset,
+             std::function<void(Result<std::string>)> granted) override {
+    std::lock_guard lock(mutex_);
+    waiting_.push_back({std::move(dataset), std::move(granted)});
+    changed_.notify_all();
+  }
+
+  void End(const std::string& lease) override {
+    std::lock_guard lock(mutex_);
+    if (present_ == lease) present_.clear();
+    changed_.notify_all();
+  }
+
+ private:
+  struct Request {
+    std::optional<workspace::Entry> dataset;
+    std::function<void(Result<std::string>)> granted;
+  };
+
+  void Work(std::stop_token stop) {
+    pthread_setname_np(pthread_self(), "leases");
+    while (true) {
+      Request request;
+      {
+        std::unique_lock lock(mutex_);
+        changed_.wait(lock, stop, [this] { return !waiting_.empty(); });
+        if (waiting_.empty()) return;
+        request = std::move(waiting_.front());
+        waiting_.pop_front();
+      }
+      bool told = false;
+      const Status stepped = gateway_.StepAside(request.dataset, kSettleTime, [&] {
+        std::unique_lock lock(mutex_);
+        const std::string lease = present_ = RandomName(kIdSize);
+        lock.unlock();
+        told = true;
+        request.granted(lease);
+        lock.lock();
+        changed_.wait_for(lock, stop, kLeaseTime, [&] { return present_ != lease; });
+        present_.clear();
+      });
+      if (!told) request.granted(stepped.ok() ? Error(ErrorCode::kInternal, "no lease") : stepped.error());
+    }
+  }
+
+  gateway::Gateway& gateway_;
+  std::mutex mutex_;
+  std::condition_variable_any changed_;
+  std::deque<Request> waiting_;  // under mutex_
+  std::string present_;          // under mutex_; empty: none
+  std::jthread thread_;
+};
+
+}  // namespace
+
+std::unique_ptr<Leases> Leases::Start(gateway::Gateway& gateway) {
+  return std::make_unique<LeaseThread>(gateway);
+}
+
+}  // namespace sluice::server

@@ -1,0 +1,113 @@
+// What only the workspace's operator may see and do.
+#include <nlohmann/json.hpp>
+
+#include "server/leases.h"
+#include "server/problem.h"
+#include "server/routes.h"
+
+namespace sluice::server {
+namespace {
+
+using nlohmann::json;
+
+json TimeOrNull(const std::optional<Instant>& time) {
+  return time ? json(FormatInstant(*time)) : json(nullptr);
+}
+
+}  // namespace
+
+void GetStatus(const Context& context, const CallPtr& call) {
+  const Status health = context.gateway->health();
+  json datasets = json::array();
+  for (const auto& dataset : context.gateway->status()) {
+    json sources = json::array();
+    for (const auto& source : dataset.sources) {
+      sources.push_back({{"sourceName", source.event.source_name},
+                         {"queued", source.queued},
+                         {"queuedBytes", source.queued_bytes},
+                         {"oldest", TimeOrNull(source.oldest)},
+                         {"accepted", source.accepted ? json(source.accepted->value) : json(nullptr)},
+                         {"committed", source.committed ? json(source.committed->value) : json(nullptr)},
+                         {"stoppedAt", source.stopped ? json(*source.stopped) : json(nullptr)},
+                         {"lastError", source.last_error}});
+    }
+    datasets.push_back({{"dataset", dataset.entry.alias},
+                        {"waiting", dataset.waiting},
+                        {"deadLetters", dataset.dead_letters},
+                        {"commits", dataset.commits},
+                        {"records", dataset.records},
+                        {"lastError", dataset.last_error},
+                        {"sources", std::move(sources)}});
+  }
+  const auto journal = context.gateway->journal_stats();
+  call->Answer(JsonResponse(200, {{"ready", health.ok()},
+                                  {"reason", health.ok() ? json(nullptr) : json(health.error().ToString())},
+                                  {"queuedBatches", journal.queued},
+                                  {"queueDiskBytes", journal.queue_bytes},
+                                  {"journalDiskBytes", journal.log_bytes},
+                                  {"waitingBytes", context.gateway->waiting_bytes()},
+                                  {"datasets", std::move(datasets)}}));
+}
+
+void GetQueue(const Context& context, const CallPtr& call) {
+  auto entry = context.workspace->Resolve(call->dataset);
+  if (!entry.ok()) return call->Answer(Problem(entry.error(), call->id));
+  auto letters = context.gateway->DeadLetters(*entry);
+  if (!letters.ok()) return call->Answer(Problem(letters.error(), call->id));
+  json dead = json::array();
+  for (const auto& letter : *letters) {
+    dead.push_back({{"receipt", letter.receipt},
+                    {"sourceName", letter.source},
+                    {"account", letter.account},
+                    {"received", FormatInstant(letter.received)},
+                    {"failed", FormatInstant(letter.failed)},
+                    {"bytes", letter.bytes},
+                    {"reason", letter.reason}});
+  }
+  auto views = context.gateway->Sources(*entry, std::nullopt);
+  if (!views.ok()) return call->Answer(Problem(views.error(), call->id));
+  json sources = json::array();
+  for (const auto& view : *views) {
+    sources.push_back({{"sourceName", view.event.source_name},
+                       {"queued", view.queued},
+                       {"queuedBytes", view.queued_bytes},
+                       {"oldest", TimeOrNull(view.oldest)},
+                       {"stoppedAt", view.stopped ? json(*view.stopped) : json(nullptr)},
+                       {"lastError", view.last_error}});
+  }
+  call->Answer(JsonResponse(200, {{"sources", std::move(sources)}, {"deadLetters", std::move(dead)}}));
+}
+
+void PostQueue(const Context& context, const CallPtr& call) {
+  auto entry = context.workspace->Resolve(call->dataset);
+  if (!entry.ok()) return call->Answer(Problem(entry.error(), call->id));
+  const auto& receipt = call->rest[0];
+  const auto& action = call->rest[1];
+  if (action != "retry" && action != "drop")
+    return call->Answer(Problem(404, fmt::format("'{}' is neither retry nor drop", action), call->id));
+  const Status done =
+      action == "retry" ? context.gateway->Retry(*entry, receipt) : context.gateway->Drop(*entry, receipt);
+  if (!done.ok()) return call->Answer(Problem(done.error(), call->id));
+  call->Answer(
+      JsonResponse(200, {{"receipt", receipt}, {"status", action == "retry" ? "queued" : "dropped"}}));
+}
+
+void PostLease(const Context& context, const CallPtr& call) {
+  std::optional<workspace::Entry> entry;
+  if (auto dataset = call->request.url.Parameter("dataset")) {
+    auto found = context.workspace->Resolve(*dataset);
+    if (!found.ok()) return call->Answer(Problem(found.error(), call->id));
+    entry = std::move(*found);
+  }
+  context.leases->Grant(std::move(entry), [call](Result<std::string> lease) {
+    if (!lease.ok()) return call->Answer(Problem(lease.error(), call->id));
+    call->Answer(JsonResponse(200, {{"lease", *lease}}));
+  });
+}
+
+void DeleteLease(const Context& context, const CallPtr& call) {
+  context.leases->End(call->rest[0]);
+  call->Answer(JsonResponse(200, {{"status", "ended"}}));
+}
+
+}  // namespace sluice::server

@@ -1,0 +1,103 @@
+#include "server/routes.h"
+
+#include <algorithm>
+
+namespace sluice::server {
+namespace {
+
+constexpr uint64_t kIngestBytes = 64 << 20;
+
+std::vector<std::string> Segments(const std::string& path) {
+  std::vector<std::string> segments;
+  size_t start = 1;
+  while (start <= path.size()) {
+    const size_t end = std::min(path.find('/', start), path.size());
+    segments.push_back(path.substr(start, end - start));
+    start = end + 1;
+  }
+  return segments;
+}
+
+bool IsVariable(const std::string& segment) { return segment.starts_with('{'); }
+
+// Matches `pattern` from segment `at`; `{rest}` takes all that is left.
+bool MatchesFrom(const std::vector<std::string>& pattern, size_t pattern_at,
+                 const std::vector<std::string>& segments, size_t at, std::vector<std::string>* rest) {
+  rest->clear();
+  for (; pattern_at < pattern.size(); ++pattern_at, ++at) {
+    if (pattern[pattern_at] == "{rest}") {
+      if (at >= segments.size()) return false;
+      rest->insert(rest->end(), segments.begin() + static_cast<long>(at), segments.end());
+      return true;
+    }
+    if (at >= segments.size()) return false;
+    if (IsVariable(pattern[pattern_at])) {
+      if (segments[at].empty()) return false;
+      rest->push_back(segments[at]);
+    } else if (pattern[pattern_at] != segments[at]) {
+      return false;
+    }
+  }
+  return at == segments.size();
+}
+
+bool MatchesPath(const Route& route, const std::vector<std::string>& segments, Match* match) {
+  const auto pattern = Segments(route.path);
+  match->dataset.clear();
+  if (pattern[0] != "{dataset}") return MatchesFrom(pattern, 0, segments, 0, &match->rest);
+  if (IsReservedName(segments[0])) return false;
+  // `name` or `account/name`.
+  for (size_t names = 1; names <= 2 && names < segments.size() + 1; ++names) {
+    if (segments.size() < names) break;
+    if (!MatchesFrom(pattern, 1, segments, names, &match->rest)) continue;
+    match->dataset = segments[0];
+    if (names == 2) match->dataset += "/" + segments[1];
+    return true;
+  }
+  return false;
+}
+
+}  // namespace
+
+const std::vector<Route>& Routes() {
+  static const std::vector<Route> routes = {
+      {"GET", "/livez", Right::kNone, GetLive},
+      {"GET", "/readyz", Right::kNone, GetReady},
+      {"GET", "/metrics", Right::kNone, GetMetrics},
+      {"GET", "/receipts/{id}", Right::kNone, GetReceipt},
+      {"GET", "/operator/status", Right::kOperator, GetStatus},
+      {"POST", "/operator/lease", Right::kOperator, PostLease},
+      {"DELETE", "/operator/lease/{id}", Right::kOperator, DeleteLease},
+      {"POST", "/{dataset}/ingest", Right::kPush, PostIngest, false, kIngestBytes},
+      {"GET", "/{dataset}/sources", Right::kRead, GetSources},
+      {"GET", "/{dataset}/sources/{source}", Right::kRead, GetSource},
+      {"GET", "/{dataset}/sources/{source}/state", Right::kRead, GetSource},
+      {"GET", "/{dataset}/queue", Right::kAdmin, GetQueue},
+      {"POST", "/{dataset}/queue/{receipt}/{action}", Right::kAdmin, PostQueue},
+  };
+  return routes;
+}
+
+bool IsReservedName(const std::string& name) {
+  static const std::vector<std::string> words = {
+      "livez", "readyz", "metrics", "receipts", "platform", "openapi.json", "operator", "datasets", "docs"};
+  return std::find(words.begin(), words.end(), name) != words.end();
+}
+
+Match FindRoute(const std::string& method, const std::string& path, std::vector<std::string>* allow) {
+  Match match;
+  if (path.empty() || path[0] != '/') return match;
+  const auto segments = Segments(path);
+  for (const auto& route : Routes()) {
+    Match candidate;
+    if (!MatchesPath(route, segments, &candidate)) continue;
+    if (route.method == method || (method == "HEAD" && route.method == "GET")) {
+      candidate.route = &route;
+      return candidate;
+    }
+    allow->push_back(route.method);
+  }
+  return match;
+}
+
+}  // namespace sluice::server

@@ -1,0 +1,56 @@
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "server/call.h"
+
+namespace sluice::server {
+
+using RouteHandler = void (*)(const Context& context, const CallPtr& call);
+
+// One call of the API. `path` is `/word`, `/word/{id}` (segments behind the word go to Call::rest) or
+// `/{dataset}/word...`.
+struct Route {
+  std::string method;
+  std::string path;
+  Right right = Right::kNone;
+  RouteHandler handler = nullptr;
+  bool is_streamed = false;  // the body is read by the handler
+  uint64_t max_body_bytes = 64 << 10;
+};
+
+// All calls. A fixed table: adding a call is one line.
+const std::vector<Route>& Routes();
+
+// The route of a path, with dataset and rest filled in; nothing when no route has such a path. A path that is
+// known with other methods gives those in `allow`.
+struct Match {
+  const Route* route = nullptr;
+  std::string dataset;
+  std::vector<std::string> rest;
+};
+Match FindRoute(const std::string& method, const std::string& path, std::vector<std::string>* allow);
+
+// Words that no dataset or account may be named when a node serves it.
+bool IsReservedName(const std::string& name);
+
+// --- the handlers, by file ---
+// push_routes.cc
+void PostIngest(const Context& context, const CallPtr& call);
+void GetReceipt(const Context& context, const CallPtr& call);
+void GetSources(const Context& context, const CallPtr& call);
+void GetSource(const Context& context, const CallPtr& call);
+// health_routes.cc
+void GetLive(const Context& context, const CallPtr& call);
+void GetReady(const Context& context, const CallPtr& call);
+void GetMetrics(const Context& context, const CallPtr& call);
+// operator_routes.cc
+void GetStatus(const Context& context, const CallPtr& call);
+void GetQueue(const Context& context, const CallPtr& call);
+void PostQueue(const Context& context, const CallPtr& call);
+void PostLease(const Context& context, const CallPtr& call);
+void DeleteLease(const Context& context, const CallPtr& call);
+
+}  // namespace sluice::server

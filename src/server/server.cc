@@ -1,0 +1,66 @@
+#include "server/server.h"
+
+#include "server/leases.h"
+#include "server/metrics.h"
+
+namespace sluice::server {
+namespace {
+
+class Node final : public Server {
+ public:
+  explicit Node(ServerOptions options) : options_(std::move(options)) {}
+  ~Node() override { Stop(); }
+
+  Status Run(workspace::Workspace& workspace, const Clock& clock) {
+    ASSIGN_OR_RETURN(gateway_, gateway::Gateway::Open(workspace, clock, options_.gateway));
+    leases_ = Leases::Start(*gateway_);
+    Context context;
+    context.workspace = &workspace;
+    context.gateway = gateway_.get();
+    context.clock = &clock;
+    context.leases = leases_.get();
+    context.metrics = &metrics_;
+    context.is_multi_tenant = options_.is_multi_tenant;
+    handler_ = MakeApi(context, options_.api);
+    std::vector<net::HttpEndpoint> endpoints = options_.endpoints;
+    net::HttpEndpoint socket;
+    socket.unix_path = NodeSocket(workspace);
+    endpoints.push_back(socket);
+    ASSIGN_OR_RETURN(http_, net::HttpServer::Start(endpoints, *handler_, options_.http));
+    return {};
+  }
+
+  std::string url() const override { return http_->url(); }
+  const std::vector<net::HttpEndpoint>& endpoints() const override { return http_->endpoints(); }
+  gateway::Gateway& gateway() override { return *gateway_; }
+
+  void Stop() override {
+    if (!http_) return;
+    gateway_->Drain(options_.shutdown_grace);
+    http_->Stop(options_.shutdown_grace);
+    leases_.reset();
+    gateway_.reset();
+    http_.reset();
+  }
+
+ private:
+  ServerOptions options_;
+  Metrics metrics_;
+  std::unique_ptr<gateway::Gateway> gateway_;
+  std::unique_ptr<Leases> leases_;
+  std::unique_ptr<net::HttpHandler> handler_;
+  std::unique_ptr<net::HttpServer> http_;
+};
+
+}  // namespace
+
+std::string NodeSocket(const workspace::Workspace& workspace) { return workspace.root() + "/node.sock"; }
+
+Result<std::unique_ptr<Server>> Server::Start(workspace::Workspace& workspace, const Clock& clock,
+                                              ServerOptions options) {
+  auto node = std::make_unique<Node>(std::move(options));
+  RETURN_IF_ERROR(node->Run(workspace, clock));
+  return std::unique_ptr<Server>(std::move(node));
+}
+
+}  // namespace sluice::server

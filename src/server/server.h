@@ -1,0 +1,44 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/result.h"
+#include "gateway/gateway.h"
+#include "net/http_server.h"
+#include "server/api.h"
+
+namespace sluice::server {
+
+struct ServerOptions {
+  std::vector<net::HttpEndpoint> endpoints;  // besides the workspace's socket
+  net::HttpServerOptions http;
+  gateway::GatewayOptions gateway;
+  ApiOptions api;
+  bool is_multi_tenant = false;
+  std::chrono::milliseconds shutdown_grace{10'000};
+};
+
+// A node: one process that takes pushes over HTTP, on TCP and on `.sluice/node.sock`, for one workspace,
+// which must outlive it. Thread-safe.
+class Server {
+ public:
+  virtual ~Server() = default;
+  // Listens when it returns. Errors: kUnavailable when another process writes in the workspace for long, a
+  // second node runs, or an address is taken; kPrecondition for a lost log.
+  static Result<std::unique_ptr<Server>> Start(workspace::Workspace& workspace, const Clock& clock,
+                                               ServerOptions options);
+  virtual std::string url() const = 0;
+  virtual const std::vector<net::HttpEndpoint>& endpoints() const = 0;
+  virtual gateway::Gateway& gateway() = 0;
+  // Takes no more, commits what waits, within the grace; queued batches stay for the next start.
+  virtual void Stop() = 0;
+};
+
+// Where a workspace's node listens for the operator.
+std::string NodeSocket(const workspace::Workspace& workspace);
+
+}  // namespace sluice::server
