@@ -4,6 +4,7 @@
 #include <thread>
 
 #include "cli/commands.h"
+#include "cli/node_client.h"
 #include "cli/usage.h"
 #include "server/server.h"
 
@@ -65,6 +66,10 @@ Status Serve(Session& session, const ServeArgs& args) {
   options.api.authorize = [](const server::Caller&, server::Right, const std::string&,
                              const std::optional<std::string>&) -> Status { return {}; };
   ASSIGN_OR_RETURN(auto* workspace, session.OpenWorkspace());
+  if (FindNode(*workspace).ok()) {
+    return MakeError(ErrorCode::kUnavailable, "a node is running in this workspace already: it listens on '{}'",
+                     server::NodeSocket(*workspace));
+  }
   ASSIGN_OR_RETURN(auto node, server::Server::Start(*workspace, session.clock(), std::move(options)));
   session.Say("Serving workspace {} on {}", workspace->root(), node->url());
   while (!session.stop().stop_requested()) std::this_thread::sleep_for(std::chrono::milliseconds(100));

@@ -50,6 +50,7 @@ void AddSql(Commands& commands);
 void AddExport(Commands& commands);
 void AddVerify(Commands& commands);
 void AddInspect(Commands& commands);
+void AddNode(Commands& commands);
 void AddServe(Commands& commands);
 void AddSystem(Commands& commands);
 void AddCompletions(Commands& commands);

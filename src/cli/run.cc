@@ -50,8 +50,8 @@ int Run(int argc, char** argv, std::stop_token stop) {
 
   Commands commands(app);
   for (auto add : {AddInit, AddNew, AddAdd, AddList, AddIngest, AddLog, AddTail, AddSql, AddExport, AddVerify,
-                   AddInspect, AddHead, AddSource, AddServe, AddCommit, AddDeleteRenameReset, AddSystem,
-                   AddCompletions}) {
+                   AddInspect, AddHead, AddSource, AddServe, AddNode, AddCommit, AddDeleteRenameReset,
+                   AddSystem, AddCompletions}) {
     add(commands);
   }
   try {

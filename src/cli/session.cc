@@ -8,6 +8,8 @@
 #include <filesystem>
 #include <iostream>
 
+#include "cli/node_client.h"
+
 namespace sluice::cli {
 
 Session::Session(std::stop_token stop)
@@ -32,6 +34,7 @@ Result<workspace::Workspace*> Session::OpenWorkspace() {
     ASSIGN_OR_RETURN(workspace_, workspace::Workspace::Find(here.string(), folder ? folder : ""));
     workspace_->set_lock_timeout(std::chrono::seconds(lock_timeout_seconds));
     workspace_->set_stop(stop_);
+    LiveBesideNode(*this, *workspace_);
   }
   return workspace_.get();
 }

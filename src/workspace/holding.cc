@@ -63,17 +63,25 @@ Status Workspace::Hold() {
 
 void Workspace::Release() { holding_.reset(); }
 
-Result<Workspace::NamesLock> Workspace::LockNames() const {
-  NamesLock lock;
+Result<Workspace::RootLock> Workspace::LockRoot(const std::optional<multiformats::DatasetId>& dataset) const {
+  RootLock root;
   if (holding_) {
+    if (dataset) return root;  // the dataset's own lock is enough
     ASSIGN_OR_RETURN(auto held, holding_->LockNames(lock_timeout_));
-    lock.held = std::make_shared<std::unique_lock<std::timed_mutex>>(std::move(held));
-    return lock;
+    root.lock = std::make_shared<std::unique_lock<std::timed_mutex>>(std::move(held));
+    return root;
   }
-  ASSIGN_OR_RETURN(std::unique_ptr<storage::FileLock> file,
-                   storage::FileLock::Acquire(root_ + "/locks/workspace", lock_timeout_, stop_));
-  lock.held = std::shared_ptr<storage::FileLock>(std::move(file));
-  return lock;
+  const std::string path = root_ + "/locks/workspace";
+  auto lock = storage::FileLock::Acquire(path, std::chrono::milliseconds(0), stop_);
+  if (!lock.ok() && ask_for_turn_) {
+    auto turn = ask_for_turn_(dataset);
+    if (!turn.ok() && turn.error().code() != ErrorCode::kNotFound) return std::move(turn).error();
+    if (turn.ok()) root.turn = std::move(*turn);
+  }
+  if (!lock.ok()) lock = storage::FileLock::Acquire(path, lock_timeout_, stop_);
+  if (!lock.ok()) return std::move(lock).error();
+  root.lock = std::shared_ptr<storage::FileLock>(std::move(*lock));
+  return root;
 }
 
 }  // namespace sluice::workspace

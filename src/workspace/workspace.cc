@@ -65,9 +65,10 @@ class LockedFolder final : public Scratch {
 
 class LockedIndex final : public index::GuardedIndex {
  public:
-  LockedIndex(std::string folder, std::unique_ptr<storage::FileLock> workspace,
+  LockedIndex(std::string folder, std::shared_ptr<void> turn, std::shared_ptr<void> workspace,
               std::unique_ptr<storage::FileLock> dataset, std::unique_ptr<Scratch> scratch)
       : folder_(std::move(folder)),
+        turn_(std::move(turn)),
         workspace_(std::move(workspace)),
         dataset_(std::move(dataset)),
         scratch_(std::move(scratch)) {}
@@ -85,7 +86,8 @@ class LockedIndex final : public index::GuardedIndex {
 
  private:
   std::string folder_;
-  std::unique_ptr<storage::FileLock> workspace_, dataset_;
+  std::shared_ptr<void> turn_, workspace_;  // the lock is given up before the turn
+  std::unique_ptr<storage::FileLock> dataset_;
   std::unique_ptr<Scratch> scratch_;
   std::unique_ptr<index::KeyIndex> index_;
 };
@@ -246,10 +248,8 @@ Result<std::unique_ptr<dataset::Dataset>> Workspace::Open(const Entry& entry) co
 }
 
 Result<std::unique_ptr<index::GuardedIndex>> Workspace::BeginCommit(const multiformats::DatasetId& id) const {
-  std::unique_ptr<storage::FileLock> workspace;
-  if (!holding_) {
-    ASSIGN_OR_RETURN(workspace, storage::FileLock::Acquire(root_ + "/locks/workspace", lock_timeout_, stop_));
-  }
+  if (!holding_ && before_commit_) RETURN_IF_ERROR(before_commit_(id));
+  ASSIGN_OR_RETURN(auto root, LockRoot(id));
   ASSIGN_OR_RETURN(auto dataset,
                    storage::FileLock::Acquire(root_ + "/locks/" + id.ToMultibase(), lock_timeout_, stop_));
   if (holding_) return holding_->Begin(std::move(dataset));
@@ -258,7 +258,7 @@ Result<std::unique_ptr<index::GuardedIndex>> Workspace::BeginCommit(const multif
   ASSIGN_OR_RETURN(auto stores, StoresOf(id));
   RETURN_IF_ERROR(stores.derived->RemoveLeftovers(0));
   return std::unique_ptr<index::GuardedIndex>(std::make_unique<LockedIndex>(
-      root_ + "/index", std::move(workspace), std::move(dataset), std::move(scratch)));
+      root_ + "/index", std::move(root.turn), std::move(root.lock), std::move(dataset), std::move(scratch)));
 }
 
 Status Workspace::CheckNameFree(const std::string& alias,
@@ -362,7 +362,7 @@ Result<Entry> Workspace::Create(const odf::DatasetSnapshot& snapshot, const Cloc
 }
 
 Result<std::vector<Entry>> Workspace::CreateAll(const std::vector<NewDataset>& datasets, const Clock& clock) {
-  ASSIGN_OR_RETURN(auto lock, LockNames());
+  ASSIGN_OR_RETURN(auto lock, LockRoot(std::nullopt));
   RETURN_IF_ERROR(RemoveAbortedCreations());
   std::vector<std::unique_ptr<storage::FileLock>> replaced_locks;
   size_t made = 0;
@@ -416,7 +416,7 @@ Result<std::vector<Entry>> Workspace::CreateAll(const std::vector<NewDataset>& d
 
 Status Workspace::Rename(const Entry& entry, const std::string& new_alias) {
   RETURN_IF_ERROR(CheckAlias(new_alias));
-  ASSIGN_OR_RETURN(auto lock, LockNames());
+  ASSIGN_OR_RETURN(auto lock, LockRoot(std::nullopt));
   RETURN_IF_ERROR(CheckNameFree(new_alias, entry.id));
   std::error_code error;
   if (!fs::exists(DatasetFolder(entry.id) + "/" + dataset::kHeadName, error)) {

@@ -63,6 +63,16 @@ class Workspace {
   std::string DatasetFolder(const multiformats::DatasetId& id) const;
   void set_lock_timeout(std::chrono::milliseconds timeout) { lock_timeout_ = timeout; }
   void set_stop(std::stop_token stop) { stop_ = std::move(stop); }
+  // Who keeps the workspace's lock for long (a node) is asked to give it up for a while; what is returned is
+  // kept as long as the lock is. `dataset` is the one to write to, absent for a change of names. Errors:
+  // kNotFound when there is nobody to ask: the lock is then waited for.
+  using AskForTurn =
+      std::function<Result<std::shared_ptr<void>>(const std::optional<multiformats::DatasetId>& dataset)>;
+  void set_ask_for_turn(AskForTurn ask) { ask_for_turn_ = std::move(ask); }
+  // Called before the locks of a commit are taken, unless the workspace is held.
+  void set_before_commit(std::function<Status(const multiformats::DatasetId&)> before) {
+    before_commit_ = std::move(before);
+  }
 
   Result<dataset::DatasetStores> StoresOf(const multiformats::DatasetId& id) const;
 
@@ -111,11 +121,12 @@ class Workspace {
  private:
   explicit Workspace(std::string root) : root_(std::move(root)) {}
 
-  // The workspace's lock for a change of names.
-  struct NamesLock {
-    std::shared_ptr<void> held;
+  // The workspace's lock, in this process or between processes.
+  struct RootLock {
+    std::shared_ptr<void> turn;  // given back after the lock
+    std::shared_ptr<void> lock;
   };
-  Result<NamesLock> LockNames() const;
+  Result<RootLock> LockRoot(const std::optional<multiformats::DatasetId>& dataset) const;
   Status CheckNameFree(const std::string& alias, const std::optional<multiformats::DatasetId>& except) const;
   Status RemoveAbortedCreations() const;
   void RemoveLeftovers() const;
@@ -130,6 +141,8 @@ class Workspace {
 
   std::string root_;
   std::shared_ptr<Holding> holding_;
+  AskForTurn ask_for_turn_;
+  std::function<Status(const multiformats::DatasetId&)> before_commit_;
   std::chrono::milliseconds lock_timeout_{60000};
   std::stop_token stop_;
 };

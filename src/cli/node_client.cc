@@ -1,0 +1,115 @@
+#include "cli/node_client.h"
+
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "gateway/gateway.h"
+#include "net/http_client.h"
+#include "net/url.h"
+#include "server/server.h"
+
+namespace sluice::cli {
+namespace {
+
+using nlohmann::json;
+
+constexpr auto kSilence = std::chrono::seconds(5);
+
+// Ends the lease when the last holder lets go.
+class Lease {
+ public:
+  Lease(NodeAddress node, std::string id) : node_(std::move(node)), id_(std::move(id)) {}
+  ~Lease() { (void)CallNode(node_, "DELETE", "/operator/lease/" + id_, "", kSilence).ok(); }
+  Lease(const Lease&) = delete;
+  Lease& operator=(const Lease&) = delete;
+
+ private:
+  NodeAddress node_;
+  std::string id_;
+};
+
+Result<std::shared_ptr<void>> AskForTurn(Session& session, workspace::Workspace& workspace,
+                                         const std::optional<multiformats::DatasetId>& dataset) {
+  ASSIGN_OR_RETURN(const auto node, FindNode(workspace));
+  const auto patience = std::chrono::seconds(session.lock_timeout_seconds);
+  const std::string query = dataset ? "?dataset=" + net::PercentEncode(dataset->ToString()) : "";
+  ASSIGN_OR_RETURN(const json answer, CallNode(node, "POST", "/operator/lease" + query, "",
+                                               std::max<std::chrono::milliseconds>(patience, kSilence)));
+  session.Say("A node is running here: taking turns with it");
+  return std::shared_ptr<void>(std::make_shared<Lease>(node, answer.value("lease", "")));
+}
+
+// Batches that a node acknowledged and did not live to commit.
+Status SettleQueue(Session& session, workspace::Workspace& workspace, const multiformats::DatasetId& id) {
+  std::error_code error;
+  if (!std::filesystem::exists(workspace.root() + "/log/bodies", error)) return {};
+  if (FindNode(workspace).ok()) return {};
+  ASSIGN_OR_RETURN(auto entries, workspace.List());
+  for (const auto& entry : entries) {
+    if (entry.id != id) continue;
+    auto gateway = gateway::Gateway::Open(workspace, session.clock(), {});
+    // Busy: whoever has it opened the log first, and settles it.
+    if (!gateway.ok() && gateway.error().code() == ErrorCode::kUnavailable) return {};
+    if (!gateway.ok()) return std::move(gateway).error();
+    if ((*gateway)->journal_stats().queued == 0) return {};
+    session.Say("Committing what a node left in its queue");
+    return (*gateway)->RunExclusive(entry, false, std::chrono::seconds(session.lock_timeout_seconds),
+                                    [] { return OkStatus(); });
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<NodeAddress> FindNode(const workspace::Workspace& workspace) {
+  NodeAddress node;
+  node.url = "http://node";
+  node.unix_socket = server::NodeSocket(workspace);
+  std::error_code error;
+  if (!std::filesystem::exists(node.unix_socket, error))
+    return NotFound("no node is running in this workspace");
+  auto alive = CallNode(node, "GET", "/livez", "", kSilence);
+  if (alive.ok()) return node;
+  if (alive.error().code() == ErrorCode::kTimeout) {
+    return MakeError(ErrorCode::kUnavailable, "the node of this workspace has been silent for 5 s on '{}'",
+                     node.unix_socket);
+  }
+  return NotFound("no node is running in this workspace");
+}
+
+Result<json> CallNode(const NodeAddress& node, const std::string& method, const std::string& path,
+                      const std::string& body, std::chrono::milliseconds timeout) {
+  ASSIGN_OR_RETURN(auto client, net::HttpClient::Make());
+  net::HttpCall call;
+  call.method = method;
+  call.url = node.url + path;
+  call.body = body;
+  call.unix_socket = node.unix_socket;
+  call.timeout = timeout;
+  call.stall_timeout = std::chrono::milliseconds(0);
+  if (!node.token.empty()) call.headers.Set("Authorization", "Bearer " + node.token);
+  ASSIGN_OR_RETURN(const auto answer, client->Send(call));
+  json parsed = json::parse(answer.body, nullptr, false);
+  if (answer.status >= 200 && answer.status < 300) {
+    if (parsed.is_discarded())
+      return MakeError(ErrorCode::kUnavailable, "'{}' answered what is no JSON", call.url);
+    return parsed;
+  }
+  const Status status = net::CheckAnswer(answer);
+  const ErrorCode code = status.ok() ? ErrorCode::kUnavailable : status.error().code();
+  if (parsed.is_object() && parsed.contains("message")) return Error(code, parsed.value("message", ""));
+  return Error(code, status.ok() ? "unexpected answer" : status.error().message());
+}
+
+void LiveBesideNode(Session& session, workspace::Workspace& workspace) {
+  workspace.set_ask_for_turn(
+      [&session, &workspace](const auto& dataset) { return AskForTurn(session, workspace, dataset); });
+  auto settled = std::make_shared<std::set<multiformats::DatasetId>>();
+  workspace.set_before_commit([&session, &workspace, settled](const multiformats::DatasetId& id) -> Status {
+    if (!settled->insert(id).second) return {};
+    return SettleQueue(session, workspace, id);
+  });
+}
+
+}  // namespace sluice::cli
