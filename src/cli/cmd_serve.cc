@@ -67,7 +67,8 @@ Status Serve(Session& session, const ServeArgs& args) {
                              const std::optional<std::string>&) -> Status { return {}; };
   ASSIGN_OR_RETURN(auto* workspace, session.OpenWorkspace());
   if (FindNode(*workspace).ok()) {
-    return MakeError(ErrorCode::kUnavailable, "a node is running in this workspace already: it listens on '{}'",
+    return MakeError(ErrorCode::kUnavailable,
+                     "a node is running in this workspace already: it listens on '{}'",
                      server::NodeSocket(*workspace));
   }
   ASSIGN_OR_RETURN(auto node, server::Server::Start(*workspace, session.clock(), std::move(options)));
