@@ -308,12 +308,13 @@ Result<CommitResult> Dataset::Publish(NewBlocks blocks, std::vector<StagedSlice>
   RETURN_IF_ERROR(CheckSlices(blocks, slices));
   if (state_.head) RETURN_IF_ERROR(EnsureDurable());
   // Slices and blocks durable, in any order; then the head (decisions.md 12).
-  for (auto& slice : slices) RETURN_IF_ERROR(slice.file->Commit(DataName(slice.physical_hash)));
+  std::vector<std::pair<storage::StagedFile*, std::string>> files;
+  for (auto& slice : slices) files.emplace_back(slice.file.get(), DataName(slice.physical_hash));
   std::vector<std::pair<std::string, std::string>> objects;
   for (size_t i = 0; i < blocks.bytes.size(); ++i) {
     objects.emplace_back(BlockName(blocks.hashes[i]), std::move(blocks.bytes[i]));
   }
-  RETURN_IF_ERROR(stores_.files->PutAllIfAbsent(objects));
+  RETURN_IF_ERROR(stores_.files->CommitAll(files, objects));
   const Multihash new_head = blocks.hashes.back();
   CommitResult result{state_.head, new_head, std::move(blocks.hashes), blocks.state.sequence};
   if (before_head) RETURN_IF_ERROR(before_head(result));

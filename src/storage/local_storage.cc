@@ -6,7 +6,9 @@
 #include <cerrno>
 #include <chrono>
 #include <filesystem>
+#include <functional>
 #include <set>
+#include <thread>
 
 #include "base/mutex.h"
 #include "storage/name.h"
@@ -24,6 +26,7 @@ namespace fs = std::filesystem;
 constexpr size_t kBufferBytes = 1 << 20;
 // Writeback starts each time so much was written, so that the final fsync finds little to do.
 constexpr uint64_t kWritebackBytes = 8 << 20;
+constexpr size_t kSyncThreads = 8;
 
 // A temporary file of known path; removed unless it was published.
 struct Pending {
@@ -69,6 +72,8 @@ class LocalStorage final : public Storage {
 
   Status PutIfAbsent(const std::string& name, std::string_view bytes) override;
   Status PutAllIfAbsent(const std::vector<std::pair<std::string, std::string>>& objects) override;
+  Status CommitAll(const std::vector<std::pair<StagedFile*, std::string>>& staged,
+                   const std::vector<std::pair<std::string, std::string>>& objects) override;
   Status Replace(const std::string& name, std::string_view bytes) override;
   Status ReplaceUnsynced(const std::string& name, std::string_view bytes) override;
   Status CompareAndSwap(const std::string& name, const std::optional<std::string>& expected,
@@ -142,15 +147,22 @@ class LocalStagedFile final : public StagedFile {
   }
 
   Status Commit(const std::string& name) override {
+    RETURN_IF_ERROR(Complete(name));
+    RETURN_IF_ERROR(pending_->file->Sync());
+    RETURN_IF_ERROR(storage_.Publish(*pending_, name));
+    return storage_.Remember(name, storage_.SyncFolderOf(name));
+  }
+
+  // All bytes are written; they, the name and the folder are still to be made durable.
+  Status Complete(const std::string& name) {
     RETURN_IF_ERROR(CheckName(name));
     RETURN_IF_ERROR(CheckUsable());
     if (FolderOf(name) != folder_) return InvalidArgument("'{}' is not in folder '{}'", name, folder_);
     RETURN_IF_ERROR(Flush());
     usable_ = false;
-    RETURN_IF_ERROR(pending_->file->Sync());
-    RETURN_IF_ERROR(storage_.Publish(*pending_, name));
-    return storage_.Remember(name, storage_.SyncFolderOf(name));
+    return {};
   }
+  Pending& pending() { return *pending_; }
 
  private:
   Status CheckUsable() const {
@@ -309,10 +321,36 @@ Status LocalStorage::PutIfAbsent(const std::string& name, std::string_view bytes
   return Remember(name, SyncFolderOf(name));
 }
 
+// Runs all at the same time: the file system then makes them durable with one write of its journal.
+Status SyncTogether(const std::vector<std::function<Status()>>& syncs) {
+  std::vector<Status> outcomes(syncs.size());
+  {
+    std::vector<std::jthread> threads;
+    for (size_t i = 1; i < syncs.size(); ++i) threads.emplace_back([&, i] { outcomes[i] = syncs[i](); });
+    if (!syncs.empty()) outcomes[0] = syncs[0]();
+  }
+  for (auto& outcome : outcomes) RETURN_IF_ERROR(std::move(outcome));
+  return {};
+}
+
 Status LocalStorage::PutAllIfAbsent(const std::vector<std::pair<std::string, std::string>>& objects) {
+  return CommitAll({}, objects);
+}
+
+Status LocalStorage::CommitAll(const std::vector<std::pair<StagedFile*, std::string>>& staged,
+                               const std::vector<std::pair<std::string, std::string>>& objects) {
   for (const auto& [name, bytes] : objects) RETURN_IF_ERROR(CheckName(name));
-  std::vector<std::pair<const std::string*, std::unique_ptr<Pending>>> pendings;
+  std::vector<std::pair<const std::string*, Pending*>> pendings;
+  std::set<std::string_view> folders;
+  for (const auto& [file, name] : staged) {
+    auto& local = static_cast<LocalStagedFile&>(*file);
+    RETURN_IF_ERROR(local.Complete(name));
+    pendings.emplace_back(&name, &local.pending());
+    folders.insert(FolderOf(name));
+  }
+  std::vector<std::unique_ptr<Pending>> own;
   for (const auto& [name, bytes] : objects) {
+    folders.insert(FolderOf(name));
     ASSIGN_OR_RETURN(const bool there, IsThere(name));
     if (there) {
       RETURN_IF_ERROR(SyncExisting(name));
@@ -320,21 +358,36 @@ Status LocalStorage::PutAllIfAbsent(const std::vector<std::pair<std::string, std
     }
     ASSIGN_OR_RETURN(auto pending, WritePending(name, bytes));
     pending->file->StartWriteback(0, bytes.size());
-    pendings.emplace_back(&name, std::move(pending));
+    pendings.emplace_back(&name, pending.get());
+    own.push_back(std::move(pending));
   }
-  for (auto& [name, pending] : pendings) RETURN_IF_ERROR(pending->file->Sync());
-  for (auto& [name, pending] : pendings) RETURN_IF_ERROR(Publish(*pending, *name));
-  std::set<std::string_view> folders;
-  for (const auto& [name, bytes] : objects) folders.insert(FolderOf(name));
-  for (std::string_view folder : folders) {
-    Status outcome = SyncFolder(disk_, PathOf(folder));
-    if (outcome.ok()) continue;
-    for (const auto& [name, bytes] : objects) {
-      if (FolderOf(name) == folder) (void)Remember(name, outcome);
+  // Many objects (a chain that is made anew) are written back already: threads would bring nothing.
+  const bool together = pendings.size() <= kSyncThreads;
+  std::vector<std::function<Status()>> syncs;
+  for (auto& [name, pending] : pendings) {
+    if (together) {
+      syncs.emplace_back([file = pending->file.get()] { return file->Sync(); });
+    } else {
+      RETURN_IF_ERROR(pending->file->Sync());
     }
-    return outcome;
   }
-  return {};
+  RETURN_IF_ERROR(SyncTogether(syncs));
+  for (auto& [name, pending] : pendings) RETURN_IF_ERROR(Publish(*pending, *name));
+  syncs.clear();
+  for (const std::string_view folder : folders) {
+    syncs.emplace_back([this, folder, &staged, &objects]() -> Status {
+      Status outcome = SyncFolder(disk_, PathOf(folder));
+      if (outcome.ok()) return outcome;
+      for (const auto& [file, name] : staged) {
+        if (FolderOf(name) == folder) (void)Remember(name, outcome).ok();
+      }
+      for (const auto& [name, bytes] : objects) {
+        if (FolderOf(name) == folder) (void)Remember(name, outcome).ok();
+      }
+      return outcome;
+    });
+  }
+  return SyncTogether(syncs);
 }
 
 Status LocalStorage::RenameOver(Pending& pending, const std::string& name) {

@@ -64,6 +64,15 @@ class Storage {
                                 std::string_view bytes) = 0;
   virtual Result<std::unique_ptr<StagedFile>> Stage(const std::string& folder) = 0;
 
+  // Commits staged files of this storage under their names, and puts objects as PutAllIfAbsent does, all of
+  // them together: what can be synced at the same time is. After an error some may be there.
+  virtual Status CommitAll(const std::vector<std::pair<StagedFile*, std::string>>& staged,
+                           const std::vector<std::pair<std::string, std::string>>& objects) {
+    for (const auto& [file, name] : staged) {
+      if (auto outcome = file->Commit(name); !outcome.ok()) return outcome;
+    }
+    return PutAllIfAbsent(objects);
+  }
   // Makes existing names durable that another process may have written: fsync of each file, then of their
   // folders. Errors: kNotFound; kUnavailable also for a name that this object failed to sync before (a second
   // fsync proves nothing).
