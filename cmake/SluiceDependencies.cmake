@@ -10,6 +10,7 @@ find_package(simdjson REQUIRED)
 find_package(CLI11 REQUIRED)
 find_package(RocksDB REQUIRED)
 find_package(CURL REQUIRED)
+find_package(PROJ REQUIRED CONFIG)
 
 if(NOT SLUICE_DEPS)
   if(DEFINED ENV{SLUICE_DEPS})

@@ -96,7 +96,7 @@ size_t Sha3Hasher::Fill(std::string_view bytes) {
 
 void Sha3Hasher::Pad() {
   std::memset(buffer_.data() + buffered_, 0, kBlockBytes - buffered_);
-  buffer_[buffered_] = 0x06;  // the domain of SHA-3, not of the older Keccak
+  buffer_[buffered_] = domain_;
   buffer_[kBlockBytes - 1] |= 0x80;
 }
 
@@ -132,6 +132,13 @@ Sha3Digest Sha3Hasher::Finish() {
 
 Sha3Digest Sha3(std::string_view bytes) {
   Sha3Hasher hasher;
+  hasher.Update(bytes);
+  return hasher.Finish();
+}
+
+Sha3Digest Keccak256(std::string_view bytes) {
+  Sha3Hasher hasher;
+  hasher.domain_ = 0x01;
   hasher.Update(bytes);
   return hasher.Finish();
 }

@@ -31,6 +31,7 @@ class Sha3Hasher {
 
  private:
   friend class Sha3Lanes;
+  friend Sha3Digest Keccak256(std::string_view bytes);
   size_t Fill(std::string_view bytes);  // into the buffer, as much as fits
   void Pad();
   Sha3Digest Digest() const;
@@ -38,9 +39,12 @@ class Sha3Hasher {
   std::array<uint64_t, 25> state_{};
   std::array<uint8_t, 136> buffer_{};
   size_t buffered_ = 0;
+  uint8_t domain_ = 0x06;  // of SHA-3; the older Keccak has 0x01
 };
 
 Sha3Digest Sha3(std::string_view bytes);
+// Keccak-256 as it was before FIPS 202 padded it otherwise: what Ethereum hashes with.
+Sha3Digest Keccak256(std::string_view bytes);
 
 // Many independent SHA3-256 streams advanced together, several in the lanes of one vector register. Each
 // stream gives the same digest as Sha3Hasher on every engine. Thread-compatible; distinct objects are

@@ -59,6 +59,12 @@ TEST(Sha3Test, GivesThePublishedDigests) {
             "5c8875ae474a3634ba4fd55ec85bffd661f32aca75c6d699d0cdcb6c115891c1");
 }
 
+TEST(Sha3Test, KeccakIsTheOlderPadding) {
+  EXPECT_EQ(Hex(Keccak256("")), "c5d2460186f7233c927e7db2dcc703c0e500b653ca82273b7bfad8045d85a470");
+  EXPECT_EQ(Hex(Keccak256("Transfer(address,address,uint256)")),
+            "ddf252ad1be2c89b69c2b068fc378daa952ba7f163c4a11628f55a4df523b3ef");
+}
+
 TEST(Sha3Test, GivesTheDigestsOfTheFormatsVectors) {
   EXPECT_EQ(Hex(Sha3("[]")), "ca4510738395af1429224dd785675309c344b2b549632e20275c69b15ed1d210");
   EXPECT_EQ(Hex(Sha3("prev")), "9eb949bd8ff0bb1d827f11809aebc6bd0d5955c7f368469a913c70d196620272");

@@ -158,10 +158,6 @@ std::vector<std::string> MacrosFor(const Dialect& dialect, const std::set<std::s
 }
 
 Error UnknownFunction(const Dialect& dialect, std::string_view name) {
-  if (name.starts_with("eth_")) {
-    return Unsupported("function '{}' of engine '{}' decodes Ethereum logs, which this build does not", name,
-                       dialect.name);
-  }
   std::vector<std::string> names;
   for (const DialectFunction& function : dialect.functions) names.emplace_back(function.name);
   std::vector<std::string> near = NearNames(name, names);

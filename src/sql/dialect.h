@@ -24,7 +24,6 @@ enum class CallRewrite {
   kNullConcat,    // NULL when any argument is
   kNamedStruct,   // 'name', value, ... pairs
   kArrowCast,     // the second argument names an Arrow type
-  kNothing,       // known and refused: `native` says why
 };
 
 struct DialectFunction {

@@ -147,6 +147,17 @@ constexpr auto kFunctions = std::to_array<DialectFunction>({
      "xbx"},
     {"regexp_match", kScalar, "", "(a, p) AS CASE WHEN regexp_matches(a, p) THEN [regexp_extract(a, p)] END",
      "regexp_match('abc', 'b.')", "list<item: string>", "[\"bc\"]"},
+    {"eth_event_selector", kScalar, "__sl_eth_event_selector", "",
+     "encode(eth_event_selector('Transfer(address indexed from, address indexed to, uint256 value)'), 'hex')",
+     "string", "ddf252ad1be2c89b69c2b068fc378daa952ba7f163c4a11628f55a4df523b3ef"},
+    {"eth_decode_event", kScalar, "__sl_eth_decode_event", "",
+     "eth_decode_event('Ping(uint64 n)', eth_event_selector('Ping(uint64 n)'), NULL, NULL, NULL, "
+     "decode('0000000000000000000000000000000000000000000000000000000000000007', 'hex'))",
+     "string", R"({"n":7,"name":"Ping"})"},
+    {"eth_try_decode_event", kScalar, "__sl_eth_try_decode_event", "",
+     "eth_try_decode_event('Ping(uint256 n)', eth_event_selector('Ping(uint256 n)'), NULL, NULL, NULL, "
+     "decode('00000000000000000000000000000000000000000000000000000000000000ff', 'hex'))",
+     "string", R"({"n":"255","name":"Ping"})"},
     {"uuid", kScalar, "", "() AS CAST(uuid() AS VARCHAR)", "uuid()", "string", "*"},
     {"encode", kScalar, "",
      "(a, f) AS CASE lower(f) WHEN 'hex' THEN lower(hex(a)) WHEN 'base64' THEN rtrim(to_base64(CAST(a AS "

@@ -34,7 +34,7 @@ std::string_view KindTitle(FunctionKind kind) {
 void AddTable(const Dialect& dialect, FunctionKind kind, std::string& out) {
   std::string rows;
   for (const DialectFunction& function : dialect.functions) {
-    if (function.kind != kind || function.rewrite == CallRewrite::kNothing) continue;
+    if (function.kind != kind) continue;
     std::string_view value = function.value == "*" ? "" : function.value;
     rows += fmt::format("| `{}` | `{}` | {} | {} |\n", function.name, Cell(function.example),
                         Cell(function.type), value.empty() ? std::string() : "`" + Cell(value) + "`");
@@ -42,13 +42,6 @@ void AddTable(const Dialect& dialect, FunctionKind kind, std::string& out) {
   if (rows.empty()) return;
   out += fmt::format("\n### {}\n\n| function | example | type | value |\n|---|---|---|---|\n{}",
                      KindTitle(kind), rows);
-}
-
-void AddRefused(const Dialect& dialect, std::string& out) {
-  for (const DialectFunction& function : dialect.functions) {
-    if (function.rewrite != CallRewrite::kNothing) continue;
-    out += fmt::format("\n`{}` is known and refused: {}.\n", function.name, function.native);
-  }
 }
 
 constexpr std::string_view kIntroduction = R"(# SQL in manifests
@@ -73,6 +66,9 @@ std::string_view Rules(std::string_view engine) {
 - `cast(x as timestamp)` takes offsets in text into account. `DECIMAL` alone is `DECIMAL(38, 10)`. `BIGINT UNSIGNED` and its kin work.
 - `->` and `->>` read JSON in text; text that is not JSON gives NULL.
 - `~` finds a pattern anywhere.
+- `eth_decode_event(signature, topic0, ..., topic3, data)` takes a log's topics and data as bytes and gives JSON with `name` and the
+  event's parameters: integers up to 64 bits as numbers, wider ones as text in decimal digits, addresses and bytes as hexadecimal
+  text without a prefix. A log of another event is an error, with `eth_try_decode_event` NULL.
 )";
   }
   if (engine == "spark") {
@@ -80,6 +76,8 @@ std::string_view Rules(std::string_view engine) {
 - Names in back-ticks; text in single or double quotes, with `\` escapes.
 - `/` gives a double. Literals are Int32 and decimals. A cast that fails gives NULL; a number cast to a timestamp is in seconds.
 - Date patterns are Java's and must be literals.
+- Geometries are GeoJSON text. `ST_Transform(geometry, from, to)` takes coordinate systems by code (`epsg:3157`); x is always east
+  or longitude. Grids that a system may have installed are used where PROJ finds them; the network is not asked.
 )";
   }
   return R"(
@@ -98,7 +96,6 @@ std::string DialectMarkdown() {
          {FunctionKind::kScalar, FunctionKind::kAggregate, FunctionKind::kWindow, FunctionKind::kTable}) {
       AddTable(dialect, kind, out);
     }
-    AddRefused(dialect, out);
   }
   return out;
 }

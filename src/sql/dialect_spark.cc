@@ -9,8 +9,6 @@ namespace {
 using enum FunctionKind;
 using enum CallRewrite;
 
-constexpr std::string_view kNoGeometry = "coordinates are not transformed in this build";
-
 constexpr auto kSpark = std::to_array<DialectFunction>({
     {"unix_timestamp", kScalar, "",
      "(a) AS epoch_us(TRY_CAST(a AS TIMESTAMP WITH TIME ZONE)) // 1000000, (a, f) AS "
@@ -69,8 +67,27 @@ constexpr auto kSpark = std::to_array<DialectFunction>({
     {"nvl", kScalar, "", "(a, b) AS coalesce(a, b)", "nvl(NULL, 'a')", "string", "a"},
     {"greatest", kScalar, "greatest", "", "greatest(1, 2)", "int32", "2"},
     {"least", kScalar, "least", "", "least(1, 2)", "int32", "1"},
-    {"ST_GeomFromGeoJSON", kScalar, kNoGeometry, "", "", "", "", kNothing},
-    {"ST_Transform", kScalar, kNoGeometry, "", "", "", "", kNothing},
+    {"ST_GeomFromGeoJSON", kScalar, "__sl_st_geomfromgeojson", "",
+     R"(ST_GeomFromGeoJSON('{"type":"Point","coordinates":[1,2.5]}'))", "string",
+     R"({"coordinates":[1,2.5],"type":"Point"})"},
+    {"ST_AsGeoJSON", kScalar, "__sl_st_geomfromgeojson", "", "ST_AsGeoJSON(ST_Point(1, 2))", "string",
+     R"({"coordinates":[1.0,2.0],"type":"Point"})"},
+    {"ST_GeomFromText", kScalar, "__sl_st_geomfromtext", "", "ST_GeomFromText('LINESTRING (0 0, 1 2.5)')",
+     "string", R"({"coordinates":[[0.0,0.0],[1.0,2.5]],"type":"LineString"})"},
+    {"ST_GeomFromWKT", kScalar, "__sl_st_geomfromtext", "", "ST_GeomFromWKT('POINT Z (1 2 3)')", "string",
+     R"({"coordinates":[1.0,2.0,3.0],"type":"Point"})"},
+    {"ST_AsText", kScalar, "__sl_st_astext", "", "ST_AsText(ST_Point(1, 2.5))", "string", "POINT (1 2.5)"},
+    {"ST_Point", kScalar, "__sl_st_point", "", "ST_Point(1, 2.5)", "string",
+     R"({"coordinates":[1.0,2.5],"type":"Point"})"},
+    {"ST_X", kScalar, "__sl_st_x", "", "ST_X(ST_Point(1, 2.5))", "double", "1"},
+    {"ST_Y", kScalar, "__sl_st_y", "", "ST_Y(ST_Point(1, 2.5))", "double", "2.5"},
+    {"ST_GeometryType", kScalar, "__sl_st_geometrytype", "", "ST_GeometryType(ST_Point(1, 2))", "string",
+     "ST_Point"},
+    {"ST_FlipCoordinates", kScalar, "__sl_st_flipcoordinates", "", "ST_FlipCoordinates(ST_Point(1, 2))",
+     "string", R"({"coordinates":[2.0,1.0],"type":"Point"})"},
+    {"ST_Transform", kScalar, "__sl_st_transform", "",
+     "round(ST_X(ST_Transform(ST_Point(491000, 5459000), 'epsg:26910', 'epsg:4326')), 6)", "double",
+     "-123.123752"},
     {"count", kAggregate, "count", "", "count(1)", "int64", "1"},
     {"count_star", kAggregate, "count_star", "", "count(*)", "int64", "1"},
     {"sum", kAggregate, "sum", "", "sum(2)", "int64", "2"},

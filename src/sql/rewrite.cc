@@ -304,10 +304,6 @@ class Rewriter {
       if (Contains(kSyntaxFunctions, name)) return {};
       return UnknownFunction(*dialect_, name);
     }
-    if (function->rewrite == CallRewrite::kNothing) {
-      return Unsupported("function '{}' of engine '{}' is not supported: {}", function->name, dialect_->name,
-                         function->native);
-    }
     if (function->kind == FunctionKind::kWindow)
       return InvalidArgument("function '{}' needs OVER (...)", function->name);
     RETURN_IF_ERROR(RewriteArguments(node, *function));

@@ -6,6 +6,7 @@
 #include "columnar/arrow_status.h"
 #include "sql/engine_error.h"
 #include "sql/names.h"
+#include "sql/scalar_functions.h"
 
 namespace sluice::sql {
 namespace {
@@ -140,6 +141,8 @@ Result<std::unique_ptr<Session>> Session::Open(const SessionOptions& options) {
 
 Status Session::Configure(const SessionOptions& options) {
   RETURN_IF_ERROR(registry_.Register(converter_.get()));
+  RETURN_IF_ERROR(RegisterGeometryFunctions(converter_.get()));
+  RETURN_IF_ERROR(RegisterEthFunctions(converter_.get()));
   RETURN_IF_ERROR(Execute("SET GLOBAL TimeZone = 'UTC'"));
   RETURN_IF_ERROR(
       Execute(fmt::format("SET GLOBAL integer_division = {}", options.truncate_integer_division)));
