@@ -6,6 +6,7 @@
 
 #include "cli/commands.h"
 #include "cli/progress_bar.h"
+#include "cli/rows.h"
 #include "cli/usage.h"
 #include "ingest/frame.h"
 #include "ingest/index_sync.h"
@@ -410,7 +411,7 @@ Status Commit(Session& session, const CommitArgs& args) {
 }
 
 struct SourceArgs {
-  std::string dataset, name, file;
+  std::string dataset, name, file, format;
   bool polling = false, shared_snapshot = false;
 };
 
@@ -419,21 +420,30 @@ Status ListSources(Session& session, const SourceArgs& args) {
   ASSIGN_OR_RETURN(auto entry, workspace->Resolve(args.dataset));
   ASSIGN_OR_RETURN(auto dataset, workspace->Open(entry));
   const auto& state = dataset->state();
-  for (const auto& [name, source] : state.push_sources) {
-    RETURN_IF_ERROR(
-        session.Out(fmt::format("{}\tpush\t{}\t{}\t{}\n", name, odf::NameOf(source.event.read.format),
-                                odf::NameOf(source.event.merge.kind),
-                                source.state ? source.state->kind + "=" + source.state->value : "-")));
-  }
-  if (state.polling_source) {
-    const auto& source = *state.polling_source;
-    RETURN_IF_ERROR(
-        session.Out(fmt::format("{}\tpolling\t{}\t{}\t{}\n", odf::kPollingSourceName,
-                                odf::NameOf(source.event.read.format), odf::NameOf(source.event.merge.kind),
-                                source.state ? source.state->kind + "=" + source.state->value : "-")));
-  }
   if (state.push_sources.empty() && !state.polling_source) session.Say("Dataset has no active source");
-  return {};
+  ASSIGN_OR_RETURN(auto format, session.FormatOrDefault(args.format));
+  RowTable table;
+  table.Text("Name")
+      .Text("Kind")
+      .Text("Format")
+      .Text("Merge")
+      .Text("StateKind")
+      .Text("State")
+      .Integer("StateBlock");
+  auto add = [&](std::string_view name, const char* kind, const auto& source) {
+    const auto& read = source.event.read;
+    std::vector<RowTable::Cell> row = {std::string(name), std::string(kind),
+                                       std::string(odf::NameOf(read.format)),
+                                       std::string(odf::NameOf(source.event.merge.kind))};
+    row.push_back(source.state ? RowTable::Cell(source.state->kind) : RowTable::Cell());
+    row.push_back(source.state ? RowTable::Cell(source.state->value) : RowTable::Cell());
+    row.push_back(source.state_sequence ? RowTable::Cell(static_cast<int64_t>(*source.state_sequence))
+                                        : RowTable::Cell());
+    table.Add(std::move(row));
+  };
+  for (const auto& [name, source] : state.push_sources) add(name, "push", source);
+  if (state.polling_source) add(odf::kPollingSourceName, "polling", *state.polling_source);
+  return table.Print(session, format);
 }
 
 Status ShowSource(Session& session, const SourceArgs& args) {
@@ -527,6 +537,7 @@ void AddSource(Commands& commands) {
       "list", "The active sources: name, kind, format, merge, state", "sluice source list river.gauges",
       [args](Session& session) { return ListSources(session, *args); }, parent);
   list->add_option("dataset", args->dataset, "The dataset")->required();
+  list->add_option("-o,--output-format", args->format, "table, csv, json, ndjson, json-soa, json-aoa");
 
   auto* show = commands.Add(
       "show", "One source with its state", "sluice source show river.gauges default",

@@ -2,12 +2,13 @@
 #include <arrow/type.h>
 #include <unistd.h>
 
-#include <cerrno>
+#include <filesystem>
 #include <fstream>
 #include <iostream>
 #include <iterator>
 
 #include "cli/commands.h"
+#include "cli/file_set.h"
 #include "cli/usage.h"
 #include "workspace/query.h"
 
@@ -25,6 +26,7 @@ Status Tail(Session& session, const TailOptions& options) {
   ASSIGN_OR_RETURN(auto* workspace, session.OpenWorkspace());
   ASSIGN_OR_RETURN(auto format, session.FormatOrDefault(options.format));
   ASSIGN_OR_RETURN(auto entry, workspace->Resolve(options.dataset));
+  ASSIGN_OR_RETURN(const auto hold, workspace->HoldFiles(entry.id));
   ASSIGN_OR_RETURN(auto dataset, workspace->Open(entry));
 
   const uint64_t count = dataset->state().last_offset() ? *dataset->state().last_offset() + 1 : 0;
@@ -55,6 +57,7 @@ struct SqlOptions {
   std::string script;
   std::string format;
   std::string output_path;
+  int64_t records_per_file = 0;
   int64_t memory_mib = 1024;
   int64_t timeout_seconds = 0;
 };
@@ -72,50 +75,56 @@ Result<std::string> Statement(const SqlOptions& options) {
   return std::string(std::istreambuf_iterator<char>(std::cin), {});
 }
 
+Status Drain(sql::QueryResult& result, const workspace::BatchVisitor& visit) {
+  while (true) {
+    ASSIGN_OR_RETURN(auto batch, result.Next());
+    if (!batch) return {};
+    RETURN_IF_ERROR(visit(*batch));
+  }
+}
+
+// A path with an ending is a file, and the ending its default format; one without is a folder of parts.
+Status ToFiles(Session& session, const SqlOptions& options, sql::QueryResult& result) {
+  const std::string ending = std::filesystem::path(options.output_path).extension().string();
+  const std::string format = !options.format.empty() ? options.format
+                             : ending.empty()        ? "csv"
+                                                     : ending.substr(1);
+  FileSet::Options target;
+  ASSIGN_OR_RETURN(target.format, columnar::ParseOutputFormat(format));
+  target.path = options.output_path;
+  target.records_per_file = options.records_per_file;
+  target.folder = ending.empty() || options.records_per_file > 0;
+  FileSet files(std::move(target));
+  RETURN_IF_ERROR(files.Start(result.schema()));
+  RETURN_IF_ERROR(Drain(result, [&](const arrow::RecordBatch& rows) { return files.Write(rows); }));
+  RETURN_IF_ERROR(files.Close());
+  session.Say("Exported {} rows", files.rows());
+  return {};
+}
+
 Status Sql(Session& session, const SqlOptions& options) {
   ASSIGN_OR_RETURN(auto statement, Statement(options));
   ASSIGN_OR_RETURN(auto* workspace, session.OpenWorkspace());
   auto format = session.FormatOrDefault(options.format);
   if (!format.ok()) return std::move(format).error();
+  if (options.records_per_file > 0 && options.output_path.empty()) {
+    return UsageError("--records-per-file needs --output-path FOLDER");
+  }
   sql::Limits limits;
   limits.memory_bytes = options.memory_mib << 20;
   limits.time_ms = options.timeout_seconds * 1000;
   limits.spill_folder = workspace->temp_folder();
   ASSIGN_OR_RETURN(auto query, workspace::RunQuery(*workspace, statement, limits, session.stop()));
 
-  std::ofstream file;
-  columnar::Sink sink = [&](std::string_view text) { return session.Out(text); };
-  if (!options.output_path.empty()) {
-    if (options.format.empty()) {
-      const auto dot = options.output_path.rfind('.');
-      ASSIGN_OR_RETURN(format, columnar::ParseOutputFormat(
-                                   dot == std::string::npos ? "csv" : options.output_path.substr(dot + 1)));
-    }
-    file.open(options.output_path, std::ios::binary | std::ios::trunc);
-    if (!file) return FromErrno(errno, fmt::format("cannot write '{}'", options.output_path));
-    sink = [&](std::string_view text) -> Status {
-      file.write(text.data(), static_cast<std::streamsize>(text.size()));
-      if (!file) return MakeError(ErrorCode::kUnavailable, "cannot write '{}'", options.output_path);
-      return {};
-    };
-  } else if (*format == columnar::OutputFormat::kParquet && session.stdout_is_terminal()) {
+  if (!options.output_path.empty()) return ToFiles(session, options, *query.result);
+  if (*format == columnar::OutputFormat::kParquet && session.stdout_is_terminal()) {
     return UsageError("parquet is not for a terminal: give --output-path FILE");
   }
-  ASSIGN_OR_RETURN(auto writer, columnar::RowWriter::Make(*format, query.result->schema(), sink));
-  int64_t rows = 0;
-  while (true) {
-    ASSIGN_OR_RETURN(auto batch, query.result->Next());
-    if (!batch) break;
-    rows += batch->num_rows();
-    RETURN_IF_ERROR(writer->Write(*batch));
-  }
-  RETURN_IF_ERROR(writer->Finish());
-  if (!options.output_path.empty()) {
-    file.close();
-    if (!file) return FromErrno(errno, fmt::format("cannot write '{}'", options.output_path));
-    session.Say("Exported {} rows", rows);
-  }
-  return {};
+  ASSIGN_OR_RETURN(auto writer,
+                   columnar::RowWriter::Make(*format, query.result->schema(),
+                                             [&](std::string_view text) { return session.Out(text); }));
+  RETURN_IF_ERROR(Drain(*query.result, [&](const arrow::RecordBatch& rows) { return writer->Write(rows); }));
+  return writer->Finish();
 }
 
 }  // namespace
@@ -141,7 +150,9 @@ void AddSql(Commands& commands) {
   command->add_option("-o,--output-format", options->format,
                       "table, csv, json, ndjson, json-soa, json-aoa, parquet");
   command->add_option("--output-path", options->output_path,
-                      "Write to this file; its ending is the default format");
+                      "Write to this file (its ending is the default format), or to a folder");
+  command->add_option("--records-per-file", options->records_per_file, "Several files in the folder")
+      ->check(CLI::NonNegativeNumber);
   command->add_option("--memory-limit-mib", options->memory_mib, "Memory the query may use (default 1024)")
       ->check(CLI::Range(int64_t{16}, int64_t{1} << 20));
   command->add_option("--timeout", options->timeout_seconds, "Seconds the query may take (default: no limit)")

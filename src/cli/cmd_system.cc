@@ -74,8 +74,13 @@ Status Compact(Session& session, const CompactArgs& args) {
     ASSIGN_OR_RETURN(bool sure, session.Confirm(fmt::format("Replace the history of '{}' by a compacted one?",
                                                             entry.alias)));
     if (!sure) continue;
-    ASSIGN_OR_RETURN(bool changed, workspace::Compact(*workspace, entry, options));
-    compacted += changed ? 1 : 0;
+    ASSIGN_OR_RETURN(const auto outcome, workspace::Compact(*workspace, entry, options));
+    compacted += outcome.changed ? 1 : 0;
+    if (outcome.old_files_kept) {
+      session.Warn(
+          fmt::format("{}: old files stay, because another command reads them; compacting again removes them",
+                      entry.alias));
+    }
   }
   session.Say("{} dataset(s) were compacted", compacted);
   return {};

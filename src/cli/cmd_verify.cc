@@ -44,6 +44,7 @@ Result<odf::Multihash> ReadAnchor(const std::string& text, const multiformats::D
 
 Result<bool> VerifyOne(Session& session, const workspace::Workspace& workspace, const workspace::Entry& entry,
                        const VerifyArgs& args) {
+  ASSIGN_OR_RETURN(const auto hold, workspace.HoldFiles(entry.id));
   ASSIGN_OR_RETURN(auto stores, workspace.StoresOf(entry.id));
   dataset::VerifyOptions options;
   options.data = !args.metadata_only;

@@ -87,9 +87,11 @@ int Disk::Remove(const std::string& path) { return OrErrno(::unlink(path.c_str()
 
 int Disk::MakeFolder(const std::string& path) { return OrErrno(::mkdir(path.c_str(), 0777)); }
 
-int TryLock(int fd) {
+namespace {
+
+int TryLockAs(int fd, int16_t type) {
   struct flock lock{};
-  lock.l_type = F_WRLCK;
+  lock.l_type = type;
   lock.l_whence = SEEK_SET;
   while (::fcntl(fd, F_OFD_SETLK, &lock) < 0) {
     if (errno == EINTR) continue;
@@ -97,6 +99,11 @@ int TryLock(int fd) {
   }
   return 0;
 }
+
+}  // namespace
+
+int TryLock(int fd) { return TryLockAs(fd, F_WRLCK); }
+int TryShareLock(int fd) { return TryLockAs(fd, F_RDLCK); }
 
 Result<std::unique_ptr<File>> File::Open(Disk& disk, const std::string& path, int flags, mode_t mode) {
   const int fd = Uninterrupted([&] { return disk.Open(path, flags, mode); });

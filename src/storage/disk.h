@@ -82,6 +82,8 @@ class File {
 // Takes the kernel lock of an open file, held until the file is closed. 0, -EAGAIN when somebody has it, else
 // minus errno.
 int TryLock(int fd);
+// The same, shared with others who do not want it alone.
+int TryShareLock(int fd);
 // Makes the names in a folder durable.
 Status SyncFolder(Disk& disk, const std::string& path);
 // Makes the folder and its missing parents, each durable in its parent.

@@ -51,8 +51,9 @@ bool Pause(std::chrono::milliseconds pause, const std::stop_token& stop) {
 }  // namespace
 
 FileLock::~FileLock() {
+  if (fd_ < 0) return;
   // An empty file names nobody. Closing the description releases the lock.
-  if (::ftruncate(fd_, 0) < 0) errno = 0;
+  if (!is_shared_ && ::ftruncate(fd_, 0) < 0) errno = 0;
   ::close(fd_);
 }
 
@@ -61,14 +62,32 @@ Result<std::unique_ptr<FileLock>> FileLock::Acquire(const std::string& path, std
   RETURN_IF_ERROR(MakeFolders(Disk::Real(), ParentPath(path)));
   const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
   if (fd < 0) return FromErrno(errno, fmt::format("cannot open lock '{}'", path));
+  return Wait(fd, /*is_shared=*/false, path, wait, stop);
+}
+
+Result<std::unique_ptr<FileLock>> FileLock::AcquireShared(const std::string& path,
+                                                          std::chrono::milliseconds wait,
+                                                          std::stop_token stop) {
+  int fd = ::open(path.c_str(), O_RDONLY | O_CREAT | O_CLOEXEC, 0644);
+  if (fd < 0 && (errno == EROFS || errno == EACCES)) fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd >= 0) return Wait(fd, /*is_shared=*/true, path, wait, stop);
+  if (errno != EROFS && errno != EACCES && errno != ENOENT) {
+    return FromErrno(errno, fmt::format("cannot open lock '{}'", path));
+  }
+  return std::unique_ptr<FileLock>(new FileLock(-1, /*is_shared=*/true));
+}
+
+Result<std::unique_ptr<FileLock>> FileLock::Wait(int fd, bool is_shared, const std::string& path,
+                                                 std::chrono::milliseconds wait,
+                                                 const std::stop_token& stop) {
   const Clock::time_point begin = Clock::now();
   std::chrono::milliseconds pause = kFirstPause;
   Error error(ErrorCode::kCancelled, fmt::format("interrupted while waiting for lock '{}'", path));
   while (!stop.stop_requested()) {
-    const int outcome = TryLock(fd);
+    const int outcome = is_shared ? TryShareLock(fd) : TryLock(fd);
     if (outcome == 0) {
-      WriteHolder(fd);
-      return std::unique_ptr<FileLock>(new FileLock(fd));
+      if (!is_shared) WriteHolder(fd);
+      return std::unique_ptr<FileLock>(new FileLock(fd, is_shared));
     }
     if (outcome != -EAGAIN) {
       error = FromErrno(-outcome, fmt::format("cannot lock '{}'", path));

@@ -22,10 +22,19 @@ class FileLock {
   // known; kCancelled.
   static Result<std::unique_ptr<FileLock>> Acquire(const std::string& path, std::chrono::milliseconds wait,
                                                    std::stop_token stop = {});
+  // Several may hold it shared, or one as above. Where the lock cannot be made because the medium or the
+  // folder is not ours to write, nobody who could hold it alone is expected either: that is a success without
+  // a lock. Errors: as Acquire.
+  static Result<std::unique_ptr<FileLock>> AcquireShared(const std::string& path,
+                                                         std::chrono::milliseconds wait,
+                                                         std::stop_token stop = {});
 
  private:
-  explicit FileLock(int fd) : fd_(fd) {}
+  FileLock(int fd, bool is_shared) : fd_(fd), is_shared_(is_shared) {}
+  static Result<std::unique_ptr<FileLock>> Wait(int fd, bool is_shared, const std::string& path,
+                                                std::chrono::milliseconds wait, const std::stop_token& stop);
   int fd_;
+  bool is_shared_;
 };
 
 }  // namespace sluice::storage

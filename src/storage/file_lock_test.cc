@@ -45,6 +45,23 @@ TEST(FileLockTest, WaitsUntilReleased) {
   EXPECT_OK(FileLock::Acquire(folder / "a", milliseconds(60'000)));
 }
 
+TEST(FileLockTest, IsSharedByReadersAndNotWithAWriter) {
+  TempFolder folder;
+  const std::string path = folder / "a";
+  {
+    ASSERT_OK_AND_ASSIGN(auto one, FileLock::AcquireShared(path, milliseconds(0)));
+    ASSERT_OK_AND_ASSIGN(auto two, FileLock::AcquireShared(path, milliseconds(0)));
+    EXPECT_THAT(FileLock::Acquire(path, milliseconds(5)), IsErrorCode(ErrorCode::kUnavailable));
+  }
+  ASSERT_OK_AND_ASSIGN(auto alone, FileLock::Acquire(path, milliseconds(0)));
+  EXPECT_THAT(FileLock::AcquireShared(path, milliseconds(5)), IsErrorCode(ErrorCode::kUnavailable));
+}
+
+TEST(FileLockTest, IsNotWantedByReadersWhereNothingCanBeWritten) {
+  TempFolder folder;
+  EXPECT_OK(FileLock::AcquireShared(folder / "missing/a", milliseconds(0)));
+}
+
 TEST(FileLockTest, StopsWaitingWhenAsked) {
   TempFolder folder;
   ASSERT_OK_AND_ASSIGN(auto lock, FileLock::Acquire(folder / "a", milliseconds(0)));

@@ -172,7 +172,7 @@ class Compaction {
   std::vector<dataset::StagedSlice> slices_;
 };
 
-// What the new chain does not refer to. Only after its head is durable.
+// What the new chain does not refer to. Only after its head is durable, and when nobody reads.
 Status RemoveUnreferenced(dataset::Dataset& dataset) {
   std::set<std::string> keep;
   RETURN_IF_ERROR(dataset.WalkBack([&](const dataset::StoredBlock& block) -> Result<bool> {
@@ -194,9 +194,19 @@ Status RemoveUnreferenced(dataset::Dataset& dataset) {
   return {};
 }
 
+// True when a reader keeps them.
+Result<bool> RemoveOldFiles(const Workspace& workspace, const Entry& entry, dataset::Dataset& dataset) {
+  auto no_readers = workspace.ExcludeReaders(entry.id);
+  if (!no_readers.ok() && no_readers.error().code() == ErrorCode::kUnavailable) return true;
+  if (!no_readers.ok()) return std::move(no_readers).error();
+  RETURN_IF_ERROR(RemoveUnreferenced(dataset));
+  return false;
+}
+
 }  // namespace
 
-Result<bool> Compact(const Workspace& workspace, const Entry& entry, const CompactOptions& options) {
+Result<CompactOutcome> Compact(const Workspace& workspace, const Entry& entry,
+                               const CompactOptions& options) {
   ASSIGN_OR_RETURN(auto guard, workspace.BeginCommit(entry.id));
   ASSIGN_OR_RETURN(auto dataset, workspace.Open(entry));
   if (dataset->state().kind != odf::DatasetKind::kRoot) {
@@ -217,8 +227,8 @@ Result<bool> Compact(const Workspace& workspace, const Entry& entry, const Compa
   if (!changed) {
     // What an earlier compaction or a killed writer left is swept up all the same.
     RETURN_IF_ERROR(dataset->EnsureDurable());
-    RETURN_IF_ERROR(RemoveUnreferenced(*dataset));
-    return false;
+    ASSIGN_OR_RETURN(const bool kept, RemoveOldFiles(workspace, entry, *dataset));
+    return CompactOutcome{.changed = false, .old_files_kept = kept};
   }
   ASSIGN_OR_RETURN(auto new_head, dataset->ReplaceChain(compaction.TakeBlocks(), compaction.TakeSlices()));
 
@@ -235,10 +245,9 @@ Result<bool> Compact(const Workspace& workspace, const Entry& entry, const Compa
     return {};
   };
   (void)retag().ok();
-  auto removed = RemoveUnreferenced(*dataset);
-  if (!removed.ok())
-    return std::move(removed).error().With("the dataset is compacted, but its old files remain");
-  return true;
+  auto kept = RemoveOldFiles(workspace, entry, *dataset);
+  if (!kept.ok()) return std::move(kept).error().With("the dataset is compacted, but its old files remain");
+  return CompactOutcome{.changed = true, .old_files_kept = *kept};
 }
 
 }  // namespace sluice::workspace

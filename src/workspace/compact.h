@@ -16,11 +16,16 @@ struct CompactOptions {
   std::stop_token stop;
 };
 
+struct CompactOutcome {
+  bool changed = false;         // false: there was nothing to merge
+  bool old_files_kept = false;  // a reader was using them; the next compaction removes them
+};
+
 // Replaces the chain by one whose adjacent slices are merged up to the limits (decisions.md 14): rows, ops,
 // offsets and system times stay, and per active source its newest state and newest `sluice/file` state, in
 // state-only blocks where needed. Nothing of it is visible before the head moves. The key index is re-tagged,
-// not rebuilt. Returns false when there was nothing to merge. Errors: kCorruption when the dataset does not
-// verify; kUnavailable (locks); kInvalidArgument for derivative datasets.
-Result<bool> Compact(const Workspace& workspace, const Entry& entry, const CompactOptions& options);
+// not rebuilt. Old files go last, and stay where somebody reads them. Errors: kCorruption when the dataset
+// does not verify; kUnavailable (locks); kInvalidArgument for derivative datasets.
+Result<CompactOutcome> Compact(const Workspace& workspace, const Entry& entry, const CompactOptions& options);
 
 }  // namespace sluice::workspace

@@ -1,16 +1,12 @@
 #include "workspace/query.h"
 
-#include <arrow/array.h>
-#include <arrow/array/util.h>
-#include <arrow/compute/cast.h>
 #include <arrow/record_batch.h>
 #include <arrow/type.h>
 
 #include <algorithm>
 #include <cctype>
 
-#include "columnar/arrow_status.h"
-#include "columnar/plain_types.h"
+#include "columnar/conform.h"
 #include "columnar/slice.h"
 #include "odf/arrow_schema.h"
 
@@ -22,24 +18,6 @@ bool Mentions(std::string_view statement, std::string_view name) {
     return std::tolower(static_cast<unsigned char>(a)) == std::tolower(static_cast<unsigned char>(b));
   };
   return std::search(statement.begin(), statement.end(), name.begin(), name.end(), same) != statement.end();
-}
-
-// A slice's batch in the dataset's columns: those added later are NULL.
-Result<std::shared_ptr<arrow::RecordBatch>> Conform(const arrow::RecordBatch& batch,
-                                                    const std::shared_ptr<arrow::Schema>& schema) {
-  columnar::EnsureArrowCompute();
-  arrow::ArrayVector arrays;
-  for (const auto& field : schema->fields()) {
-    auto array = batch.GetColumnByName(field->name());
-    if (!array) {
-      ASSIGN_OR_RETURN_ARROW(array, arrow::MakeArrayOfNull(field->type(), batch.num_rows()));
-    } else if (!array->type()->Equals(*field->type())) {
-      ASSIGN_OR_RETURN_ARROW(auto datum, arrow::compute::Cast(arrow::Datum(array), field->type()));
-      array = datum.make_array();
-    }
-    arrays.push_back(std::move(array));
-  }
-  return arrow::RecordBatch::Make(schema, batch.num_rows(), std::move(arrays));
 }
 
 }  // namespace
@@ -82,7 +60,7 @@ Status ReadRows(const dataset::Dataset& dataset, uint64_t first_offset, uint64_t
       const uint64_t end = std::min<uint64_t>(offset - 1, last_offset);
       auto part =
           batch->Slice(static_cast<int64_t>(skip), static_cast<int64_t>(end - batch_first - skip + 1));
-      ASSIGN_OR_RETURN(auto rows, Conform(*part, schema));
+      ASSIGN_OR_RETURN(auto rows, columnar::ConformBatch(part, schema));
       RETURN_IF_ERROR(visit(*rows));
     }
   }
@@ -96,6 +74,8 @@ Result<QuerySession> RunQuery(const Workspace& workspace, const std::string& sta
   ASSIGN_OR_RETURN(session.engine, sql::Engine::OpenFenced(limits));
   for (const auto& entry : entries) {
     if (!Mentions(statement, entry.alias)) continue;
+    ASSIGN_OR_RETURN(auto hold, workspace.HoldFiles(entry.id));
+    session.holds.push_back(std::move(hold));
     ASSIGN_OR_RETURN(auto dataset, workspace.Open(entry));
     ASSIGN_OR_RETURN(auto schema, ArrowSchemaOf(*dataset));
     if (!schema) continue;

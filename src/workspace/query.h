@@ -27,6 +27,7 @@ Status ReadRows(const dataset::Dataset& dataset, uint64_t first_offset, uint64_t
 // A user's query over the datasets whose names occur in `statement`, on a fenced engine: it can read their
 // slices and nothing else. Datasets without data are empty tables. The result must not outlive `engine`.
 struct QuerySession {
+  std::vector<std::unique_ptr<storage::FileLock>> holds;  // of the datasets' files
   std::unique_ptr<sql::Engine> engine;
   std::unique_ptr<sql::QueryResult> result;
 };

@@ -23,6 +23,8 @@ namespace fs = std::filesystem;
 constexpr char kVersion[] = "1";
 constexpr int kLeftoverAgeSeconds = 24 * 3600;
 constexpr char kScratchLock[] = ".lock";
+// All writers of the workspace wait as long.
+constexpr std::chrono::milliseconds kReadersPatience{2000};
 // Folders of datasets that are not complete yet, and of those that are being removed.
 constexpr char kNewPrefix[] = ".new-";
 constexpr char kDeletedPrefix[] = ".deleted-";
@@ -132,6 +134,12 @@ Result<std::unique_ptr<Workspace>> Workspace::Find(const std::string& from,
                            text, kVersion);
       }
       std::unique_ptr<Workspace> workspace(new Workspace((folder / ".sluice").string()));
+      if (workspace->HasReplacementPlan()) {
+        // Cut short by a crash, or another process is at it: either way it is done once the lock is had.
+        ASSIGN_OR_RETURN(auto lock, storage::FileLock::Acquire(workspace->root_ + "/locks/workspace",
+                                                               workspace->lock_timeout_));
+        RETURN_IF_ERROR(workspace->FinishReplacement());
+      }
       workspace->RemoveLeftovers();
       return workspace;
     }
@@ -242,9 +250,27 @@ Result<std::vector<Entry>> Workspace::ResolvePattern(std::string_view ref) const
 
 Result<std::unique_ptr<dataset::Dataset>> Workspace::Open(const Entry& entry) const {
   ASSIGN_OR_RETURN(auto stores, StoresOf(entry.id));
-  auto dataset = dataset::Dataset::Open(std::move(stores));
+  auto dataset = dataset::Dataset::Open(stores);
+  if (!dataset.ok()) {
+    // Blocks that a compaction took away meanwhile look like damage; those of its own head stay.
+    ASSIGN_OR_RETURN(auto hold, HoldFiles(entry.id));
+    dataset = dataset::Dataset::Open(std::move(stores));
+  }
   if (!dataset.ok()) return std::move(dataset).error().With(fmt::format("dataset '{}'", entry.alias));
   return dataset;
+}
+
+std::string Workspace::ReadersLock(const multiformats::DatasetId& id) const {
+  return root_ + "/locks/" + id.ToMultibase() + ".readers";
+}
+
+Result<std::unique_ptr<storage::FileLock>> Workspace::HoldFiles(const multiformats::DatasetId& id) const {
+  return storage::FileLock::AcquireShared(ReadersLock(id), lock_timeout_, stop_);
+}
+
+Result<std::unique_ptr<storage::FileLock>> Workspace::ExcludeReaders(
+    const multiformats::DatasetId& id) const {
+  return storage::FileLock::Acquire(ReadersLock(id), std::min(lock_timeout_, kReadersPatience), stop_);
 }
 
 Result<std::unique_ptr<index::GuardedIndex>> Workspace::BeginCommit(const multiformats::DatasetId& id) const {
@@ -278,6 +304,7 @@ Status Workspace::RemoveFiles(const multiformats::DatasetId& id, const std::stri
   fs::remove_all(root_ + "/derived/" + id.ToMultibase(), error);
   if (!error) fs::remove(root_ + "/keys/" + id.ToMultibase(), error);
   if (!error) fs::remove(root_ + "/locks/" + id.ToMultibase(), error);
+  if (!error) fs::remove(ReadersLock(id), error);
   if (!error) fs::remove_all(folder, error);
   if (error) return FromErrno(error.value(), fmt::format("cannot remove dataset folder '{}'", folder));
   return {};
@@ -285,6 +312,7 @@ Status Workspace::RemoveFiles(const multiformats::DatasetId& id, const std::stri
 
 // Creations and deletions that were cut short. The caller holds the workspace's lock.
 Status Workspace::RemoveAbortedCreations() const {
+  RETURN_IF_ERROR(FinishReplacement());
   ASSIGN_OR_RETURN(auto keys, storage::OpenLocalStorage(root_ + "/keys"));
   RETURN_IF_ERROR(keys->RemoveLeftovers(0));
   std::error_code error;
@@ -388,7 +416,8 @@ Result<std::vector<Entry>> Workspace::CreateAll(const std::vector<NewDataset>& d
       if (!status.ok())
         return std::move(status).error().With(fmt::format("dataset '{}'", dataset.snapshot.name));
     }
-    return {};
+    RETURN_IF_ERROR(SyncDatasets());
+    return PlanReplacement(datasets);
   };
   if (auto status = make(); !status.ok()) {
     // What cannot be removed now is removed by the next creation.
@@ -396,21 +425,11 @@ Result<std::vector<Entry>> Workspace::CreateAll(const std::vector<NewDataset>& d
       (void)RemoveFiles(datasets[i].key.id(), HiddenFolder(datasets[i].key.id())).ok();
     return std::move(status).error();
   }
+  RETURN_IF_ERROR(FinishReplacement());
   std::vector<Entry> entries;
-  std::vector<std::pair<multiformats::DatasetId, std::string>> gone;
-  for (const auto& dataset : datasets) {
-    const auto id = dataset.key.id();
-    if (dataset.replaces) {
-      ASSIGN_OR_RETURN(auto hidden, Hide(dataset.replaces->id));
-      gone.emplace_back(dataset.replaces->id, std::move(hidden));
-    }
-    std::error_code error;
-    fs::rename(HiddenFolder(id), DatasetFolder(id), error);
-    if (error) return FromErrno(error.value(), fmt::format("cannot make folder '{}'", DatasetFolder(id)));
-    entries.push_back({dataset.snapshot.name, id});
-  }
-  RETURN_IF_ERROR(SyncDatasets());
-  for (const auto& [id, folder] : gone) (void)RemoveFiles(id, folder).ok();
+  for (const auto& dataset : datasets) entries.push_back({dataset.snapshot.name, dataset.key.id()});
+  // What is left of the replaced ones; where this fails the next creation does it.
+  (void)RemoveAbortedCreations().ok();
   return entries;
 }
 

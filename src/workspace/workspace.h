@@ -14,6 +14,7 @@
 #include "dataset/dataset.h"
 #include "index/guarded_index.h"
 #include "odf/events.h"
+#include "storage/file_lock.h"
 
 namespace sluice::workspace {
 
@@ -83,6 +84,12 @@ class Workspace {
   // Entries that match a SQL LIKE pattern, or the one that `ref` names.
   Result<std::vector<Entry>> ResolvePattern(std::string_view ref) const;
   Result<std::unique_ptr<dataset::Dataset>> Open(const Entry& entry) const;
+  // For everything that reads blocks or slices without the locks of BeginCommit: while it lives no compaction
+  // removes files that the head refers to, or did when it was taken. Take it before the dataset is opened.
+  // Errors: kUnavailable when a compaction is removing files all through the lock time-out; kCancelled.
+  Result<std::unique_ptr<storage::FileLock>> HoldFiles(const multiformats::DatasetId& id) const;
+  // The other side: waits a little for readers to end. Errors: kUnavailable when there are still some.
+  Result<std::unique_ptr<storage::FileLock>> ExcludeReaders(const multiformats::DatasetId& id) const;
 
   // Keeps the workspace's lock and its key index from now on, for a process that writes for long (a node).
   // Commits then take the dataset's lock alone, and several threads may use this object. Not thread-safe
@@ -127,6 +134,7 @@ class Workspace {
     std::shared_ptr<void> lock;
   };
   Result<RootLock> LockRoot(const std::optional<multiformats::DatasetId>& dataset) const;
+  std::string ReadersLock(const multiformats::DatasetId& id) const;
   Status CheckNameFree(const std::string& alias, const std::optional<multiformats::DatasetId>& except) const;
   Status RemoveAbortedCreations() const;
   void RemoveLeftovers() const;
@@ -138,6 +146,11 @@ class Workspace {
   // Takes a dataset out of sight in one step; returns the folder that is left to remove.
   Result<std::string> Hide(const multiformats::DatasetId& id) const;
   Status SyncDatasets() const;
+  // The renames of CreateAll as a plan that survives a crash (replacement.cc). The caller holds the
+  // workspace's lock.
+  bool HasReplacementPlan() const;
+  Status PlanReplacement(const std::vector<NewDataset>& datasets) const;
+  Status FinishReplacement() const;
 
   std::string root_;
   std::shared_ptr<Holding> holding_;

@@ -139,6 +139,31 @@ def add_killed_makes_all_or_nothing():
             assert len(names) == made + 1, f"{len(names)} entries in {folder}, {made + 1} datasets"
 
 
+def replace_killed_keeps_the_old_or_has_the_new():
+    with Workspace() as ws:
+        moments = Moments()
+        path = ws.write("m.yaml", manifest("d", LEDGER))
+        ws.run("add", path)
+        ws.add("other", LEDGER)
+        ws.run("ingest", "d", "--stdin", data=records([0]))
+        seen = set()
+        for n in range(1, 31):
+            old = ws.head("d")
+            ws.kill_after(moments.next(), "add", "--replace", "--yes", path)
+            replaced = ws.head("d") != old
+            seen.add(replaced)
+            assert [r["k"] for r in ws.rows("d")] == ([] if replaced else [n - 1]), f"round {n}, replaced: {replaced}"
+            moments.timed(lambda: ws.run("add", "--replace", "--yes", path))
+            ws.run("ingest", "d", "--stdin", data=records([n]))
+        assert seen == {True, False}, f"the kills all met one side: {seen}"
+        ws.run("add", "--replace", "--yes", path)
+        ws.check_sound()
+        ws.check_clean()
+        for folder in ("datasets", "keys", "derived"):
+            names = os.listdir(os.path.join(ws.home, folder))
+            assert len(names) == 2, f"{names} in {folder}"
+
+
 def index_build_killed_starts_over():
     with Workspace() as ws:
         ws.add("d", LEDGER)
@@ -212,5 +237,5 @@ def ingest_killed_then_reset_forgets_its_keys():
 if __name__ == "__main__":
     print(f"seed {SEED} (SLUICE_SEED repeats it)")
     main([append_survives_a_hundred_kills, ledger_survives_a_hundred_kills, upserts_see_the_latest_rows_after_kills,
-          compaction_killed_keeps_every_row, add_killed_makes_all_or_nothing, index_build_killed_starts_over,
+          compaction_killed_keeps_every_row, add_killed_makes_all_or_nothing, replace_killed_keeps_the_old_or_has_the_new, index_build_killed_starts_over,
           reset_killed_is_done_or_not, ingest_killed_then_reset_forgets_its_keys])

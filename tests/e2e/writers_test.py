@@ -4,9 +4,10 @@ import fcntl
 import os
 import random
 import struct
+import threading
 import time
 
-from harness import APPEND, EXIT_BUSY, EXIT_CHANGED, LEDGER, UPSERT, Workspace, in_parallel, live, main, record, records
+from harness import APPEND, EXIT_BUSY, EXIT_CHANGED, LEDGER, UPSERT, Workspace, in_parallel, live, main, record, records, wait
 
 
 def hold(path):
@@ -150,6 +151,59 @@ def held_locks_time_out():
             yield f"{name}, {seconds} s", case
 
 
+def readers_beside_compaction():
+    """A compaction removes no file that a command still reads: the reader ends as if nothing had happened."""
+
+    def case(command, check):
+        with Workspace() as ws:
+            ws.add("d", APPEND)
+            wide = "w" * 600  # more than a pipe takes, so that the reader waits for us in the middle
+            for n in range(6):
+                ws.run("ingest", "d", "--stdin", "--state", n, data=records(range(n * 1000, n * 1000 + 1000), wide))
+            reader = ws.start(*command)
+            first = os.read(reader.stdout.fileno(), 1)  # past no buffer: wait() reads the rest
+            done = ws.run("system", "compact", "--hard", "d", "--yes")
+            assert b"old files stay" in done.err, done
+            rest = wait(reader)
+            assert rest.code == 0, rest
+            check(first + rest.out)
+            ws.run("verify", "d")
+            ws.run("system", "compact", "--hard", "d", "--yes")
+            assert len(os.listdir(os.path.join(ws.path("d"), "data"))) == 1
+
+    def has_every_row(out):
+        assert out.count(b"\n") == 6000, out.count(b"\n")
+
+    yield "sql", lambda: case(["sql", "-o", "ndjson", "-c", 'select * from "d"'], has_every_row)
+    yield "tail", lambda: case(["tail", "d", "-o", "ndjson", "-n", 6000], has_every_row)
+
+
+def readers_beside_many_compactions():
+    with Workspace() as ws:
+        ws.add("d", APPEND)
+        stop = threading.Event()
+
+        def write():
+            try:
+                for n in range(8):
+                    for part in range(3):
+                        ws.run("ingest", "d", "--stdin", "--state", f"{n}-{part}", data=records([3 * n + part]))
+                    ws.run("system", "compact", "--hard", "d", "--yes")
+            finally:
+                stop.set()
+
+        def read(*command):
+            while not stop.is_set():
+                ws.run(*command)
+
+        ws.run("ingest", "d", "--stdin", "--state", "first", data=records([-1]))
+        in_parallel([write, lambda: read("verify", "d"), lambda: read("log", "d"), lambda: read("tail", "d", "-n", 100),
+                     lambda: read("sql", "-c", 'select count(*) from "d"'), lambda: read("list")])
+        assert len(ws.rows("d")) == 25
+        ws.check_sound("d")
+
+
 if __name__ == "__main__":
     main([append_from_several, ledger_from_several, compare_and_set_lets_one_through, one_token_from_several_is_one_commit,
-          upserts_from_several_keep_a_history_that_adds_up, readers_beside_writers, held_locks_time_out])
+          upserts_from_several_keep_a_history_that_adds_up, readers_beside_writers, readers_beside_compaction,
+          readers_beside_many_compactions, held_locks_time_out])
