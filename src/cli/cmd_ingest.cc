@@ -1,11 +1,9 @@
-#include <poll.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <filesystem>
 
-#include "base/cancel.h"
 #include "cli/commands.h"
 #include "cli/progress_bar.h"
 #include "cli/usage.h"
@@ -57,27 +55,11 @@ Status Expand(const std::string& path, bool recursive, std::vector<std::string>*
   return {};
 }
 
-// Standard input that a signal can end: a read that waits for the other side of a pipe would not notice it.
-class WaitingSource final : public read::ByteSource {
- public:
-  WaitingSource(std::unique_ptr<read::ByteSource> inner, int fd, std::stop_token stop)
-      : inner_(std::move(inner)), fd_(fd), stop_(std::move(stop)) {}
-
-  Result<size_t> Read(char* buffer, size_t size) override {
-    pollfd ready{fd_, POLLIN, 0};
-    while (poll(&ready, 1, kPauseMs) == 0) RETURN_IF_ERROR(CheckCancelled(stop_));
-    return inner_->Read(buffer, size);
-  }
-  const std::string& name() const override { return inner_->name(); }
-  std::optional<uint64_t> size() const override { return inner_->size(); }
-  std::optional<std::string> local_path() const override { return inner_->local_path(); }
-
- private:
-  static constexpr int kPauseMs = 100;
-  std::unique_ptr<read::ByteSource> inner_;
-  int fd_;
-  std::stop_token stop_;
-};
+// A pipe or a device can be read once, and has no content to compare.
+bool IsRegularFile(const std::string& path) {
+  struct stat info;
+  return stat(path.c_str(), &info) == 0 && S_ISREG(info.st_mode);
+}
 
 class IngestCommand {
  public:
@@ -165,8 +147,7 @@ class IngestCommand {
   Status IngestStdin() {
     auto input = Input();
     input.open = [stop = session_.stop()]() -> Result<std::unique_ptr<read::ByteSource>> {
-      return std::make_unique<WaitingSource>(read::MakeFdSource(STDIN_FILENO, "standard input"), STDIN_FILENO,
-                                             stop);
+      return read::MakeFdSource(STDIN_FILENO, "standard input", stop);
     };
     std::vector<ingest::IngestInput> inputs;
     inputs.push_back(std::move(input));
@@ -186,13 +167,9 @@ class IngestCommand {
   }
 
   Status IngestFiles() {
-    ingest::FileSequence files(paths_);
+    ingest::FileSequence files(paths_, session_.stop());
     ASSIGN_OR_RETURN(bool file_state, KeepsFileState());
-    // A pipe or a device can be read once, and has no content to compare.
-    file_state = file_state && std::all_of(paths_.begin(), paths_.end(), [](const std::string& path) {
-                   struct stat info;
-                   return stat(path.c_str(), &info) == 0 && S_ISREG(info.st_mode);
-                 });
+    file_state = file_state && std::all_of(paths_.begin(), paths_.end(), IsRegularFile);
     size_t taken = 0;
     if (file_state && !args_.again) {
       ASSIGN_OR_RETURN(auto source, ingest::SelectPushSource(dataset_->state(), SourceName()));
@@ -204,7 +181,7 @@ class IngestCommand {
     std::vector<ingest::IngestInput> group;
     for (size_t i = taken; i < paths_.size(); ++i) {
       auto input = Input();
-      input.replayable = true;
+      input.replayable = IsRegularFile(paths_[i]);
       input.open = [&files, i] { return files.Open(i); };
       if (file_state) input.file_state = [&files, i] { return files.ValueAfter(i); };
       if (file_state && !args_.again) {

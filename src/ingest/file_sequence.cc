@@ -32,6 +32,7 @@ struct Running {
 
 struct FileSequence::Impl {
   std::vector<std::string> paths;
+  std::stop_token stop;
   std::map<size_t, Running> after;  // by index; complete ones only
 
   Result<Running> Before(size_t index) {
@@ -42,7 +43,7 @@ struct FileSequence::Impl {
   Status Complete(size_t index) {
     if (after.contains(index)) return {};
     ASSIGN_OR_RETURN(Running running, Before(index));
-    ASSIGN_OR_RETURN(auto source, read::OpenFileSource(paths[index]));
+    ASSIGN_OR_RETURN(auto source, read::OpenFileSource(paths[index], stop));
     std::string buffer(kBlock, '\0');
     while (true) {
       ASSIGN_OR_RETURN(size_t n, source->Read(buffer.data(), buffer.size()));
@@ -85,8 +86,10 @@ class HashingSource final : public read::ByteSource {
 
 }  // namespace
 
-FileSequence::FileSequence(std::vector<std::string> paths) : impl_(std::make_shared<Impl>()) {
+FileSequence::FileSequence(std::vector<std::string> paths, std::stop_token stop)
+    : impl_(std::make_shared<Impl>()) {
   impl_->paths = std::move(paths);
+  impl_->stop = std::move(stop);
 }
 FileSequence::~FileSequence() = default;
 
@@ -117,7 +120,7 @@ Result<std::unique_ptr<read::ByteSource>> FileSequence::Open(size_t index) {
   ASSIGN_OR_RETURN(Running before, impl_->Before(index));
   // What was computed of it before may belong to other bytes.
   impl_->after.erase(impl_->after.lower_bound(index), impl_->after.end());
-  ASSIGN_OR_RETURN(auto source, read::OpenFileSource(impl_->paths[index]));
+  ASSIGN_OR_RETURN(auto source, read::OpenFileSource(impl_->paths[index], impl_->stop));
   return std::unique_ptr<read::ByteSource>(std::make_unique<HashingSource>(
       std::move(source), before,
       [impl = impl_, index](const Running& running) { impl->after.insert_or_assign(index, running); }));

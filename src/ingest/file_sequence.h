@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <stop_token>
 #include <string>
 #include <vector>
 
@@ -17,7 +18,7 @@ namespace sluice::ingest {
 // bits) over files 1..k, computed while they stream. Thread-compatible.
 class FileSequence {
  public:
-  explicit FileSequence(std::vector<std::string> paths);
+  explicit FileSequence(std::vector<std::string> paths, std::stop_token stop = {});
   ~FileSequence();
 
   const std::vector<std::string>& paths() const;

@@ -1,4 +1,5 @@
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -6,6 +7,7 @@
 #include <cerrno>
 #include <cstring>
 
+#include "base/cancel.h"
 #include "read/reader.h"
 
 namespace sluice::read {
@@ -19,13 +21,24 @@ Result<size_t> ReadFd(int fd, const std::string& name, char* buffer, size_t size
   }
 }
 
+// A read that waits for somebody else would not notice a stop.
+Status WaitForBytes(int fd, const std::stop_token& stop) {
+  constexpr int kPauseMs = 100;
+  pollfd ready{fd, POLLIN, 0};
+  while (::poll(&ready, 1, kPauseMs) == 0) RETURN_IF_ERROR(CheckCancelled(stop));
+  return {};
+}
+
 class FileSource final : public ByteSource {
  public:
-  FileSource(int fd, std::string path, std::optional<uint64_t> size)
-      : fd_(fd), path_(std::move(path)), size_(size) {}
+  FileSource(int fd, std::string path, std::optional<uint64_t> size, bool is_regular, std::stop_token stop)
+      : fd_(fd), path_(std::move(path)), size_(size), is_regular_(is_regular), stop_(std::move(stop)) {}
   ~FileSource() override { ::close(fd_); }
 
-  Result<size_t> Read(char* buffer, size_t size) override { return ReadFd(fd_, path_, buffer, size); }
+  Result<size_t> Read(char* buffer, size_t size) override {
+    if (!is_regular_) RETURN_IF_ERROR(WaitForBytes(fd_, stop_));
+    return ReadFd(fd_, path_, buffer, size);
+  }
   const std::string& name() const override { return path_; }
   std::optional<uint64_t> size() const override { return size_; }
   std::optional<std::string> local_path() const override {
@@ -36,17 +49,24 @@ class FileSource final : public ByteSource {
   int fd_;
   std::string path_;
   std::optional<uint64_t> size_;  // of a regular file
+  bool is_regular_;
+  std::stop_token stop_;
 };
 
 class FdSource final : public ByteSource {
  public:
-  FdSource(int fd, std::string name) : fd_(fd), name_(std::move(name)) {}
-  Result<size_t> Read(char* buffer, size_t size) override { return ReadFd(fd_, name_, buffer, size); }
+  FdSource(int fd, std::string name, std::stop_token stop)
+      : fd_(fd), name_(std::move(name)), stop_(std::move(stop)) {}
+  Result<size_t> Read(char* buffer, size_t size) override {
+    RETURN_IF_ERROR(WaitForBytes(fd_, stop_));
+    return ReadFd(fd_, name_, buffer, size);
+  }
   const std::string& name() const override { return name_; }
 
  private:
   int fd_;
   std::string name_;
+  std::stop_token stop_;
 };
 
 class MemorySource final : public ByteSource {
@@ -70,8 +90,9 @@ class MemorySource final : public ByteSource {
 
 }  // namespace
 
-Result<std::unique_ptr<ByteSource>> OpenFileSource(const std::string& path) {
-  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+Result<std::unique_ptr<ByteSource>> OpenFileSource(const std::string& path, std::stop_token stop) {
+  // Opening a FIFO waits for its writer; that wait is left to the first read.
+  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (fd < 0) return FromErrno(errno, fmt::format("open '{}'", path));
   struct stat info{};
   if (::fstat(fd, &info) != 0) {
@@ -79,6 +100,7 @@ Result<std::unique_ptr<ByteSource>> OpenFileSource(const std::string& path) {
     ::close(fd);
     return FromErrno(error, fmt::format("stat '{}'", path));
   }
+  if (const int flags = ::fcntl(fd, F_GETFL); flags >= 0) ::fcntl(fd, F_SETFL, flags & ~O_NONBLOCK);
   if (S_ISDIR(info.st_mode)) {
     ::close(fd);
     return InvalidArgument("'{}' is a folder, not a file", path);
@@ -89,11 +111,11 @@ Result<std::unique_ptr<ByteSource>> OpenFileSource(const std::string& path) {
     size = static_cast<uint64_t>(info.st_size);
     ::posix_fadvise(fd, 0, 0, POSIX_FADV_SEQUENTIAL);
   }
-  return std::make_unique<FileSource>(fd, path, size);
+  return std::make_unique<FileSource>(fd, path, size, S_ISREG(info.st_mode), std::move(stop));
 }
 
-std::unique_ptr<ByteSource> MakeFdSource(int fd, std::string name) {
-  return std::make_unique<FdSource>(fd, std::move(name));
+std::unique_ptr<ByteSource> MakeFdSource(int fd, std::string name, std::stop_token stop) {
+  return std::make_unique<FdSource>(fd, std::move(name), std::move(stop));
 }
 
 std::unique_ptr<ByteSource> MakeMemorySource(std::string bytes, std::string name) {

@@ -33,9 +33,11 @@ class ByteSource {
   virtual std::optional<std::string> local_path() const { return std::nullopt; }
 };
 
-Result<std::unique_ptr<ByteSource>> OpenFileSource(const std::string& path);
+// A wait for the other side of a pipe, a FIFO (also for its first writer) or a device ends with kCancelled
+// once a stop is requested.
+Result<std::unique_ptr<ByteSource>> OpenFileSource(const std::string& path, std::stop_token stop = {});
 // File descriptor (not closed by us), such as standard input.
-std::unique_ptr<ByteSource> MakeFdSource(int fd, std::string name);
+std::unique_ptr<ByteSource> MakeFdSource(int fd, std::string name, std::stop_token stop = {});
 std::unique_ptr<ByteSource> MakeMemorySource(std::string bytes, std::string name);
 std::unique_ptr<ByteSource> MakeSharedSource(std::shared_ptr<const std::string> bytes, std::string name);
 

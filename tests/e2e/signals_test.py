@@ -78,6 +78,32 @@ def interrupted_while_waiting_for_input():
         yield kind, case
 
 
+def interrupted_while_nobody_writes_to_a_fifo():
+    for merge, name in ((APPEND, "Append"), (LEDGER, "Ledger")):
+        def case(merge=merge):
+            with Workspace() as ws:
+                ws.add("d", merge)
+                fifo = os.path.join(ws.folder, "fifo")
+                os.mkfifo(fifo)
+                process = ws.start("ingest", "d", fifo)
+                begun(ws, process)
+                time.sleep(0.3)
+                process.send_signal(signal.SIGINT)
+                assert wait(process, timeout=20).code == EXIT_INTERRUPTED
+                ws.check_clean()
+                # With a writer it is an input like any other.
+                process = ws.start("ingest", "d", fifo)
+                begun(ws, process)
+                with open(fifo, "wb") as target:
+                    target.write(records(range(10)))
+                    target.flush()
+                    time.sleep(0.3)
+                    target.write(records(range(10, 20)))
+                assert wait(process).code == 0
+                assert len(ws.rows("d")) == 20
+        yield name, case
+
+
 def interrupted_while_waiting_for_a_lock():
     from writers_test import hold
     with Workspace() as ws:
@@ -112,4 +138,5 @@ def readers_that_go_away():
 
 
 if __name__ == "__main__":
-    main([interrupted_ingest, interrupted_while_waiting_for_input, interrupted_while_waiting_for_a_lock, readers_that_go_away])
+    main([interrupted_ingest, interrupted_while_waiting_for_input, interrupted_while_nobody_writes_to_a_fifo,
+          interrupted_while_waiting_for_a_lock, readers_that_go_away])
