@@ -1,5 +1,7 @@
 #include "ingest/frame.h"
 
+#include <arrow/builder.h>
+#include <arrow/compute/api.h>
 #include <arrow/record_batch.h>
 #include <arrow/type.h>
 
@@ -7,6 +9,9 @@
 
 #include "base/cancel.h"
 #include "base/names.h"
+#include "columnar/arrow_status.h"
+#include "columnar/format.h"
+#include "columnar/plain_types.h"
 
 namespace sluice::ingest {
 namespace {
@@ -18,6 +23,20 @@ ShapeSpec ShapeFor(const SourceDefinition& source, const odf::ChainState& state)
   spec.default_preprocess = !source.preprocess && !source.read.schema;
   spec.dataset_schema = state.schema;
   return spec;
+}
+
+// A row as one line of JSON, for the rejects file.
+Result<std::string> TextOf(const arrow::RecordBatch& row) {
+  std::string text;
+  ASSIGN_OR_RETURN(auto writer, columnar::RowWriter::Make(columnar::OutputFormat::kNdJson, row.schema(),
+                                                          [&text](std::string_view part) -> Status {
+                                                            text += part;
+                                                            return {};
+                                                          }));
+  RETURN_IF_ERROR(writer->Write(row));
+  RETURN_IF_ERROR(writer->Finish());
+  while (!text.empty() && text.back() == '\n') text.pop_back();
+  return text;
 }
 
 }  // namespace
@@ -100,6 +119,7 @@ Result<std::unique_ptr<Frame>> Frame::Open(const SourceDefinition& source, const
                      sql::Preprocess::Prepare(ToSpec(*source.preprocess), schema, options.sql));
     schema = frame->preprocess_->schema();
   }
+  frame->key_columns_ = source.merge.primary_key;
   frame->shape_ = ShapeFor(source, state);
   frame->unshaped_ = std::move(schema);
   auto shaper = Shaper::Make(frame->shape_, frame->unshaped_);
@@ -130,11 +150,13 @@ Result<std::shared_ptr<arrow::RecordBatch>> Frame::NextRead() {
     RETURN_IF_ERROR(CheckCancelled(stop_));
     ASSIGN_OR_RETURN(auto batch, reader_->Next());
     if (!batch) {
-      if (rejects_->count() > 0 && rejects_->policy() == OnError::kFail)
-        return rejects_->ToError(input_name_);
+      RETURN_IF_ERROR(CheckRefused());
       return std::shared_ptr<arrow::RecordBatch>();
     }
     if (!batch->rejects.empty()) RETURN_IF_ERROR(rejects_->Add(input_name_, batch->rejects));
+    first_record_ = rows_read_ + 1;
+    left_out_.clear();
+    for (const auto& reject : batch->rejects) left_out_.push_back(reject.record);
     rows_read_ += static_cast<int64_t>(batch->rejects.size());
     if (batch->rows) rows_read_ += batch->rows->num_rows();
     if (progress_) progress_->OnRead(reader_->bytes_read(), rows_read_);
@@ -173,12 +195,76 @@ Result<std::shared_ptr<arrow::RecordBatch>> Frame::NextQueried() {
 }
 
 Result<std::shared_ptr<arrow::RecordBatch>> Frame::Next() {
-  ASSIGN_OR_RETURN(auto batch, NextQueried());
-  if (!batch) return batch;
-  auto shaped = shaper_->Apply(*batch, rows_out_ + 1);
-  if (!shaped.ok()) return std::move(shaped).error().With(input_name_);
-  rows_out_ += batch->num_rows();
-  return shaped;
+  while (true) {
+    ASSIGN_OR_RETURN(auto batch, NextQueried());
+    if (!batch) {
+      RETURN_IF_ERROR(CheckRefused());
+      return batch;
+    }
+    std::vector<BadValue> bad;
+    auto shaped = shaper_->Apply(*batch, &bad);
+    if (!shaped.ok()) return std::move(shaped).error().With(input_name_);
+    FindNullKeys(**shaped, &bad);
+    if (!bad.empty()) {
+      ASSIGN_OR_RETURN(shaped, LeaveOut(bad, *batch, **shaped));
+    }
+    rows_out_ += batch->num_rows();
+    if ((*shaped)->num_rows() > 0) return shaped;
+  }
+}
+
+Status Frame::CheckRefused() const {
+  if (rejects_->count() > 0 && rejects_->policy() == OnError::kFail) return rejects_->ToError(input_name_);
+  return {};
+}
+
+void Frame::FindNullKeys(const arrow::RecordBatch& shaped, std::vector<BadValue>* bad) const {
+  for (const auto& column : key_columns_) {
+    const auto values = shaped.GetColumnByName(column);
+    if (!values || values->null_count() == 0) continue;
+    for (int64_t row = 0; row < values->length(); ++row) {
+      if (values->IsNull(row)) bad->push_back({row, column, "", "null in the primary key"});
+    }
+  }
+}
+
+// The number of a row's record: of the input, or of the query's result where there is a query.
+int64_t Frame::RecordOf(int64_t row) const {
+  if (preprocess_) return rows_out_ + row + 1;
+  int64_t record = first_record_ + row;
+  for (const int64_t left_out : left_out_) record += left_out <= record ? 1 : 0;
+  return record;
+}
+
+Result<std::shared_ptr<arrow::RecordBatch>> Frame::LeaveOut(const std::vector<BadValue>& bad,
+                                                            const arrow::RecordBatch& rows,
+                                                            const arrow::RecordBatch& shaped) {
+  std::vector<const BadValue*> first(static_cast<size_t>(rows.num_rows()), nullptr);
+  for (const auto& value : bad) {
+    auto& of_row = first[static_cast<size_t>(value.row)];
+    if (of_row == nullptr) of_row = &value;
+  }
+  columnar::EnsureArrowCompute();
+  arrow::BooleanBuilder keep;
+  std::vector<columnar::Reject> rejects;
+  for (size_t row = 0; row < first.size(); ++row) {
+    RETURN_IF_ARROW_ERROR(keep.Append(first[row] == nullptr));
+    if (first[row] == nullptr) continue;
+    columnar::Reject reject;
+    reject.record = RecordOf(static_cast<int64_t>(row));
+    reject.column = first[row]->column;
+    reject.value = first[row]->value;
+    reject.reason = first[row]->reason;
+    if (rejects_->policy() == OnError::kSkip) {
+      ASSIGN_OR_RETURN(reject.raw, TextOf(*rows.Slice(static_cast<int64_t>(row), 1)));
+    }
+    rejects.push_back(std::move(reject));
+  }
+  RETURN_IF_ERROR(rejects_->Add(input_name_, rejects));
+  ASSIGN_OR_RETURN_ARROW(auto mask, keep.Finish());
+  ASSIGN_OR_RETURN_ARROW(auto kept,
+                         arrow::compute::Filter(arrow::Datum(shaped.Slice(0)), arrow::Datum(mask)));
+  return kept.record_batch();
 }
 
 Result<std::shared_ptr<arrow::Schema>> StaticFrameSchema(const SourceDefinition& source,

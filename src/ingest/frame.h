@@ -3,6 +3,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/result.h"
 #include "ingest/progress.h"
@@ -47,7 +48,9 @@ class Frame {
 
   // Null = no frame: empty input and no declared schema.
   const std::shared_ptr<arrow::Schema>& schema() const { return schema_; }
-  // Null at the end. With OnError::kFail the end of an input with bad records is their error.
+  // Null at the end. Rows that no merge could take (a NULL key, a NULL where the dataset wants a value, an
+  // event time that cannot be read) are bad records too. With OnError::kFail the end of an input with bad
+  // records is their error.
   Result<std::shared_ptr<arrow::RecordBatch>> Next();
 
   // Shapes the rows for a dataset with this schema. Before the first Next. Errors: those of the shaper.
@@ -62,6 +65,14 @@ class Frame {
   Frame() = default;
   Result<std::shared_ptr<arrow::RecordBatch>> NextRead();
   Result<std::shared_ptr<arrow::RecordBatch>> NextQueried();
+  Status CheckRefused() const;
+  // Adds the NULLs in the shaped rows' key columns.
+  void FindNullKeys(const arrow::RecordBatch& shaped, std::vector<BadValue>* bad) const;
+  // `shaped` without the bad rows, which become rejects with the text of `rows`.
+  Result<std::shared_ptr<arrow::RecordBatch>> LeaveOut(const std::vector<BadValue>& bad,
+                                                       const arrow::RecordBatch& rows,
+                                                       const arrow::RecordBatch& shaped);
+  int64_t RecordOf(int64_t row) const;
 
   std::string input_name_;
   std::unique_ptr<read::Reader> reader_;
@@ -72,6 +83,10 @@ class Frame {
   std::shared_ptr<arrow::Schema> schema_;
   sql::RecordBatches pending_;  // query results not yet handed on, in reverse order
   bool queried_all_ = false;
+  std::vector<std::string> key_columns_;
+  // Of the batch that was read last: the number of its first record, and of those that were left out.
+  int64_t first_record_ = 1;
+  std::vector<int64_t> left_out_;
   RejectLog* rejects_ = nullptr;
   Progress* progress_ = nullptr;
   std::stop_token stop_;

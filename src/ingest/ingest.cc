@@ -23,9 +23,12 @@ constexpr int kTries = 3;  // of preparing again, when the source changed undern
 struct PreparedBatch {
   std::unique_ptr<Frame> frame;  // null when the input is in the dataset already
   std::unique_ptr<Spool> spool;
+  std::shared_ptr<arrow::Schema> realigned;  // of the spool, when it is not the frame's any more
 
   // Null = no frame (odf-ingest.md 4.6).
-  std::shared_ptr<arrow::Schema> schema() const { return frame ? frame->schema() : nullptr; }
+  std::shared_ptr<arrow::Schema> schema() const {
+    return realigned ? realigned : frame ? frame->schema() : nullptr;
+  }
   Status ForEach(const std::function<Status(const std::shared_ptr<arrow::RecordBatch>&)>& visit) {
     if (spool) return spool->Replay(visit);
     while (true) {
@@ -75,6 +78,9 @@ class Ingestion {
     return !NeedsHistory() || (inputs_.size() == 1 && inputs_[0].replayable && !prepared_for_.last_offset());
   }
   bool PreparedFor(const odf::ChainState& state) const;
+  // Whether all that changed is that the dataset got its first schema: what was read can be brought to it.
+  bool OnlyGainedSchema(const odf::ChainState& state) const;
+  Status RealignSpool();
   Result<std::vector<IngestOutcome>> RunOnce(bool* again);
   Status MergeAgain(index::GuardedIndex* session, bool moved, bool taken_changed,
                     std::vector<MergedBatch>* merged);
@@ -194,6 +200,27 @@ bool Ingestion::PreparedFor(const odf::ChainState& state) const {
   return source.ok() && *source == source_;
 }
 
+bool Ingestion::OnlyGainedSchema(const odf::ChainState& state) const {
+  if (inputs_.size() != 1 || prepared_for_.schema || !state.schema) return false;
+  if (state.vocabulary != prepared_for_.vocabulary) return false;
+  auto source = SelectPushSource(state, options_.source_name);
+  return source.ok() && *source == source_;
+}
+
+Status Ingestion::RealignSpool() {
+  auto& batch = batches_.front();
+  if (!batch.spool) return {};
+  ASSIGN_OR_RETURN(const auto shaper, MakeRealigner(dataset_.state(), batch.schema()));
+  auto aligned = std::make_unique<Spool>(shaper.schema(), context_.temp_folder, options_.spool_memory_bytes);
+  RETURN_IF_ERROR(batch.spool->Replay([&](const std::shared_ptr<arrow::RecordBatch>& rows) -> Status {
+    ASSIGN_OR_RETURN(auto shaped, Realign(shaper, *rows));
+    return aligned->Add(std::move(shaped));
+  }));
+  batch.spool = std::move(aligned);
+  batch.realigned = shaper.schema();
+  return {};
+}
+
 Result<MergedBatch> Ingestion::MergeOne(merge::Merger* merger, PreparedBatch& batch, const IngestInput& input,
                                         Instant system_time, uint64_t start_offset,
                                         const std::optional<odf::DataSchema>& schema) {
@@ -296,9 +323,11 @@ Status Ingestion::Restamp(std::vector<MergedBatch>* merged) {
       fields.push_back(field);
     }
   }
+  const auto columns = arrow::schema(fields);
+  ASSIGN_OR_RETURN(const auto shaper, MakeRealigner(prepared_for_, columns));
   SliceSpec spec;
   spec.vocabulary = prepared_for_.vocabulary;
-  spec.merged = arrow::schema(fields);
+  spec.merged = shaper.schema();
   spec.dataset_schema = prepared_for_.schema;
   spec.start_offset = prepared_for_.last_offset() ? *prepared_for_.last_offset() + 1 : 0;
   spec.system_time = system_time_;
@@ -309,10 +338,12 @@ Status Ingestion::Restamp(std::vector<MergedBatch>* merged) {
     if (!rows) break;
     arrow::ArrayVector arrays;
     for (const auto& field : fields) arrays.push_back(rows->GetColumnByName(field->name()));
-    RETURN_IF_ERROR(builder->Add(arrow::RecordBatch::Make(arrow::schema(fields), rows->num_rows(), arrays),
-                                 system_time_));
+    ASSIGN_OR_RETURN(auto shaped, Realign(shaper, *arrow::RecordBatch::Make(columns, rows->num_rows(),
+                                                                            std::move(arrays))));
+    RETURN_IF_ERROR(builder->Add(shaped, system_time_));
   }
   ASSIGN_OR_RETURN(one.slice, builder->Finish());
+  one.schema = builder->schema();
   return {};
 }
 
@@ -464,10 +495,12 @@ Result<std::vector<IngestOutcome>> Ingestion::RunOnce(bool* again) {
     rejects_.BackTo(start_);
     return Duplicates();
   }
-  if (moved && ((early && NeedsHistory()) || !PreparedFor(dataset_.state()))) {
+  const bool fits = PreparedFor(dataset_.state());
+  if (moved && ((early && NeedsHistory()) || (!fits && !OnlyGainedSchema(dataset_.state())))) {
     *again = true;
     return std::vector<IngestOutcome>();
   }
+  if (moved && !fits) RETURN_IF_ERROR(RealignSpool());
   for (size_t i = 0; i < taken_.size(); ++i) {
     if (prepared_taken_[i] && !taken_[i]) {  // the dataset was reset meanwhile: this input was not read
       *again = true;

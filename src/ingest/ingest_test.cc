@@ -216,6 +216,53 @@ TEST(IngestTest, ReadsAgainWhenTheSourceChanged) {
   }
 }
 
+constexpr char kWiderSchema[] = R"(
+kind: SetDataSchema
+schema:
+  fields:
+    - {name: offset, type: Int64}
+    - {name: op, type: Int32}
+    - {name: system_time, type: {kind: Timestamp, unit: Millisecond, timezone: UTC}}
+    - {name: event_time, type: {kind: Timestamp, unit: Millisecond, timezone: UTC}}
+    - {name: note, type: {kind: Option, inner: String}}
+    - {name: v, type: {kind: Option, inner: String}}
+    - {name: k, type: {kind: Option, inner: Int64}}
+)";
+
+TEST(IngestTest, TakesAStreamThatRacedWithTheFirstSchema) {
+  const std::string append = kAppend;
+  for (const std::string& merge :
+       {append, std::string(kLedger), std::string("{kind: Snapshot, primaryKey: [k]}"),
+        std::string("{kind: UpsertStream, primaryKey: [k]}")}) {
+    for (const bool with_rows : {true, false}) {
+      PushFixture f;
+      f.Create({CsvSource(merge, kFields)});
+      bool changed = false;
+      auto other = [&] {
+        if (std::exchange(changed, true)) return;
+        auto mine = std::move(f.dataset);
+        f.dataset = f.OpenAnother();
+        if (with_rows) {
+          EXPECT_OK(f.PushText(Csv("2020-01-01T00:00:00Z,1,a\n")));
+        } else {
+          dataset::CommitRequest request;
+          ASSERT_OK_AND_ASSIGN(auto event, odf::ParseEvent(kWiderSchema, "test"));
+          request.events.push_back(event);
+          request.system_time = f.clock.Now();
+          EXPECT_OK(f.dataset->Commit(std::move(request)));
+        }
+        f.dataset = std::move(mine);
+      };
+      auto input = PushFixture::TextThen(Csv("2020-01-01T00:00:00Z,1,a\n2020-01-02T00:00:00Z,2,b\n"), other);
+      std::vector<IngestInput> inputs = {input};
+      ASSERT_OK_AND_ASSIGN(const auto outcomes, f.Push(inputs));
+      EXPECT_EQ(outcomes.front().records_added, with_rows && merge != append ? 1 : 2) << merge;
+      EXPECT_EQ(f.dataset->state().schema->fields.size(), with_rows ? 6u : 7u);
+      EXPECT_EQ(f.Violations(), "") << merge;
+    }
+  }
+}
+
 TEST(IngestTest, SkipsAFileThatAnotherProcessTookMeanwhile) {
   for (const char* merge : {kAppend, kLedger}) {
     PushFixture f;

@@ -95,7 +95,7 @@ Result<std::shared_ptr<arrow::Array>> FromEpochSeconds(const std::shared_ptr<arr
 }
 
 Result<std::shared_ptr<arrow::Array>> FromText(const std::shared_ptr<arrow::Array>& array,
-                                               const std::string& column, int64_t first_row) {
+                                               const std::string& column, std::vector<BadValue>* bad) {
   ASSIGN_OR_RETURN(auto plain, CastTo(array, arrow::utf8()));
   const auto& texts = static_cast<const arrow::StringArray&>(*plain);
   std::vector<std::string_view> cells(static_cast<size_t>(texts.length()));
@@ -103,12 +103,11 @@ Result<std::shared_ptr<arrow::Array>> FromText(const std::shared_ptr<arrow::Arra
     if (texts.IsValid(i)) cells[static_cast<size_t>(i)] = texts.GetView(i);
   }
   ASSIGN_OR_RETURN(auto caster, columnar::TextCaster::Make(MillisUtc(), true));
-  std::vector<columnar::BadCell> bad;
-  RETURN_IF_ERROR(caster->Append(cells.data(), 1, cells.size(), &bad));
-  if (!bad.empty()) {
-    return MakeError(ErrorCode::kInvalidRecords, "record {}: column '{}': '{}': {}",
-                     first_row + static_cast<int64_t>(bad.front().row), column,
-                     cells[bad.front().row].substr(0, 200), bad.front().reason);
+  std::vector<columnar::BadCell> bad_cells;
+  RETURN_IF_ERROR(caster->Append(cells.data(), 1, cells.size(), &bad_cells));
+  for (const auto& cell : bad_cells) {
+    bad->push_back({static_cast<int64_t>(cell.row), column, std::string(cells[cell.row].substr(0, 200)),
+                    std::string(cell.reason)});
   }
   return caster->Finish();
 }
@@ -133,6 +132,24 @@ Result<Shaper> Shaper::Make(const ShapeSpec& spec, const std::shared_ptr<arrow::
   RETURN_IF_ERROR(shaper.Plan(spec, *frame));
   if (spec.dataset_schema) RETURN_IF_ERROR(shaper.AlignTo(*spec.dataset_schema, spec));
   return shaper;
+}
+
+Result<Shaper> MakeRealigner(const odf::ChainState& state, const std::shared_ptr<arrow::Schema>& columns) {
+  ShapeSpec spec;
+  spec.vocabulary = state.vocabulary;
+  spec.merge = odf::MergeKind::kUpsertStream;  // one of those whose rows may bring an operation
+  spec.dataset_schema = state.schema;
+  return Shaper::Make(spec, columns);
+}
+
+Result<std::shared_ptr<arrow::RecordBatch>> Realign(const Shaper& realigner, const arrow::RecordBatch& rows) {
+  std::vector<BadValue> bad;
+  ASSIGN_OR_RETURN(auto shaped, realigner.Apply(rows, &bad));
+  if (!bad.empty()) {
+    return MakeError(ErrorCode::kInvalidRecords, "column '{}': {}, in {} record(s)", bad.front().column,
+                     bad.front().reason, bad.size());
+  }
+  return shaped;
 }
 
 Status Shaper::Plan(const ShapeSpec& spec, const arrow::Schema& frame) {
@@ -264,7 +281,7 @@ Status Shaper::AlignTo(const odf::DataSchema& dataset, const ShapeSpec& spec) {
 }
 
 Result<std::shared_ptr<arrow::RecordBatch>> Shaper::Apply(const arrow::RecordBatch& batch,
-                                                          int64_t first_row) const {
+                                                          std::vector<BadValue>* bad) const {
   arrow::ArrayVector arrays;
   for (size_t i = 0; i < columns_.size(); ++i) {
     const auto& field = schema_->field(static_cast<int>(i));
@@ -290,21 +307,20 @@ Result<std::shared_ptr<arrow::RecordBatch>> Shaper::Apply(const arrow::RecordBat
         break;
       }
       case Convert::kText: {
-        ASSIGN_OR_RETURN(array, FromText(array, field->name(), first_row));
+        ASSIGN_OR_RETURN(array, FromText(array, field->name(), bad));
         break;
       }
     }
     if (!field->nullable() && array->null_count() > 0) {
-      int64_t row = 0;
-      while (row < array->length() && array->IsValid(row)) ++row;
-      return MakeError(
-          ErrorCode::kInvalidRecords,
-          "record {}: column '{}' contains {} null values while none were expected: it is declared "
-          "non-nullable",
-          first_row + row, field->name(), array->null_count());
+      for (int64_t row = 0; row < array->length(); ++row) {
+        if (array->IsNull(row))
+          bad->push_back({row, field->name(), "", std::string(columnar::kNullInRequired)});
+      }
     }
     arrays.push_back(std::move(array));
   }
+  std::stable_sort(bad->begin(), bad->end(),
+                   [](const BadValue& a, const BadValue& b) { return a.row < b.row; });
   return arrow::RecordBatch::Make(schema_, batch.num_rows(), std::move(arrays));
 }
 

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "odf/chain_state.h"
 #include "odf/events.h"
 
 namespace arrow {
@@ -27,6 +28,14 @@ struct ShapeSpec {
   std::optional<odf::DataSchema> dataset_schema;
 };
 
+// A value that keeps its row out.
+struct BadValue {
+  int64_t row = 0;  // in the batch, from 0
+  std::string column;
+  std::string value;
+  std::string reason;
+};
+
 // Turns a frame into what a merge takes (odf-ingest.md 4.1 steps 1, 2, 4 and 8; push-protocol.md 2): no
 // forbidden system column, every top-level timestamp in ms UTC, an event-time column (NULL when the data has
 // none), and, once the dataset has a schema, its columns by name in its order. Decided once per frame schema;
@@ -38,9 +47,10 @@ class Shaper {
   static Result<Shaper> Make(const ShapeSpec& spec, const std::shared_ptr<arrow::Schema>& frame);
 
   const std::shared_ptr<arrow::Schema>& schema() const { return schema_; }
-  // Errors: kInvalidRecords for a null where the dataset wants a value, and for an event time that cannot be
-  // read; rows are counted from `first_row` (1-based).
-  Result<std::shared_ptr<arrow::RecordBatch>> Apply(const arrow::RecordBatch& batch, int64_t first_row) const;
+  // All rows, and in `bad`, sorted by row, a null where the dataset wants a value and an event time that
+  // cannot be read: those rows are not to be used.
+  Result<std::shared_ptr<arrow::RecordBatch>> Apply(const arrow::RecordBatch& batch,
+                                                    std::vector<BadValue>* bad) const;
 
  private:
   enum class Convert { kKeep, kNull, kMillisUtc, kPlain, kEpochSeconds, kText };
@@ -54,6 +64,12 @@ class Shaper {
   std::vector<Column> columns_;
   std::shared_ptr<arrow::Schema> schema_;
 };
+
+// For rows that were shaped already, when the dataset has got its schema since: `columns` may have an op.
+// Errors: as Make.
+Result<Shaper> MakeRealigner(const odf::ChainState& state, const std::shared_ptr<arrow::Schema>& columns);
+// Errors: kInvalidRecords for a null where the dataset wants a value.
+Result<std::shared_ptr<arrow::RecordBatch>> Realign(const Shaper& realigner, const arrow::RecordBatch& rows);
 
 // Values of a timestamp column (any unit, any zone, none = UTC) as ms UTC, sub-ms digits cut.
 Result<std::shared_ptr<arrow::Array>> ToMillisUtc(const std::shared_ptr<arrow::Array>& array);
