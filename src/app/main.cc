@@ -1,5 +1,6 @@
 #include <signal.h>
 
+#include <atomic>
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
@@ -11,7 +12,7 @@
 namespace {
 
 // Ctrl-C and SIGTERM ask once, politely; a second one ends the program. The dataset is as it was either way.
-std::jthread WatchSignals(std::stop_source stop) {
+std::jthread WatchSignals(std::stop_source stop, const std::atomic<bool>& paging) {
   sigset_t signals;
   sigemptyset(&signals);
   sigaddset(&signals, SIGINT);
@@ -19,11 +20,11 @@ std::jthread WatchSignals(std::stop_source stop) {
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   signal(SIGPIPE, SIG_IGN);
   signal(SIGXFSZ, SIG_IGN);  // a file that may not grow is an error of its write
-  return std::jthread([signals, stop](std::stop_token ended) mutable {
+  return std::jthread([signals, stop, &paging](std::stop_token ended) mutable {
     const timespec pause{0, 100000000};
     while (!ended.stop_requested()) {
       const int signal_number = sigtimedwait(&signals, nullptr, &pause);
-      if (signal_number <= 0) continue;
+      if (signal_number <= 0 || (signal_number == SIGINT && paging)) continue;
       if (stop.stop_requested()) _exit(128 + signal_number);
       stop.request_stop();
     }
@@ -36,10 +37,11 @@ int main(int argc, char** argv) {
   // Arrow's own allocator returns pages to the kernel that the next batch asks for again, cleared.
   setenv("ARROW_DEFAULT_MEMORY_POOL", "system", /*overwrite=*/0);
   std::stop_source stop;
-  auto watcher = WatchSignals(stop);
+  std::atomic<bool> paging = false;
+  auto watcher = WatchSignals(stop, paging);
   int code = 1;
   try {
-    code = sluice::cli::Run(argc, argv, stop.get_token());
+    code = sluice::cli::Run(argc, argv, stop.get_token(), paging);
   } catch (const std::exception& error) {
     std::fprintf(stderr, "Error: internal: %s\n", error.what());
   }

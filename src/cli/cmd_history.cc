@@ -4,6 +4,7 @@
 
 #include "cli/block_text.h"
 #include "cli/commands.h"
+#include "cli/pager.h"
 #include "cli/usage.h"
 #include "multiformats/multibase.h"
 #include "odf/yaml.h"
@@ -35,7 +36,9 @@ bool Passes(const odf::MetadataEvent& event, const std::string& filter) {
 Status Log(Session& session, const LogOptions& options) {
   ASSIGN_OR_RETURN(auto* workspace, session.OpenWorkspace());
   ASSIGN_OR_RETURN(auto entry, workspace->Resolve(options.dataset));
+  ASSIGN_OR_RETURN(const auto hold, workspace->HoldFiles(entry.id));
   ASSIGN_OR_RETURN(auto dataset, workspace->Open(entry));
+  const auto pager = Pager::Start(session);
   int64_t shown = 0;
   return dataset->WalkBack([&](const dataset::StoredBlock& block) -> Result<bool> {
     if (shown >= options.limit) return false;
@@ -60,6 +63,7 @@ struct HeadOptions {
 Status Head(Session& session, const HeadOptions& options) {
   ASSIGN_OR_RETURN(auto* workspace, session.OpenWorkspace());
   ASSIGN_OR_RETURN(auto entry, workspace->Resolve(options.dataset));
+  ASSIGN_OR_RETURN(const auto hold, workspace->HoldFiles(entry.id));
   ASSIGN_OR_RETURN(auto dataset, workspace->Open(entry));
   RETURN_IF_ERROR(dataset->EnsureDurable());
   const std::string head = dataset->head().ToString();
@@ -77,9 +81,9 @@ Status Head(Session& session, const HeadOptions& options) {
 
 void AddLog(Commands& commands) {
   auto options = std::make_shared<LogOptions>();
-  auto* command =
-      commands.Add("log", "Show the blocks of a dataset, newest first", "sluice log river.gauges --limit 5",
-                   [options](Session& session) { return Log(session, *options); });
+  auto* command = commands.Add(
+      "log", "Show the blocks of a dataset, newest first, on a terminal through $PAGER",
+      "sluice log river.gauges --limit 5", [options](Session& session) { return Log(session, *options); });
   command->add_option("dataset", options->dataset, "The dataset")->required();
   command->add_option("-o,--output-format", options->format, "shell (default) or yaml")
       ->check(CLI::IsMember({"shell", "yaml"}));

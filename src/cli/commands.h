@@ -1,6 +1,7 @@
 #pragma once
 
 #include <CLI/CLI.hpp>
+#include <atomic>
 #include <functional>
 #include <memory>
 #include <string>
@@ -55,7 +56,8 @@ void AddServe(Commands& commands);
 void AddSystem(Commands& commands);
 void AddCompletions(Commands& commands);
 
-// The whole program: parses, runs, prints errors; returns the exit code.
-int Run(int argc, char** argv, std::stop_token stop);
+// The whole program: parses, runs, prints errors; returns the exit code. `paging` is set while a pager has
+// the terminal and with it the signals.
+int Run(int argc, char** argv, std::stop_token stop, std::atomic<bool>& paging);
 
 }  // namespace sluice::cli

@@ -39,13 +39,13 @@ void AddGlobals(CLI::App& app, Session& session) {
 
 }  // namespace
 
-int Run(int argc, char** argv, std::stop_token stop) {
+int Run(int argc, char** argv, std::stop_token stop, std::atomic<bool>& paging) {
   CLI::App app("Exactly-once ingestion into tamper-evident history", "sluice");
   app.set_version_flag("--version", "sluice " SLUICE_VERSION);
   app.require_subcommand(1);
   app.footer(kFooter);
   app.formatter(MakeHelpFormatter());
-  Session session(std::move(stop));
+  Session session(std::move(stop), paging);
   AddGlobals(app, session);
 
   Commands commands(app);

@@ -12,8 +12,9 @@
 
 namespace sluice::cli {
 
-Session::Session(std::stop_token stop)
+Session::Session(std::stop_token stop, std::atomic<bool>& paging)
     : stop_(std::move(stop)),
+      paging_(paging),
       clock_(std::make_unique<SystemClock>()),
       stdout_is_terminal_(isatty(STDOUT_FILENO) == 1),
       stderr_is_terminal_(isatty(STDERR_FILENO) == 1) {}

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <atomic>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -21,7 +22,8 @@ namespace sluice::cli {
 // to standard output, messages for people to standard error. One per process; confined to the main thread.
 class Session {
  public:
-  explicit Session(std::stop_token stop);
+  // `paging` is set while a pager has the terminal: Ctrl-C is its business then.
+  Session(std::stop_token stop, std::atomic<bool>& paging);
 
   // Global options, filled by the parser.
   bool quiet = false;
@@ -38,6 +40,7 @@ class Session {
   Result<workspace::Workspace*> OpenWorkspace();
   const Clock& clock() const { return *clock_; }
   std::stop_token stop() const { return stop_; }
+  void set_paging(bool paging) { paging_ = paging; }
 
   bool stdout_is_terminal() const { return stdout_is_terminal_; }
   bool stderr_is_terminal() const { return stderr_is_terminal_; }
@@ -62,6 +65,7 @@ class Session {
 
  private:
   std::stop_token stop_;
+  std::atomic<bool>& paging_;
   std::unique_ptr<Clock> clock_;
   std::unique_ptr<workspace::Workspace> workspace_;
   bool stdout_is_terminal_;
