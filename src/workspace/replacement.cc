@@ -12,6 +12,7 @@ namespace {
 
 namespace fs = std::filesystem;
 constexpr char kPlanName[] = "replacing";
+constexpr std::chrono::milliseconds kPause{20};
 
 bool HasHead(const std::string& folder) {
   std::error_code ignored;
@@ -23,6 +24,18 @@ bool HasHead(const std::string& folder) {
 bool Workspace::HasReplacementPlan() const {
   std::error_code ignored;
   return fs::exists(root_ + "/" + kPlanName, ignored);
+}
+
+Status Workspace::EndReplacement() const {
+  const auto end = std::chrono::steady_clock::now() + lock_timeout_;
+  while (HasReplacementPlan()) {
+    auto lock = storage::FileLock::Acquire(root_ + "/locks/workspace", kPause, stop_);
+    if (lock.ok()) return FinishReplacement();
+    const bool wait =
+        lock.error().code() == ErrorCode::kUnavailable && std::chrono::steady_clock::now() < end;
+    if (!wait) return std::move(lock).error();
+  }
+  return {};
 }
 
 Status Workspace::PlanReplacement(const std::vector<NewDataset>& datasets) const {

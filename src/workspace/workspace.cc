@@ -134,12 +134,7 @@ Result<std::unique_ptr<Workspace>> Workspace::Find(const std::string& from,
                            text, kVersion);
       }
       std::unique_ptr<Workspace> workspace(new Workspace((folder / ".sluice").string()));
-      if (workspace->HasReplacementPlan()) {
-        // Cut short by a crash, or another process is at it: either way it is done once the lock is had.
-        ASSIGN_OR_RETURN(auto lock, storage::FileLock::Acquire(workspace->root_ + "/locks/workspace",
-                                                               workspace->lock_timeout_));
-        RETURN_IF_ERROR(workspace->FinishReplacement());
-      }
+      RETURN_IF_ERROR(workspace->EndReplacement());
       workspace->RemoveLeftovers();
       return workspace;
     }

@@ -149,6 +149,8 @@ class Workspace {
   // The renames of CreateAll as a plan that survives a crash (replacement.cc). The caller holds the
   // workspace's lock.
   bool HasReplacementPlan() const;
+  // Waits for another process that is at it, or does what a crash left.
+  Status EndReplacement() const;
   Status PlanReplacement(const std::vector<NewDataset>& datasets) const;
   Status FinishReplacement() const;
 
