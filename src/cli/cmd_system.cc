@@ -5,6 +5,7 @@
 
 #include "cli/commands.h"
 #include "cli/error_table.h"
+#include "cli/node_client.h"
 #include "cli/usage.h"
 #include "odf/yaml.h"
 #include "workspace/compact.h"
@@ -74,7 +75,7 @@ Status Compact(Session& session, const CompactArgs& args) {
     ASSIGN_OR_RETURN(bool sure, session.Confirm(fmt::format("Replace the history of '{}' by a compacted one?",
                                                             entry.alias)));
     if (!sure) continue;
-    ASSIGN_OR_RETURN(const auto outcome, workspace::Compact(*workspace, entry, options));
+    ASSIGN_OR_RETURN(const auto outcome, CompactDataset(session, *workspace, entry, options));
     compacted += outcome.changed ? 1 : 0;
     if (outcome.old_files_kept) {
       session.Warn(

@@ -102,6 +102,28 @@ Result<json> CallNode(const NodeAddress& node, const std::string& method, const 
   return Error(code, status.ok() ? "unexpected answer" : status.error().message());
 }
 
+Result<workspace::CompactOutcome> CompactDataset(Session& session, workspace::Workspace& workspace,
+                                                 const workspace::Entry& entry,
+                                                 const workspace::CompactOptions& options) {
+  if (auto node = FindNode(workspace); node.ok()) {
+    session.Say("A node is running here: it compacts");
+    ASSIGN_OR_RETURN(
+        const json answer,
+        CallNode(*node, "POST",
+                 fmt::format("/operator/compact?dataset={}&maxSliceBytes={}&maxSliceRecords={}&"
+                             "keepMetadataOnly={}&verify={}",
+                             net::PercentEncode(entry.id.ToString()), options.max_slice_bytes,
+                             options.max_slice_records, options.keep_metadata_only, options.verify_first),
+                 "", std::chrono::hours(24)));
+    return workspace::CompactOutcome{answer.value("changed", false), answer.value("oldFilesKept", false)};
+  }
+  std::error_code error;
+  if (!std::filesystem::exists(workspace.root() + "/log/bodies", error))
+    return workspace::Compact(workspace, entry, options);
+  ASSIGN_OR_RETURN(auto gateway, gateway::Gateway::Open(workspace, session.clock(), {}));
+  return gateway->Compact(entry, options);
+}
+
 void LiveBesideNode(Session& session, workspace::Workspace& workspace) {
   workspace.set_ask_for_turn(
       [&session, &workspace](const auto& dataset) { return AskForTurn(session, workspace, dataset); });

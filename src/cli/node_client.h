@@ -6,6 +6,7 @@
 
 #include "base/result.h"
 #include "cli/session.h"
+#include "workspace/compact.h"
 
 namespace sluice::cli {
 
@@ -27,5 +28,11 @@ Result<nlohmann::json> CallNode(const NodeAddress& node, const std::string& meth
 // Makes the workspace's writing commands take turns with its node, if one runs, and commit what a node that
 // does not run any more has left in its queue (decisions.md 11).
 void LiveBesideNode(Session& session, workspace::Workspace& workspace);
+
+// Compacts a dataset through whoever keeps the node's log, so that keys and receipts stay good
+// (decisions.md 14).
+Result<workspace::CompactOutcome> CompactDataset(Session& session, workspace::Workspace& workspace,
+                                                 const workspace::Entry& entry,
+                                                 const workspace::CompactOptions& options);
 
 }  // namespace sluice::cli

@@ -339,14 +339,15 @@ Status Dataset::Reset(const Multihash& hash) {
 }
 
 Result<Multihash> Dataset::ReplaceChain(std::vector<odf::MetadataBlock> blocks,
-                                        std::vector<StagedSlice> slices) {
+                                        std::vector<StagedSlice> slices,
+                                        const std::function<Status(const CommitResult&)>& before_head) {
   NewBlocks next;
   for (auto& block : blocks) RETURN_IF_ERROR(Append(std::move(block), odf::Judging::kReplay, &next));
   if (!next.state.head || next.state.dataset_id != state_.dataset_id || next.state.kind != state_.kind) {
     return InvalidArgument("the new chain does not begin with the Seed of dataset '{}'",
                            state_.dataset_id.ToString());
   }
-  ASSIGN_OR_RETURN(const auto result, Publish(std::move(next), std::move(slices)));
+  ASSIGN_OR_RETURN(const auto result, Publish(std::move(next), std::move(slices), before_head));
   return result.new_head;
 }
 

@@ -114,7 +114,8 @@ class Dataset {
   // Replaces the whole chain by `blocks` (compaction), which begin with the same Seed; their links and
   // numbers are filled in. They are judged as blocks of an old chain are. All of it is durable before the
   // head moves. Errors: as Commit.
-  Result<Multihash> ReplaceChain(std::vector<odf::MetadataBlock> blocks, std::vector<StagedSlice> slices);
+  Result<Multihash> ReplaceChain(std::vector<odf::MetadataBlock> blocks, std::vector<StagedSlice> slices,
+                                 const std::function<Status(const CommitResult&)>& before_head = nullptr);
 
  private:
   explicit Dataset(DatasetStores stores) : stores_(std::move(stores)) {}

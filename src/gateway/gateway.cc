@@ -40,6 +40,8 @@ class GatewayImpl final : public Gateway {
   Status NoteReset(const workspace::Entry& dataset, const multiformats::Multihash& new_head,
                    uint64_t sequence) override;
   void NoteDeleted(const workspace::Entry& dataset) override;
+  Result<workspace::CompactOutcome> Compact(const workspace::Entry& dataset,
+                                            const workspace::CompactOptions& options) override;
   Status StepAside(const std::optional<workspace::Entry>& dataset, std::chrono::milliseconds wait,
                    const std::function<void()>& released) override;
   std::vector<DatasetStatus> status() const override;
@@ -219,6 +221,12 @@ void GatewayImpl::NoteDeleted(const workspace::Entry& dataset) {
   if (lane) lane->Abandon(NotFound("dataset not found: {}", dataset.alias));
   shared_.journal()->Forget(dataset.id);
   (void)shared_.dead_letters->RemoveAll(dataset.id).ok();
+}
+
+Result<workspace::CompactOutcome> GatewayImpl::Compact(const workspace::Entry& dataset,
+                                                       const workspace::CompactOptions& options) {
+  ASSIGN_OR_RETURN(auto lane, LaneOf(dataset));
+  return lane->Compact(options);
 }
 
 Status GatewayImpl::StepAside(const std::optional<workspace::Entry>& dataset, std::chrono::milliseconds wait,

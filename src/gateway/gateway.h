@@ -15,6 +15,7 @@
 #include "gateway/journal.h"
 #include "gateway/outcome.h"
 #include "odf/events.h"
+#include "workspace/compact.h"
 #include "workspace/workspace.h"
 
 // The way of pushed batches into datasets: compare-and-set on source states, idempotency keys, group commit,
@@ -125,6 +126,10 @@ class Gateway {
                            uint64_t sequence) = 0;
   // The dataset is gone. In RunExclusive.
   virtual void NoteDeleted(const workspace::Entry& dataset) = 0;
+  // Replaces the history by one of fewer slices; keys and receipts stay good (decisions.md 14). False when
+  // there was nothing to merge.
+  virtual Result<workspace::CompactOutcome> Compact(const workspace::Entry& dataset,
+                                                    const workspace::CompactOptions& options) = 0;
   // Lets another process write: settles `dataset` (all when absent), gives the workspace up, and takes it
   // back after `released` returned (which waits until the other is done). Nothing is committed meanwhile.
   virtual Status StepAside(const std::optional<workspace::Entry>& dataset, std::chrono::milliseconds wait,

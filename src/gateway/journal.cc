@@ -150,22 +150,22 @@ void LogJournal::TakeBack(DatasetTables& tables) {
 
 void LogJournal::AddToTables(const OutcomeRecord& record, const Place& place) {
   auto& tables = datasets_[record.dataset];
-  if (record.kind == OutcomeRecord::Kind::kUndone) TakeBack(tables);
-  if (record.kind != OutcomeRecord::Kind::kSettled) {
+  using Kind = OutcomeRecord::Kind;
+  if (record.kind == Kind::kUndone) {
+    TakeBack(tables);
+    if (tables.last_kind == Kind::kReplaced) tables.changes.pop_back();
+  }
+  if (record.kind != Kind::kSettled) {
     tables.last_old_head = record.old_head;
     tables.last_new_head = record.new_head;
-    tables.last_place = place;
+    tables.last_kind = record.kind;
     tables.settled_last.clear();
   }
-  if (record.kind == OutcomeRecord::Kind::kReset || record.kind == OutcomeRecord::Kind::kUndone) {
-    resets_[record.dataset].push_back({place.sequence, record.sequence});
-    for (auto& [name, table] : tables.sources) {
-      key_count_ -= std::erase_if(
-          table.keys, [&](const auto& key) { return key.second.chain_sequence > record.sequence; });
-      if (table.newest_state && table.newest_state->chain_sequence > record.sequence)
-        table.newest_state.reset();
-    }
-  }
+  if (record.kind == Kind::kReset || record.kind == Kind::kUndone)
+    tables.changes.push_back({.record = place.sequence, .chain_sequence = record.sequence});
+  if (record.kind == Kind::kReplaced)
+    tables.changes.push_back(
+        {.record = place.sequence, .is_replacement = true, .successors = record.successors});
   for (uint32_t i = 0; i < record.batches.size(); ++i) {
     const auto& batch = record.batches[i];
     if (!batch.outcome.is_success()) continue;
@@ -201,68 +201,51 @@ void LogJournal::Forget(const DatasetId& dataset) {
   }
 }
 
-Result<bool> LogJournal::Holds(const OutcomeRecord& record, const SettledBatch& batch,
-                               const std::function<Result<bool>(const Multihash&)>& is_in_chain) const {
-  if (!batch.outcome.is_success()) return true;
-  if (record.kind == OutcomeRecord::Kind::kCommit && record.new_head) return is_in_chain(*record.new_head);
-  if (batch.outcome.block_hash) return is_in_chain(*batch.outcome.block_hash);
-  return true;
-}
-
 Status LogJournal::CheckChain(const DatasetId& dataset, const Multihash& head, uint64_t sequence,
                               const std::function<Result<bool>(const Multihash&)>& is_in_chain) {
-  std::optional<Multihash> last_new_head;
-  Place last_place;
+  using Kind = OutcomeRecord::Kind;
+  std::optional<Multihash> last_old_head, last_new_head;
+  Kind last_kind;
   {
     MutexLock lock(mutex_);
     auto it = datasets_.find(dataset);
     if (it == datasets_.end()) return {};
+    last_old_head = it->second.last_old_head;
     last_new_head = it->second.last_new_head;
-    last_place = it->second.last_place;
+    last_kind = it->second.last_kind;
   }
   if (!last_new_head) return {};
-  ASSIGN_OR_RETURN(const bool holds, is_in_chain(*last_new_head));
+  ASSIGN_OR_RETURN(bool holds, is_in_chain(*last_new_head));
   if (holds) return {};
-  // The crash came between the journal and the head: those batches were never committed. Everything else that
-  // is gone was taken back by a reset, or by another program.
-  bool is_crash = false;
-  std::vector<std::pair<OutcomeRecord, Place>> kept;
-  RETURN_IF_ERROR(outcomes_->Replay(outcomes_->begin(), [&](const log::Record& stored) -> Status {
-    ASSIGN_OR_RETURN(auto record, DecodeOutcomes(stored.type, stored.payload));
-    if (record.dataset != dataset) return {};
-    const Place place = PlaceOf(stored.position);
-    if (record.kind == OutcomeRecord::Kind::kCommit && place == last_place && record.old_head == head) {
-      is_crash = true;
+  OutcomeRecord found;
+  found.dataset = dataset;
+  found.time = SystemClock().Now();
+  found.new_head = head;
+  found.sequence = sequence;
+  const bool writes = last_kind == Kind::kCommit || last_kind == Kind::kReplaced;
+  if (writes && last_old_head == head) {
+    // The crash came between the journal and the head.
+    found.kind = Kind::kUndone;
+  } else {
+    // A reset, or another program: what is behind the newest block that both know was withdrawn.
+    found.kind = Kind::kReset;
+    found.sequence = 0;
+    std::vector<std::pair<Multihash, uint64_t>> heads;
+    RETURN_IF_ERROR(outcomes_->Replay(outcomes_->begin(), [&](const log::Record& stored) -> Status {
+      ASSIGN_OR_RETURN(auto record, DecodeOutcomes(stored.type, stored.payload));
+      if (record.dataset == dataset && record.new_head && record.kind != Kind::kSettled)
+        heads.emplace_back(*record.new_head, record.sequence);
       return {};
+    }));
+    for (auto it = heads.rbegin(); it != heads.rend(); ++it) {
+      ASSIGN_OR_RETURN(holds, is_in_chain(it->first));
+      if (!holds) continue;
+      found.sequence = it->second;
+      break;
     }
-    for (auto& batch : record.batches) {
-      ASSIGN_OR_RETURN(const bool counts, Holds(record, batch, is_in_chain));
-      if (!counts) batch.outcome.status = Outcome::Status::kWithdrawn;
-    }
-    kept.emplace_back(std::move(record), place);
-    return {};
-  }));
-  std::vector<std::pair<Place, Queued>> settled_last;
-  {
-    MutexLock lock(mutex_);
-    settled_last = std::move(datasets_[dataset].settled_last);
   }
-  Forget(dataset);
-  {
-    MutexLock lock(mutex_);
-    for (const auto& [record, place] : kept) AddToTables(record, place);
-    if (is_crash) datasets_[dataset].settled_last = std::move(settled_last);
-  }
-  // Recorded, so that the next start knows it without the chain; of a crash also, where there is nothing to
-  // withdraw: the record that did not come to be is not the last any more.
-  OutcomeRecord reset;
-  reset.kind = is_crash ? OutcomeRecord::Kind::kUndone : OutcomeRecord::Kind::kReset;
-  reset.dataset = dataset;
-  reset.time = SystemClock().Now();
-  reset.new_head = head;
-  reset.sequence = sequence;
-  ASSIGN_OR_RETURN(const Place place, Append(reset));
-  Confirm(reset, place);
+  ASSIGN_OR_RETURN(const Place place, Append(found));
+  Confirm(found, place);
   return {};
 }
 
@@ -294,6 +277,8 @@ std::optional<FirstAnswer> LogJournal::FindKey(const DatasetId& dataset, const s
     if (found == table->second.keys.end()) return std::nullopt;
     const int64_t oldest = SystemClock().Now().ToMillis() - options_.key_window.count() * 1000;
     if (found->second.millis < oldest) return std::nullopt;
+    if (!SequenceNow(tables->second, found->second.entry.place.sequence, found->second.chain_sequence))
+      return std::nullopt;
     entry = found->second.entry;
     payload = found->second.payload;
   }
@@ -310,6 +295,7 @@ std::optional<FirstAnswer> LogJournal::FindState(const DatasetId& dataset, const
     auto table = tables->second.sources.find(source);
     if (table == tables->second.sources.end() || !table->second.newest_state) return std::nullopt;
     newest = *table->second.newest_state;
+    if (!SequenceNow(tables->second, newest.entry.place.sequence, newest.chain_sequence)) return std::nullopt;
   }
   if (newest.state != state) return std::nullopt;
   return Load(newest.entry, newest.payload);

@@ -47,19 +47,23 @@ struct SourceTable {
   std::optional<NewestState> newest_state;
 };
 
+// What became of a chain behind its journal's back, in the order of the records.
+struct ChainChange {
+  uint64_t record = 0;  // sequence of its record in the stream
+  bool is_replacement = false;
+  // The head went back: what was committed behind it before this record was withdrawn.
+  uint64_t chain_sequence = 0;
+  std::vector<std::pair<uint64_t, uint64_t>> successors;  // of a replacement
+};
+
 struct DatasetTables {
   std::map<std::string, SourceTable> sources;
   // The last record that moved the head.
   std::optional<Multihash> last_old_head, last_new_head;
-  Place last_place;
+  OutcomeRecord::Kind last_kind = OutcomeRecord::Kind::kSettled;
+  std::vector<ChainChange> changes;
   // What the last commit settled, as Recover found it: pending again if that commit did not survive.
   std::vector<std::pair<Place, Journal::Queued>> settled_last;
-};
-
-// The head went back: what was committed behind `chain_sequence` before this record was withdrawn.
-struct Reset {
-  uint64_t record = 0;  // sequence in the stream
-  uint64_t chain_sequence = 0;
 };
 
 // Outcome records that lie together: where they begin, and which queued batches they settle.
@@ -121,9 +125,11 @@ class LogJournal final : public Journal {
   std::optional<FirstAnswer> Load(const EntryRef& entry, const Digest& payload) const;
   // With what resets made of it.
   Result<std::optional<SettledBatch>> FindSettled(uint64_t queue_sequence) const;
+  // The sequence number that a block of `chain_sequence`, known at `record`, has now; nothing when it was
+  // withdrawn.
+  std::optional<uint64_t> SequenceNow(const DatasetTables& tables, uint64_t record,
+                                      uint64_t chain_sequence) const REQUIRES(mutex_);
   SettledBatch AsOfNow(const OutcomeRecord& record, size_t index, uint64_t record_sequence) const;
-  Result<bool> Holds(const OutcomeRecord& record, const SettledBatch& batch,
-                     const std::function<Result<bool>(const Multihash&)>& is_in_chain) const;
 
   const JournalOptions options_;
   std::unique_ptr<log::Log> bodies_, outcomes_;
@@ -134,7 +140,6 @@ class LogJournal final : public Journal {
   std::map<uint64_t, std::pair<Place, Queued>> pending_ GUARDED_BY(mutex_);
   uint64_t freed_segment_ GUARDED_BY(mutex_) = 0;
   std::map<DatasetId, DatasetTables> datasets_ GUARDED_BY(mutex_);
-  std::map<DatasetId, std::vector<Reset>> resets_ GUARDED_BY(mutex_);
   std::deque<Chunk> chunks_ GUARDED_BY(mutex_);
   std::unordered_map<uint64_t, EntryRef> receipts_ GUARDED_BY(mutex_);  // recent ones, by queue sequence
   std::deque<uint64_t> receipt_order_ GUARDED_BY(mutex_);

@@ -1,20 +1,35 @@
 // What became of queued batches, by their receipts.
+#include <algorithm>
 #include <charconv>
 
 #include "gateway/journal_internal.h"
 
 namespace sluice::gateway {
 
+std::optional<uint64_t> LogJournal::SequenceNow(const DatasetTables& tables, uint64_t record,
+                                                uint64_t chain_sequence) const {
+  for (const auto& change : tables.changes) {
+    if (change.record < record) continue;
+    if (!change.is_replacement) {
+      if (chain_sequence > change.chain_sequence) return std::nullopt;
+      continue;
+    }
+    const auto successor =
+        std::lower_bound(change.successors.begin(), change.successors.end(), chain_sequence,
+                         [](const auto& entry, uint64_t sequence) { return entry.first < sequence; });
+    if (successor == change.successors.end()) return std::nullopt;
+    chain_sequence = successor->second;
+  }
+  return chain_sequence;
+}
+
 SettledBatch LogJournal::AsOfNow(const OutcomeRecord& record, size_t index, uint64_t record_sequence) const {
   SettledBatch batch = record.batches[index];
   if (!batch.outcome.is_success() || !batch.outcome.sequence) return batch;
   MutexLock lock(mutex_);
-  auto it = resets_.find(record.dataset);
-  if (it == resets_.end()) return batch;
-  for (const auto& reset : it->second) {
-    if (record_sequence < reset.record && *batch.outcome.sequence > reset.chain_sequence)
-      batch.outcome.status = Outcome::Status::kWithdrawn;
-  }
+  auto it = datasets_.find(record.dataset);
+  if (it != datasets_.end() && !SequenceNow(it->second, record_sequence, *batch.outcome.sequence))
+    batch.outcome.status = Outcome::Status::kWithdrawn;
   return batch;
 }
 

@@ -184,6 +184,32 @@ Status Lane::NoteReset(const multiformats::Multihash& new_head, uint64_t sequenc
   return {};
 }
 
+Result<workspace::CompactOutcome> Lane::Compact(workspace::CompactOptions options) {
+  constexpr auto kSettleTime = std::chrono::minutes(5);
+  const auto journal = shared_.journal();
+  OutcomeRecord record;
+  record.kind = OutcomeRecord::Kind::kReplaced;
+  const auto compacted = entry();
+  record.dataset = compacted.id;
+  std::optional<Place> place;
+  options.before_head = [&](const workspace::Replacement& replacement) -> Status {
+    record.time = shared_.clock->Now();
+    record.old_head = replacement.old_head;
+    record.new_head = replacement.new_head;
+    record.sequence = replacement.sequence;
+    record.successors = replacement.successors;
+    ASSIGN_OR_RETURN(place, journal->Append(record));
+    return {};
+  };
+  workspace::CompactOutcome outcome;
+  RETURN_IF_ERROR(RunExclusive(false, kSettleTime, false, [&]() -> Status {
+    ASSIGN_OR_RETURN(outcome, workspace::Compact(*shared_.workspace, compacted, options));
+    if (place) journal->Confirm(record, *place);
+    return {};
+  }));
+  return outcome;
+}
+
 Status Lane::Retry(const std::string& receipt) {
   {
     MutexLock lock(mutex_);

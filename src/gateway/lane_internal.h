@@ -110,6 +110,7 @@ class Lane : public std::enable_shared_from_this<Lane> {
   Status RunExclusive(bool drop_queue, std::chrono::milliseconds wait, bool alone,
                       const std::function<Status()>& change);
   Status NoteReset(const multiformats::Multihash& new_head, uint64_t sequence);
+  Result<workspace::CompactOutcome> Compact(workspace::CompactOptions options);
   Status Retry(const std::string& receipt);
   Status Drop(const std::string& receipt);
   // Re-reads the head after another process may have written.

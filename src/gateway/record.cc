@@ -198,8 +198,8 @@ std::string EncodeOutcomes(const OutcomeRecord& record) {
   }
   out.Number(static_cast<uint32_t>(record.successors.size()));
   for (const auto& [before, after] : record.successors) {
-    PutHash(out, before);
-    PutHash(out, after);
+    out.Number(before);
+    out.Number(after);
   }
   return out.Take();
 }
@@ -228,9 +228,8 @@ Result<OutcomeRecord> DecodeOutcomes(uint8_t kind, std::string_view bytes) {
   }
   const auto successors = in.Number<uint32_t>();
   for (uint32_t i = 0; i < successors && in.ok(); ++i) {
-    auto before = GetHash(in);
-    auto after = GetHash(in);
-    if (before && after) record.successors.emplace_back(*before, *after);
+    const auto before = in.Number<uint64_t>();
+    record.successors.emplace_back(before, in.Number<uint64_t>());
   }
   if (!in.ok() || !in.rest().empty())
     return Corruption("an outcome record of {} bytes does not decode", bytes.size());

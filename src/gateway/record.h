@@ -59,7 +59,8 @@ struct OutcomeRecord {
   uint64_t sequence = 0;   // of new_head
   bool continues = false;  // old_head descends from the new_head of this dataset's record before
   std::vector<SettledBatch> batches;
-  std::vector<std::pair<multiformats::Multihash, multiformats::Multihash>> successors;
+  // kReplaced: as workspace::Replacement::successors.
+  std::vector<std::pair<uint64_t, uint64_t>> successors;
 };
 
 std::string EncodeOutcomes(const OutcomeRecord& record);

@@ -1,4 +1,5 @@
 // What only the workspace's operator may see and do.
+#include <charconv>
 #include <nlohmann/json.hpp>
 
 #include "server/leases.h"
@@ -90,6 +91,26 @@ void PostQueue(const Context& context, const CallPtr& call) {
   if (!done.ok()) return call->Answer(Problem(done.error(), call->id));
   call->Answer(
       JsonResponse(200, {{"receipt", receipt}, {"status", action == "retry" ? "queued" : "dropped"}}));
+}
+
+void PostCompact(const Context& context, const CallPtr& call) {
+  const auto& url = call->request.url;
+  auto entry = context.workspace->Resolve(url.Parameter("dataset").value_or(""));
+  if (!entry.ok()) return call->Answer(Problem(entry.error(), call->id));
+  workspace::CompactOptions options;
+  const auto number = [&](const char* name, uint64_t* value) {
+    if (auto text = url.Parameter(name)) std::from_chars(text->data(), text->data() + text->size(), *value);
+  };
+  number("maxSliceBytes", &options.max_slice_bytes);
+  number("maxSliceRecords", &options.max_slice_records);
+  options.keep_metadata_only = url.Parameter("keepMetadataOnly") == "true";
+  options.verify_first = url.Parameter("verify") == "true";
+  options.stop = call->request.stop;
+  auto outcome = context.gateway->Compact(*entry, options);
+  if (!outcome.ok()) return call->Answer(Problem(outcome.error(), call->id));
+  call->Answer(JsonResponse(
+      200,
+      {{"dataset", entry->alias}, {"changed", outcome->changed}, {"oldFilesKept", outcome->old_files_kept}}));
 }
 
 void PostLease(const Context& context, const CallPtr& call) {

@@ -66,6 +66,7 @@ const std::vector<Route>& Routes() {
       {"GET", "/metrics", Right::kNone, GetMetrics},
       {"GET", "/receipts/{id}", Right::kNone, GetReceipt},
       {"GET", "/operator/status", Right::kOperator, GetStatus},
+      {"POST", "/operator/compact", Right::kOperator, PostCompact},
       {"POST", "/operator/lease", Right::kOperator, PostLease},
       {"DELETE", "/operator/lease/{id}", Right::kOperator, DeleteLease},
       {"POST", "/{dataset}/ingest", Right::kPush, PostIngest, false, kIngestBytes},

@@ -50,6 +50,7 @@ void GetMetrics(const Context& context, const CallPtr& call);
 void GetStatus(const Context& context, const CallPtr& call);
 void GetQueue(const Context& context, const CallPtr& call);
 void PostQueue(const Context& context, const CallPtr& call);
+void PostCompact(const Context& context, const CallPtr& call);
 void PostLease(const Context& context, const CallPtr& call);
 void DeleteLease(const Context& context, const CallPtr& call);
 

@@ -47,6 +47,12 @@ class Compaction {
     return changed_;
   }
 
+  // As Replacement::successors: new blocks are numbered from the Seed, which is 0.
+  std::vector<std::pair<uint64_t, uint64_t>> Successors() const {
+    std::vector<std::pair<uint64_t, uint64_t>> successors;
+    for (size_t i = 0; i < newest_old_.size(); ++i) successors.emplace_back(newest_old_[i], i);
+    return successors;
+  }
   std::vector<odf::MetadataBlock> TakeBlocks() { return std::move(blocks_); }
   std::vector<dataset::StagedSlice> TakeSlices() { return std::move(slices_); }
 
@@ -55,6 +61,7 @@ class Compaction {
     auto* data = std::get_if<odf::AddData>(&block.event);
     if (!data) {
       RETURN_IF_ERROR(FlushGroup());
+      newest_old_.push_back(block.sequence_number);
       blocks_.push_back(std::move(block));
       return {};
     }
@@ -114,8 +121,12 @@ class Compaction {
     const bool says_something = merged.new_data || merged.new_checkpoint || merged.new_source_state ||
                                 (merged.new_watermark && merged.new_watermark != last_watermark_);
     const Instant time = group_.back().system_time;
+    const uint64_t newest = group_.back().sequence_number;
     if (merged.new_data) last_offset_ = merged.new_data->offset_interval.end;
-    if (says_something) blocks_.push_back({time, std::nullopt, 0, merged});
+    if (says_something) {
+      blocks_.push_back({time, std::nullopt, 0, merged});
+      newest_old_.push_back(newest);
+    }
     // One block holds one state: the others follow in blocks of their own.
     for (auto& state : states) {
       odf::AddData only;
@@ -124,6 +135,7 @@ class Compaction {
       only.new_watermark = merged.new_watermark;
       only.new_source_state = std::move(state);
       blocks_.push_back({time, std::nullopt, 0, std::move(only)});
+      newest_old_.push_back(newest);
     }
     if (merged.new_watermark) last_watermark_ = merged.new_watermark;
     group_.clear();
@@ -169,6 +181,7 @@ class Compaction {
   std::optional<uint64_t> last_offset_;
   std::optional<Instant> last_watermark_;
   std::vector<odf::MetadataBlock> blocks_;
+  std::vector<uint64_t> newest_old_;  // of each of blocks_: the newest old block that it stands for
   std::vector<dataset::StagedSlice> slices_;
 };
 
@@ -230,7 +243,12 @@ Result<CompactOutcome> Compact(const Workspace& workspace, const Entry& entry,
     ASSIGN_OR_RETURN(const bool kept, RemoveOldFiles(workspace, entry, *dataset));
     return CompactOutcome{.changed = false, .old_files_kept = kept};
   }
-  ASSIGN_OR_RETURN(auto new_head, dataset->ReplaceChain(compaction.TakeBlocks(), compaction.TakeSlices()));
+  const auto before_head = [&](const dataset::CommitResult& result) -> Status {
+    if (!options.before_head) return {};
+    return options.before_head({old_head, result.new_head, result.sequence, compaction.Successors()});
+  };
+  ASSIGN_OR_RETURN(auto new_head,
+                   dataset->ReplaceChain(compaction.TakeBlocks(), compaction.TakeSlices(), before_head));
 
   // Rows and offsets are the same, so the index only gets the new head. If this does not come to pass, it is
   // built anew.

@@ -1,12 +1,24 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <stop_token>
+#include <utility>
+#include <vector>
 
 #include "base/result.h"
 #include "workspace/workspace.h"
 
 namespace sluice::workspace {
+
+// How a compaction changes a chain.
+struct Replacement {
+  multiformats::Multihash old_head, new_head;
+  uint64_t sequence = 0;  // of new_head
+  // For each new block, in order: the newest old block that it stands for, and its own sequence number. An
+  // old block became the first of them that is not older than it.
+  std::vector<std::pair<uint64_t, uint64_t>> successors;
+};
 
 struct CompactOptions {
   uint64_t max_slice_bytes = 300000000;
@@ -14,6 +26,8 @@ struct CompactOptions {
   bool keep_metadata_only = false;  // drops all data events, states too
   bool verify_first = false;
   std::stop_token stop;
+  // Called when everything but the head's move is durable; its error stops the compaction. May be absent.
+  std::function<Status(const Replacement&)> before_head;
 };
 
 struct CompactOutcome {
