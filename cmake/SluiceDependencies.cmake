@@ -11,6 +11,8 @@ find_package(CLI11 REQUIRED)
 find_package(RocksDB REQUIRED)
 find_package(CURL REQUIRED)
 find_package(PROJ REQUIRED CONFIG)
+find_package(ZLIB REQUIRED)
+find_library(SLUICE_ZSTD_LIB zstd REQUIRED)
 
 if(NOT SLUICE_DEPS)
   if(DEFINED ENV{SLUICE_DEPS})

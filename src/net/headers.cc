@@ -29,8 +29,12 @@ bool IsSafeField(std::string_view name, std::string_view value) {
          std::ranges::none_of(value, [](char c) { return c == '\r' || c == '\n' || c == '\0'; });
 }
 
-void Headers::Set(std::string_view name, std::string value) {
+void Headers::Remove(std::string_view name) {
   std::erase_if(fields_, [&](const Field& field) { return EqualsIgnoringCase(field.first, name); });
+}
+
+void Headers::Set(std::string_view name, std::string value) {
+  Remove(name);
   fields_.emplace_back(name, std::move(value));
 }
 

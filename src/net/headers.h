@@ -19,6 +19,7 @@ class Headers {
   void Add(std::string name, std::string value) { fields_.emplace_back(std::move(name), std::move(value)); }
   // In place of all fields of that name.
   void Set(std::string_view name, std::string value);
+  void Remove(std::string_view name);
   // The first of that name.
   std::optional<std::string> Find(std::string_view name) const;
   bool Contains(std::string_view name) const { return Find(name).has_value(); }

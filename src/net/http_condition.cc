@@ -122,12 +122,4 @@ std::string FormatHttpDate(std::time_t time) {
                      kMonths[parts.tm_mon], parts.tm_year + 1900, parts.tm_hour, parts.tm_min, parts.tm_sec);
 }
 
-HttpResponse TextResponse(int status, std::string text) {
-  HttpResponse response;
-  response.status = status;
-  response.headers.Set("Content-Type", "text/plain; charset=utf-8");
-  response.body = std::move(text);
-  return response;
-}
-
 }  // namespace sluice::net

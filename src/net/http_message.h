@@ -5,6 +5,7 @@
 #include <optional>
 #include <stop_token>
 #include <string>
+#include <string_view>
 #include <variant>
 
 #include "base/result.h"
@@ -56,6 +57,10 @@ struct HttpResponse {
   Headers headers;
   std::variant<std::string, FileRange, std::unique_ptr<BodySource>> body;
 };
+
+// `application/problem+json` (RFC 9457): type, title, status, detail, and `message` with the same text, for
+// clients of the reference.
+HttpResponse ProblemResponse(int status, std::string_view message);
 
 // `text/plain` response.
 HttpResponse TextResponse(int status, std::string text);

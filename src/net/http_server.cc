@@ -1,174 +1,86 @@
 #include "net/http_server.h"
 
 #include <arpa/inet.h>
-#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <boost/asio/co_spawn.hpp>
-#include <boost/asio/executor_work_guard.hpp>
-#include <boost/asio/io_context.hpp>
-#include <boost/asio/ip/tcp.hpp>
-#include <boost/asio/local/stream_protocol.hpp>
-#include <boost/asio/post.hpp>
+#include <boost/asio/posix/basic_stream_descriptor.hpp>
 #include <boost/asio/redirect_error.hpp>
-#include <boost/asio/steady_timer.hpp>
-#include <boost/asio/strand.hpp>
-#include <boost/asio/use_awaitable.hpp>
 #include <cerrno>
-#include <cstring>
-#include <set>
-#include <thread>
 
 #include "base/mutex.h"
-#include "net/http_session.h"
+#include "net/http_session_internal.h"
+#include "net/listen_internal.h"
 
 namespace sluice::net {
 namespace {
 
 namespace asio = boost::asio;
-using asio::ip::tcp;
 using boost::system::error_code;
-using Unix = asio::local::stream_protocol;
 
-// A socket that listens; closed unless released.
-struct Listening {
-  explicit Listening(int fd) : fd(fd) {}
-  Listening(Listening&& other) noexcept : fd(std::exchange(other.fd, -1)) {}
-  Listening& operator=(Listening&&) = delete;
-  ~Listening() {
-    if (fd >= 0) ::close(fd);
+// A client that comes when there are too many is told so; when there are this many more it is just cut off.
+constexpr int kRefusedConnections = 256;
+
+Peer PeerOf(int fd, const sockaddr_storage& address) {
+  char text[INET6_ADDRSTRLEN] = {};
+  if (address.ss_family == AF_INET) {
+    const auto& v4 = reinterpret_cast<const sockaddr_in&>(address);
+    ::inet_ntop(AF_INET, &v4.sin_addr, text, sizeof(text));
+    return {fmt::format("{}:{}", text, ntohs(v4.sin_port)), std::nullopt};
   }
-  int Release() { return std::exchange(fd, -1); }
-  int fd;
+  if (address.ss_family == AF_INET6) {
+    const auto& v6 = reinterpret_cast<const sockaddr_in6&>(address);
+    ::inet_ntop(AF_INET6, &v6.sin6_addr, text, sizeof(text));
+    return {fmt::format("[{}]:{}", text, ntohs(v6.sin6_port)), std::nullopt};
+  }
+  ucred credentials{};
+  socklen_t size = sizeof(credentials);
+  if (::getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &credentials, &size) < 0) return {"unix", {}};
+  return {"unix", credentials.uid};
+}
+
+struct Listener {
+  HttpEndpoint endpoint;
+  std::unique_ptr<TlsContext> tls;
+  asio::posix::basic_stream_descriptor<Executor> socket;
 };
-
-Error ListenError(int error, const std::string& where) {
-  const std::string what = fmt::format("cannot listen on '{}'", where);
-  if (error == EADDRINUSE) return MakeError(ErrorCode::kUnavailable, "{}: address already in use", what);
-  return FromErrno(error, what);
-}
-
-Status BindAndListen(int fd, const sockaddr* address, socklen_t size, const std::string& where) {
-  if (::bind(fd, address, size) < 0 || ::listen(fd, SOMAXCONN) < 0) return ListenError(errno, where);
-  return {};
-}
-
-// Fills in the port that was found.
-Result<Listening> ListenTcp(HttpEndpoint& endpoint) {
-  sockaddr_storage address{};
-  auto* v4 = reinterpret_cast<sockaddr_in*>(&address);
-  auto* v6 = reinterpret_cast<sockaddr_in6*>(&address);
-  socklen_t size = 0;
-  if (::inet_pton(AF_INET, endpoint.host.c_str(), &v4->sin_addr) == 1) {
-    v4->sin_family = AF_INET;
-    v4->sin_port = htons(endpoint.port);
-    size = sizeof(*v4);
-  } else if (::inet_pton(AF_INET6, endpoint.host.c_str(), &v6->sin6_addr) == 1) {
-    v6->sin6_family = AF_INET6;
-    v6->sin6_port = htons(endpoint.port);
-    size = sizeof(*v6);
-  } else {
-    return InvalidArgument("'{}' is not an IP address to listen on", endpoint.host);
-  }
-  const std::string where = fmt::format("{}:{}", endpoint.host, endpoint.port);
-  Listening socket(::socket(address.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-  if (socket.fd < 0) return ListenError(errno, where);
-  const int on = 1;
-  ::setsockopt(socket.fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-  RETURN_IF_ERROR(BindAndListen(socket.fd, reinterpret_cast<sockaddr*>(&address), size, where));
-  if (::getsockname(socket.fd, reinterpret_cast<sockaddr*>(&address), &size) < 0)
-    return ListenError(errno, where);
-  endpoint.port = ntohs(address.ss_family == AF_INET ? v4->sin_port : v6->sin6_port);
-  return socket;
-}
-
-// Removes a socket's name that a dead process left. Errors: kUnavailable when somebody answers.
-Status ClearUnixPath(const std::string& path, const sockaddr_un& address) {
-  struct stat info{};
-  if (::lstat(path.c_str(), &info) < 0) return {};
-  if (!S_ISSOCK(info.st_mode)) return InvalidArgument("'{}' is there and is not a socket", path);
-  Listening probe(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  if (probe.fd < 0) return ListenError(errno, path);
-  if (::connect(probe.fd, reinterpret_cast<const sockaddr*>(&address), sizeof(address)) == 0) {
-    return ListenError(EADDRINUSE, path);
-  }
-  if (errno != ECONNREFUSED) return ListenError(errno, path);
-  ::unlink(path.c_str());
-  return {};
-}
-
-Result<Listening> ListenUnix(const HttpEndpoint& endpoint) {
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  if (endpoint.unix_path.size() >= sizeof(address.sun_path)) {
-    return InvalidArgument("socket path '{}' is longer than {} bytes", endpoint.unix_path,
-                           sizeof(address.sun_path) - 1);
-  }
-  std::memcpy(address.sun_path, endpoint.unix_path.c_str(), endpoint.unix_path.size() + 1);
-  RETURN_IF_ERROR(ClearUnixPath(endpoint.unix_path, address));
-  Listening socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-  if (socket.fd < 0) return ListenError(errno, endpoint.unix_path);
-  // On the socket before it has a name: there is no moment at which others could connect.
-  if (::fchmod(socket.fd, endpoint.unix_mode) < 0) return ListenError(errno, endpoint.unix_path);
-  RETURN_IF_ERROR(
-      BindAndListen(socket.fd, reinterpret_cast<sockaddr*>(&address), sizeof(address), endpoint.unix_path));
-  return socket;
-}
-
-template <class Socket>
-Peer PeerOf(Socket& socket) {
-  error_code error;
-  if constexpr (std::is_same_v<typename Socket::protocol_type, tcp>) {
-    socket.set_option(tcp::no_delay(true), error);
-    const auto remote = socket.remote_endpoint(error);
-    return {fmt::format("{}:{}", remote.address().to_string(), remote.port()), std::nullopt};
-  } else {
-    ucred credentials{};
-    socklen_t size = sizeof(credentials);
-    if (::getsockopt(socket.native_handle(), SOL_SOCKET, SO_PEERCRED, &credentials, &size) < 0)
-      return {"unix", {}};
-    return {"unix", credentials.uid};
-  }
-}
 
 class Server final : public HttpServer {
  public:
   Server(HttpHandler& handler, const HttpServerOptions& options)
       : options_(options),
-        io_(std::max(1, options.io_threads)),
-        work_(asio::make_work_guard(io_)),
-        accept_strand_(asio::make_strand(io_)),
-        pool_(static_cast<size_t>(std::max(1, options.handler_threads))),
-        context_{handler, options_, pool_, stop_.get_token(), is_stopping_, gate_} {}
+        pool_(options.handler_threads),
+        context_{
+            handler,           options_,     {options.max_header_bytes, options.max_header_fields},   pool_,
+            stop_.get_token(), is_stopping_, std::make_shared<BodyBudget>(options.max_buffered_bytes)} {
+    for (int i = 0; i < std::max(1, options.io_threads); ++i) loops_.push_back(std::make_shared<IoLoop>());
+  }
   ~Server() override { Stop(std::chrono::milliseconds(0)); }
 
-  Status Listen(HttpEndpoint endpoint) {
-    if (endpoint.unix_path.empty()) {
-      ASSIGN_OR_RETURN(Listening socket, ListenTcp(endpoint));
-      const tcp protocol = endpoint.host.find(':') == std::string::npos ? tcp::v4() : tcp::v6();
-      tcp_acceptors_.push_back(std::make_unique<tcp::acceptor>(io_, protocol, socket.Release()));
-    } else {
-      ASSIGN_OR_RETURN(Listening socket, ListenUnix(endpoint));
-      unix_acceptors_.push_back(std::make_unique<Unix::acceptor>(io_, Unix(), socket.Release()));
+  Status AddEndpoint(HttpEndpoint endpoint) {
+    std::unique_ptr<TlsContext> tls;
+    if (endpoint.tls) {
+      ASSIGN_OR_RETURN(tls, TlsContext::Load(*endpoint.tls));
     }
-    endpoints_.push_back(std::move(endpoint));
+    ASSIGN_OR_RETURN(OwnedSocket socket, Listen(endpoint));
+    asio::posix::basic_stream_descriptor<Executor> descriptor(loops_[0]->context().get_executor(),
+                                                              socket.fd());
+    socket.Release();
+    endpoints_.push_back(endpoint);
+    listeners_.push_back(
+        std::make_unique<Listener>(std::move(endpoint), std::move(tls), std::move(descriptor)));
     return {};
   }
 
   void Run() {
-    for (auto& acceptor : tcp_acceptors_)
-      asio::co_spawn(accept_strand_, Accept(*acceptor), [](std::exception_ptr) {});
-    for (auto& acceptor : unix_acceptors_)
-      asio::co_spawn(accept_strand_, Accept(*acceptor), [](std::exception_ptr) {});
-    for (int i = 0; i < std::max(1, options_.io_threads); ++i) {
-      threads_.emplace_back([this] { io_.run(); });
-    }
+    for (auto& listener : listeners_)
+      asio::co_spawn(loops_[0]->context(), Accept(*listener), [](std::exception_ptr) {});
+    for (auto& loop : loops_) loop->Start();
+    is_running_ = true;
   }
 
   const std::vector<HttpEndpoint>& endpoints() const override { return endpoints_; }
@@ -177,98 +89,155 @@ class Server final : public HttpServer {
     for (const HttpEndpoint& endpoint : endpoints_) {
       if (!endpoint.unix_path.empty()) continue;
       const bool is_v6 = endpoint.host.find(':') != std::string::npos;
-      return fmt::format("http://{}:{}", is_v6 ? "[" + endpoint.host + "]" : endpoint.host, endpoint.port);
+      return fmt::format("{}://{}:{}", endpoint.tls ? "https" : "http",
+                         is_v6 ? "[" + endpoint.host + "]" : endpoint.host, endpoint.port);
     }
     return {};
   }
 
   int connections() const override {
     MutexLock lock(mutex_);
-    return static_cast<int>(sessions_.size());
+    return sessions_;
   }
 
   void Stop(std::chrono::milliseconds grace) override;
 
  private:
-  template <class Acceptor>
-  asio::awaitable<void> Accept(Acceptor& acceptor);
-  template <class Socket>
-  void StartSession(Socket socket);
-  void CloseAcceptors();
+  Awaitable<void> Accept(Listener& listener);
+  // False when there are no descriptors left.
+  bool AcceptWaiting(Listener& listener);
+  void StartSession(int fd, const sockaddr_storage& address, Listener& listener);
+  void CloseListeners();
   void ForEachSession(void (Session::*call)());
+  void SessionEnded();
+  void Notify(const std::string& notice) const {
+    if (options_.on_notice) options_.on_notice(notice);
+  }
 
   const HttpServerOptions options_;
   std::vector<HttpEndpoint> endpoints_;
   std::stop_source stop_;
   std::atomic<bool> is_stopping_ = false;
-  asio::io_context io_;
-  asio::executor_work_guard<asio::io_context::executor_type> work_;
-  asio::strand<asio::io_context::executor_type> accept_strand_;
-  asio::thread_pool pool_;
-  const std::shared_ptr<Gate> gate_ = std::make_shared<Gate>();
+  bool is_running_ = false;
+  WorkerPool pool_;
   const SessionContext context_;
-  std::vector<std::unique_ptr<tcp::acceptor>> tcp_acceptors_;
-  std::vector<std::unique_ptr<Unix::acceptor>> unix_acceptors_;
-  std::vector<std::jthread> threads_;
+  std::vector<std::shared_ptr<IoLoop>> loops_;  // the first one accepts
+  std::vector<std::unique_ptr<Listener>> listeners_;
+  size_t next_loop_ = 0;
 
   Mutex stop_mutex_;  // one Stop at a time
   mutable Mutex mutex_;
   CondVar changed_;
-  std::set<std::shared_ptr<Session>> sessions_ GUARDED_BY(mutex_);
+  int sessions_ GUARDED_BY(mutex_) = 0;
 };
 
-template <class Acceptor>
-asio::awaitable<void> Server::Accept(Acceptor& acceptor) {
+// A function to be run on a loop.
+class LoopCall final : public Work {
+ public:
+  explicit LoopCall(std::function<void()> call) : call_(std::move(call)) {}
+  void Run() override { call_(); }
+
+ private:
+  const std::function<void()> call_;
+};
+
+Awaitable<void> Server::Accept(Listener& listener) {
+  using Timer = asio::basic_waitable_timer<std::chrono::steady_clock,
+                                           asio::wait_traits<std::chrono::steady_clock>, Executor>;
   while (!is_stopping_) {
     error_code error;
-    const asio::any_io_executor strand = asio::make_strand(io_);
-    auto socket = co_await acceptor.async_accept(strand, asio::redirect_error(asio::use_awaitable, error));
-    if (!error) {
-      StartSession(std::move(socket));
-    } else if (error == asio::error::operation_aborted || !acceptor.is_open()) {
-      co_return;
-    } else {
-      // Out of descriptors, or a client that gave up: not worth spinning for.
-      asio::steady_timer pause(io_, std::chrono::milliseconds(20));
-      co_await pause.async_wait(asio::redirect_error(asio::use_awaitable, error));
+    co_await listener.socket.async_wait(asio::posix::descriptor_base::wait_read,
+                                        asio::redirect_error(kAwait, error));
+    if (error || is_stopping_) co_return;
+    if (listener.tls != nullptr) {
+      const auto refreshed = listener.tls->Refresh();
+      if (!refreshed.ok()) {
+        Notify("the changed certificate is not used: " + refreshed.error().ToString());
+      } else if (*refreshed) {
+        Notify(fmt::format("took the new certificate '{}'", listener.endpoint.tls->certificate));
+      }
     }
+    if (AcceptWaiting(listener)) continue;
+    // Not worth spinning for.
+    Timer pause(loops_[0]->context().get_executor(), std::chrono::milliseconds(20));
+    co_await pause.async_wait(asio::redirect_error(kAwait, error));
   }
 }
 
-template <class Socket>
-void Server::StartSession(Socket socket) {
-  Peer peer = PeerOf(socket);
-  auto session = std::make_shared<Session>(Session::Socket(std::move(socket)), std::move(peer), context_);
+bool Server::AcceptWaiting(Listener& listener) {
+  while (!is_stopping_) {
+    sockaddr_storage address{};
+    socklen_t size = sizeof(address);
+    const int fd = ::accept4(listener.socket.native_handle(), reinterpret_cast<sockaddr*>(&address), &size,
+                             SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (fd >= 0) {
+      StartSession(fd, address, listener);
+    } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
+      return true;
+    } else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
+      return false;
+    }  // else a client that gave up
+  }
+  return true;
+}
+
+void Server::StartSession(int fd, const sockaddr_storage& address, Listener& listener) {
+  OwnedSocket socket(fd);
+  SslPointer ssl;
+  if (listener.tls != nullptr) {
+    ssl = NewServerSsl(*listener.tls, fd);
+    if (ssl == nullptr) return;
+  }
+  const int family = listener.endpoint.unix_path.empty() ? address.ss_family : AF_UNIX;
+  const int on = 1;
+  if (family != AF_UNIX) ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
   bool is_refused = false;
   {
     MutexLock lock(mutex_);
-    is_refused = static_cast<int>(sessions_.size()) >= options_.max_connections;
-    sessions_.insert(session);
+    if (sessions_ >= options_.max_connections + kRefusedConnections) return;
+    is_refused = sessions_ >= options_.max_connections;
+    ++sessions_;
   }
-  asio::co_spawn(session->executor(), is_refused ? session->Refuse() : session->Run(),
-                 [this, session](std::exception_ptr) {
-                   MutexLock lock(mutex_);
-                   sessions_.erase(session);
-                   changed_.NotifyAll();
-                 });
+  std::shared_ptr<IoLoop> loop = loops_[next_loop_++ % loops_.size()];
+  // The socket is the session's from here on; both are made where they will live.
+  auto start = [this, loop, fd = socket.Release(), family, peer = PeerOf(fd, address),
+                held = std::make_shared<SslPointer>(std::move(ssl)), is_refused] {
+    auto session = std::make_shared<Session>(loop, fd, family, std::move(*held), peer, context_);
+    if (is_stopping_) session->Cut();
+    asio::co_spawn(loop->context(), is_refused ? session->Refuse() : session->Run(),
+                   [this, session](std::exception_ptr) mutable {
+                     session.reset();
+                     SessionEnded();
+                   });
+  };
+  if (loop->is_here()) {
+    start();
+  } else {
+    loop->Post(std::make_shared<LoopCall>(std::move(start)));
+  }
 }
 
-void Server::CloseAcceptors() {
-  // On their own strand: they are not thread-safe.
-  asio::post(accept_strand_, [this] {
+void Server::SessionEnded() {
+  MutexLock lock(mutex_);
+  --sessions_;
+  if (is_stopping_) changed_.NotifyAll();
+}
+
+void Server::CloseListeners() {
+  loops_[0]->Post(std::make_shared<LoopCall>([this] {
     error_code ignored;
-    for (auto& acceptor : tcp_acceptors_) acceptor->close(ignored);
-    for (auto& acceptor : unix_acceptors_) acceptor->close(ignored);
-  });
+    for (auto& listener : listeners_) listener->socket.close(ignored);
+  }));
   for (const HttpEndpoint& endpoint : endpoints_) {
     if (!endpoint.unix_path.empty()) ::unlink(endpoint.unix_path.c_str());
   }
 }
 
 void Server::ForEachSession(void (Session::*call)()) {
-  MutexLock lock(mutex_);
-  for (const std::shared_ptr<Session>& session : sessions_) {
-    asio::post(session->executor(), [session, call] { (*session.*call)(); });
+  for (const auto& loop : loops_) {
+    loop->Post(std::make_shared<LoopCall>([loop = loop.get(), call] {
+      loop->ForEach([call](Deadlined& item) { (static_cast<Session&>(item).*call)(); });
+    }));
   }
 }
 
@@ -277,44 +246,25 @@ void Server::Stop(std::chrono::milliseconds grace) {
   if (is_stopping_) return;
   is_stopping_ = true;
   stop_.request_stop();
-  CloseAcceptors();
+  if (!is_running_) return;
+  CloseListeners();
   ForEachSession(&Session::CloseIfIdle);
-  const auto all_gone = [this]() NO_THREAD_SAFETY_ANALYSIS { return sessions_.empty(); };
-  bool is_over = threads_.empty();
+  const auto all_gone = [this]() NO_THREAD_SAFETY_ANALYSIS { return sessions_ == 0; };
+  bool is_over = false;
   while (!is_over) {
     {
       MutexLock lock(mutex_);
       is_over = changed_.WaitFor(mutex_, grace, all_gone);
     }
-    // Also those that were being accepted meanwhile. Handlers have been told, and are waited for.
+    // Also those that were being accepted meanwhile. Streamed bodies are waited for.
     if (!is_over) ForEachSession(&Session::Cut);
     grace = std::chrono::milliseconds(50);
   }
-  pool_.join();
-  gate_->Close();
-  work_.reset();
-  threads_.clear();
+  pool_.Join();
+  for (const auto& loop : loops_) loop->Join();
 }
 
 }  // namespace
-
-Responder& Responder::operator=(Responder&& other) noexcept {
-  if (this != &other) {
-    if (sink_ != nullptr) Responder dropped(std::move(sink_));
-    sink_ = std::move(other.sink_);
-  }
-  return *this;
-}
-
-Responder::~Responder() {
-  if (sink_ != nullptr) Send(TextResponse(500, "the request was dropped without an answer\n"));
-}
-
-void Responder::Send(HttpResponse response) {
-  if (const auto sink = std::exchange(sink_, nullptr); sink != nullptr) sink->Take(std::move(response));
-}
-
-HttpResponse HttpHandler::Handle(HttpRequest&) { return TextResponse(500, "nothing answers here\n"); }
 
 Result<std::unique_ptr<HttpServer>> HttpServer::Start(const std::vector<HttpEndpoint>& endpoints,
                                                       HttpHandler& handler,
@@ -322,7 +272,7 @@ Result<std::unique_ptr<HttpServer>> HttpServer::Start(const std::vector<HttpEndp
   if (endpoints.empty()) return InvalidArgument("no address to listen on");
   try {
     auto server = std::make_unique<Server>(handler, options);
-    for (const HttpEndpoint& endpoint : endpoints) RETURN_IF_ERROR(server->Listen(endpoint));
+    for (const HttpEndpoint& endpoint : endpoints) RETURN_IF_ERROR(server->AddEndpoint(endpoint));
     server->Run();
     return std::unique_ptr<HttpServer>(std::move(server));
   } catch (const std::exception& e) {

@@ -2,19 +2,26 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/result.h"
 #include "net/http_message.h"
+#include "net/tls.h"
 
 namespace sluice::net {
 
 // How a request's body is to arrive, decided from its header.
 struct BodyPlan {
-  bool is_streamed = false;  // HttpRequest::stream instead of body
-  uint64_t max_bytes = 1 << 20;
+  bool is_streamed = false;      // HttpRequest::stream instead of body
+  uint64_t max_bytes = 1 << 20;  // as sent, and again when expanded
+  // False: Serve never waits and is quick, so that it may be called where the request was read. Spares a
+  // change of threads; a call that does wait holds up all other connections. Not for streamed bodies.
+  bool may_block = true;
 };
 
 // Where the one answer to a request goes. Thread-safe.
@@ -64,31 +71,58 @@ struct HttpEndpoint {
   uint16_t port = 0;
   std::string unix_path;
   uint32_t unix_mode = 0600;
+  std::optional<TlsFiles> tls;  // read again when the files change
+};
+
+// An answered request, for a log.
+struct AccessRecord {
+  std::string_view peer;
+  std::string_view method;
+  std::string_view target;  // as received; empty, like method, when the request could not be read
+  int status = 0;
+  uint64_t request_bytes = 0;         // of the body, as sent
+  uint64_t response_bytes = 0;        // of the body
+  std::chrono::microseconds took{0};  // from the first byte of the request to the last of the answer
+  bool is_complete = true;            // the answer went out as a whole
+  const Headers& request_headers;
+  const Headers& response_headers;
 };
 
 struct HttpServerOptions {
   int io_threads = 1;
   int handler_threads = 4;
-  int max_connections = 1024;  // one more is answered 503
+  int max_connections = 8192;  // one more is answered 503
   uint32_t max_header_bytes = 64 << 10;
-  // A client that is slower is cut off without an answer.
+  uint32_t max_header_fields = 100;
+  // Of all bodies that are in memory together, as sent and expanded; a request that needs more is answered
+  // 503 with Retry-After.
+  uint64_t max_buffered_bytes = 256 << 20;
+  uint32_t max_expansion = 200;  // of a gzip or zstd body over 1 MiB: expanded bytes for each byte sent
+  // A client that is slower gets 408.
   std::chrono::milliseconds header_timeout{10'000};  // from its first byte to its last
-  std::chrono::milliseconds idle_timeout{60'000};    // between requests
+  std::chrono::milliseconds idle_timeout{60'000};    // between requests; then just closed
   std::chrono::milliseconds body_timeout{30'000};    // without a byte of the body
+  uint32_t min_body_bytes_per_second = 100;          // on average, after body_timeout
   std::chrono::milliseconds write_timeout{30'000};   // for each piece of at most 256 KiB
+  // Called on the server's threads, must not block; null = none.
+  std::function<void(const AccessRecord&)> on_access;
+  // Something that an operator should know: a new certificate taken, or refused. null = none.
+  std::function<void(const std::string&)> on_notice;
 };
 
 // An HTTP/1.1 server: keep-alive, pipelining, HEAD, single ranges, entity tags, chunked bodies both ways,
-// Expect. No TLS. Accepting, reading and writing never wait for a handler; a slow client costs a connection,
-// not a thread, and so does a request that waits for its answer. The requests of a connection are answered in
-// their order, one after another. Destroying stops at once. Thread-safe.
+// Expect, TLS, gzip and zstd bodies (expanded for the handler, which no longer sees Content-Encoding). What
+// it refuses by itself is answered with ProblemResponse. Accepting, reading and writing never wait for a
+// handler; a slow client costs a connection, not a thread, and so does a request that waits for its answer.
+// The requests of a connection are answered in their order, one after another. Destroying stops at once.
+// Thread-safe.
 class HttpServer {
  public:
   virtual ~HttpServer() = default;
 
   // Listens when it returns. Errors: kInvalidArgument for an address that is none; kUnavailable when it is
   // taken (also a unix-domain socket that somebody answers; one that nobody answers is replaced);
-  // kPermissionDenied.
+  // kPermissionDenied; those of TlsContext::Load.
   static Result<std::unique_ptr<HttpServer>> Start(const std::vector<HttpEndpoint>& endpoints,
                                                    HttpHandler& handler,
                                                    const HttpServerOptions& options = {});

@@ -1,154 +1,96 @@
-#include "net/http_session.h"
-
-#include <fcntl.h>
-#include <unistd.h>
+#include <poll.h>
 
 #include <algorithm>
 #include <boost/asio/co_spawn.hpp>
-#include <boost/asio/post.hpp>
 #include <boost/asio/redirect_error.hpp>
-#include <boost/asio/steady_timer.hpp>
-#include <boost/asio/use_awaitable.hpp>
-#include <boost/asio/use_future.hpp>
-#include <boost/asio/write.hpp>
-#include <boost/beast/http/error.hpp>
-#include <boost/beast/http/read.hpp>
-#include <boost/beast/http/status.hpp>
-#include <cerrno>
-#include <chrono>
-#include <ctime>
+#include <cstring>
+#include <future>
 
 #include "net/http_condition.h"
+#include "net/http_session_internal.h"
 
 namespace sluice::net {
 
 namespace asio = boost::asio;
-namespace beast = boost::beast;
-namespace http = boost::beast::http;
 using boost::system::error_code;
 
 namespace {
 
+constexpr size_t kHeadBytes = 16 << 10;
 constexpr size_t kReadBytes = 64 << 10;
-constexpr size_t kWriteBytes = 256 << 10;
 constexpr uint64_t kDrainBytes = 1 << 20;
-constexpr std::chrono::seconds kLingerTime{2};
+constexpr uint64_t kReserveBytes = 1 << 20;
+constexpr std::chrono::seconds kProbeEvery{1};
 
-auto Into(error_code& error) { return asio::redirect_error(asio::use_awaitable, error); }
-
-// Status of the answer to a request that could not be read; 0 when nobody is there to hear it.
-int StatusOfReadError(const error_code& error) {
-  if (error == http::error::header_limit || error == http::error::buffer_overflow) return 431;
-  if (error == http::error::body_limit) return 413;
-  if (error == http::error::end_of_stream || error == http::error::partial_message) return 0;
-  if (error == http::error::bad_version) return 505;
-  if (error.category() == make_error_code(http::error::bad_method).category()) return 400;
-  return 0;
+HttpResponse ErrorResponse(const Error& error) {
+  return ProblemResponse(error.code() == ErrorCode::kTimeout ? 408 : InfoOf(error.code()).http_status,
+                         error.ToString());
 }
 
-Error BodyError(const error_code& error) {
-  if (error == beast::error::timeout)
-    return Error(ErrorCode::kTimeout, "the client sends the body too slowly");
-  if (error == http::error::partial_message || error == http::error::end_of_stream) {
-    return Error(ErrorCode::kUnavailable, "the client closed the connection within the body");
-  }
-  if (StatusOfReadError(error) == 400) return InvalidArgument("bad framing of the body: {}", error.message());
-  return MakeError(ErrorCode::kUnavailable, "cannot read the body: {}", error.message());
-}
-
-Error TooLargeError(uint64_t limit) {
-  return MakeError(ErrorCode::kTooLarge, "the body is larger than the limit of {} bytes", limit);
-}
-
-bool HasNoBody(int status) { return status < 200 || status == 204 || status == 304; }
-
-// Status line and header. Length and connection are ours.
-std::string HeadOf(const HttpResponse& response, std::optional<uint64_t> length, bool is_chunked,
-                   bool keep_alive) {
-  std::string head = fmt::format(
-      "HTTP/1.1 {} {}\r\nDate: {}\r\n", response.status,
-      std::string_view(http::obsolete_reason(http::int_to_status(static_cast<unsigned>(response.status)))),
-      FormatHttpDate(std::chrono::system_clock::to_time_t(std::chrono::system_clock::now())));
-  for (const auto& [name, value] : response.headers.fields()) {
-    if (!IsSafeField(name, value)) continue;
-    if (EqualsIgnoringCase(name, "Content-Length") || EqualsIgnoringCase(name, "Transfer-Encoding") ||
-        EqualsIgnoringCase(name, "Connection")) {
-      continue;
-    }
-    head += fmt::format("{}: {}\r\n", name, value);
-  }
-  if (is_chunked) head += "Transfer-Encoding: chunked\r\n";
-  if (length) head += fmt::format("Content-Length: {}\r\n", *length);
-  head += keep_alive ? "Connection: keep-alive\r\n\r\n" : "Connection: close\r\n\r\n";
-  return head;
-}
+Error SlowBody() { return Error(ErrorCode::kTimeout, "the client sends the body too slowly"); }
 
 }  // namespace
 
-bool Gate::Post(const asio::any_io_executor& executor, std::function<void()> work) {
-  MutexLock lock(mutex_);
-  if (is_open_) asio::post(executor, std::move(work));
-  return is_open_;
+std::pair<char*, size_t> InputBuffer::Room(size_t max_bytes) {
+  if (begin_ == end_) begin_ = end_ = 0;
+  if (end_ == capacity_ && begin_ > 0) {
+    std::memmove(data_.get(), data_.get() + begin_, end_ - begin_);
+    end_ -= begin_;
+    begin_ = 0;
+  }
+  if (end_ == capacity_ && capacity_ < max_bytes) {
+    const size_t capacity = std::min(max_bytes, std::max(kHeadBytes, capacity_ * 2));
+    auto data = std::make_unique_for_overwrite<char[]>(capacity);
+    if (end_ > 0) std::memcpy(data.get(), data_.get(), end_);
+    data_ = std::move(data);
+    capacity_ = capacity;
+  }
+  return {data_.get() + end_, capacity_ - end_};
 }
 
-void Gate::Close() {
-  MutexLock lock(mutex_);
-  is_open_ = false;
+void InputBuffer::Release() {
+  if (begin_ != end_) return;
+  data_.reset();
+  capacity_ = begin_ = end_ = 0;
 }
 
-// Where the answer meets the connection that waits for it. `timer` is an event: it never expires, and is
-// cancelled when something has changed. Everything but Take is for the connection's strand.
-class ResponseSlot final : public ResponseSink, public std::enable_shared_from_this<ResponseSlot> {
+// A read of a streamed body, asked for on a handler's thread and done on the connection's.
+class PieceRead final : public Work, public std::enable_shared_from_this<PieceRead> {
  public:
-  ResponseSlot(std::shared_ptr<Gate> gate, const asio::any_io_executor& executor)
-      : gate_(std::move(gate)), executor_(executor), timer(std::make_unique<asio::steady_timer>(executor)) {
-    timer->expires_at(asio::steady_timer::time_point::max());
+  explicit PieceRead(Session& session) : session_(session) {}
+
+  Result<std::string> Get() {
+    std::future<void> done = done_.get_future();
+    session_.loop_->Post(shared_from_this());
+    done.get();
+    if (error_) return *error_;
+    return std::move(piece_);
   }
 
-  void Take(HttpResponse answer) override {
-    // The answer travels in a pointer: what is posted must be copyable.
-    auto moved = std::make_shared<HttpResponse>(std::move(answer));
-    gate_->Post(executor_, [self = shared_from_this(), moved] {
-      if (self->timer == nullptr) return;  // nobody waits any more
-      self->response = std::move(*moved);
-      self->timer->cancel();
-    });
-  }
-  bool is_client_gone() const override { return is_gone; }
-  // Serve has returned.
-  void Returned() {
-    gate_->Post(executor_, [self = shared_from_this()] {
-      self->has_returned = true;
-      if (self->timer != nullptr) self->timer->cancel();
-    });
+  void Run() override {
+    asio::co_spawn(session_.loop_->context(), session_.ReadPiece(piece_, error_),
+                   [self = shared_from_this()](std::exception_ptr failure) {
+                     if (failure) self->error_ = Error(ErrorCode::kUnavailable, "cannot read the body");
+                     self->done_.set_value();
+                   });
   }
 
  private:
-  const std::shared_ptr<Gate> gate_;
-  const asio::any_io_executor executor_;
-
- public:
-  std::unique_ptr<asio::steady_timer> timer;  // null once nobody waits
-  std::optional<HttpResponse> response;
-  bool has_returned = false;
-  std::atomic<bool> is_gone = false;
+  Session& session_;
+  std::string piece_;
+  std::optional<Error> error_;
+  std::promise<void> done_;
 };
 
-// The body as a handler sees it: each Read is a short visit to the connection's strand.
+// The body as a handler sees it.
 class StreamedBody final : public BodyReader {
  public:
   explicit StreamedBody(Session& session) : session_(session) {}
 
   Result<std::string> Read() override {
-    std::string piece;
-    if (!error_) {
-      try {
-        asio::co_spawn(session_.executor(), session_.ReadPiece(piece, error_), asio::use_future).get();
-      } catch (const std::exception& e) {
-        error_ = MakeError(ErrorCode::kUnavailable, "cannot read the body: {}", e.what());
-      }
-    }
     if (error_) return *error_;
+    auto piece = std::make_shared<PieceRead>(session_)->Get();
+    if (!piece.ok()) error_ = piece.error();
     return piece;
   }
 
@@ -157,305 +99,399 @@ class StreamedBody final : public BodyReader {
   std::optional<Error> error_;
 };
 
-asio::awaitable<void> Session::Run() {
-  while (co_await ServeOne()) {
+namespace {
+
+// A streamed body on its way through a decoder.
+class DecodedBody final : public BodyReader {
+ public:
+  DecodedBody(BodyReader& raw, std::unique_ptr<BodyDecoder> decoder)
+      : raw_(raw), decoder_(std::move(decoder)) {}
+
+  Result<std::string> Read() override {
+    std::string expanded;
+    while (expanded.empty() && !is_over_) {
+      if (rest_.empty()) {
+        ASSIGN_OR_RETURN(piece_, raw_.Read());
+        rest_ = piece_;
+        is_over_ = piece_.empty();
+      }
+      RETURN_IF_ERROR(decoder_->Decode(rest_, expanded));
+    }
+    if (is_over_ && expanded.empty()) RETURN_IF_ERROR(decoder_->Finish());
+    return expanded;
   }
-  error_code ignored;
-  stream_.socket().shutdown(asio::socket_base::shutdown_send, ignored);
-  stream_.close();
+
+ private:
+  BodyReader& raw_;
+  const std::unique_ptr<BodyDecoder> decoder_;
+  std::string piece_;
+  std::string_view rest_;
+  bool is_over_ = false;
+};
+
+// One call of the handler on a thread of the pool.
+class ServeCall final : public Work, public std::enable_shared_from_this<ServeCall> {
+ public:
+  ServeCall(HttpHandler& handler, HttpRequest request, std::shared_ptr<ResponseSlot> slot,
+            std::shared_ptr<IoLoop> loop)
+      : handler_(handler), request_(std::move(request)), slot_(std::move(slot)), loop_(std::move(loop)) {}
+
+  void SetCoding(BodyCoding coding, const DecodeLimits& limits) {
+    coding_ = coding;
+    limits_ = limits;
+  }
+
+  void Run() override {
+    if (has_run_) {  // back on the connection's thread
+      slot_->has_returned = true;
+      slot_->waiter.Wake();
+      return;
+    }
+    has_run_ = true;
+    const bool is_streamed = request_.stream != nullptr;
+    Serve();
+    if (is_streamed) loop_->Post(shared_from_this());
+  }
+
+ private:
+  void Serve() {
+    Responder responder(slot_);
+    std::unique_ptr<DecodedBody> decoded;
+    if (coding_ != BodyCoding::kIdentity) {
+      auto decoder = BodyDecoder::Make(coding_, limits_);
+      if (!decoder.ok()) return responder.Send(ErrorResponse(decoder.error()));
+      if (request_.stream != nullptr) {
+        decoded = std::make_unique<DecodedBody>(*request_.stream, std::move(*decoder));
+        request_.stream = decoded.get();
+      } else if (auto refusal = Expand(**decoder)) {
+        return responder.Send(std::move(*refusal));
+      }
+    }
+    try {
+      handler_.Serve(std::move(request_), std::move(responder));
+    } catch (...) {
+      // Its responder was destroyed on the way, and has answered.
+    }
+  }
+
+  std::optional<HttpResponse> Expand(BodyDecoder& decoder) {
+    std::string expanded;
+    std::string_view rest = request_.body;
+    size_t before = 0;
+    do {
+      before = expanded.size();
+      if (const Status status = decoder.Decode(rest, expanded); !status.ok())
+        return ErrorResponse(status.error());
+      if (!slot_->share.Cover(request_.body.capacity() + expanded.capacity())) return BudgetShare::Refusal();
+    } while (!rest.empty() || expanded.size() > before);
+    if (const Status status = decoder.Finish(); !status.ok()) return ErrorResponse(status.error());
+    request_.body = std::move(expanded);
+    return std::nullopt;
+  }
+
+  HttpHandler& handler_;
+  HttpRequest request_;
+  const std::shared_ptr<ResponseSlot> slot_;
+  const std::shared_ptr<IoLoop> loop_;
+  BodyCoding coding_ = BodyCoding::kIdentity;
+  DecodeLimits limits_;
+  bool has_run_ = false;
+};
+
+}  // namespace
+
+Session::Session(std::shared_ptr<IoLoop> loop, int fd, int family, SslPointer ssl, Peer peer,
+                 const SessionContext& context)
+    : loop_(std::move(loop)),
+      context_(context),
+      peer_(std::move(peer)),
+      socket_(loop_->context().get_executor(), asio::generic::stream_protocol(family, 0), fd),
+      transport_(fd, std::move(ssl)) {
+  loop_->Add(*this);
 }
 
-asio::awaitable<void> Session::Refuse() {
-  co_await WriteError(503, "too many connections\n");
-  stream_.close();
+Session::~Session() { loop_->Remove(*this); }
+
+void Session::SetTimeout(std::chrono::milliseconds timeout) {
+  is_probing_ = false;
+  loop_->SetDeadline(*this, Clock::now() + timeout);
+}
+
+void Session::OnDeadline() {
+  error_code ignored;
+  if (!is_probing_) {
+    is_timed_out_ = true;
+    socket_.cancel(ignored);
+    return;
+  }
+  pollfd state{.fd = socket_.native_handle(), .events = 0, .revents = 0};
+  if (::poll(&state, 1, 0) > 0 && (state.revents & (POLLERR | POLLHUP)) != 0) {
+    Cut();
+  } else {
+    loop_->SetDeadline(*this, Clock::now() + kProbeEvery);
+  }
 }
 
 void Session::Cut() {
   is_cut_ = true;
-  stream_.close();
-  if (slot_ != nullptr && slot_->timer != nullptr) slot_->timer->cancel();
+  error_code ignored;
+  socket_.cancel(ignored);
+  if (slot_ == nullptr) return;
+  slot_->SetGone();
+  slot_->waiter.Wake();
 }
 
-asio::awaitable<bool> Session::CallHandler(HttpRequest request, HttpResponse& response) {
-  const bool is_streamed = request.stream != nullptr;
-  slot_ = std::make_shared<ResponseSlot>(context_.gate, executor());
-  auto moved = std::make_shared<HttpRequest>(std::move(request));
-  asio::post(context_.pool, [&handler = context_.handler, moved, slot = slot_] {
-    try {
-      handler.Serve(std::move(*moved), Responder(slot));
-    } catch (const std::exception&) {
-      // Its responder was destroyed, and has answered.
-    } catch (...) {
-    }
-    slot->Returned();
-  });
-  // A streamed body is this connection's: it must outlive the call.
-  while ((!slot_->response && !is_cut_) || (is_streamed && !slot_->has_returned)) {
-    error_code cancelled;
-    co_await slot_->timer->async_wait(Into(cancelled));
+asio::awaitable<bool, Executor> Session::WaitFor(Transport::Next next) {
+  if (is_cut_ || is_timed_out_) co_return false;
+  const auto type =
+      next == Transport::Next::kWaitToRead ? asio::socket_base::wait_read : asio::socket_base::wait_write;
+  error_code error;
+  co_await socket_.async_wait(type, asio::redirect_error(kAwait, error));
+  co_return !error && !is_cut_ && !is_timed_out_;
+}
+
+Awaitable<bool> Session::Handshake() {
+  SetTimeout(context_.options.header_timeout);
+  while (true) {
+    const auto [bytes, next] = transport_.Handshake();
+    if (next == Transport::Next::kDone) co_return true;
+    if (next == Transport::Next::kEnded || next == Transport::Next::kBroken) co_return false;
+    if (!co_await WaitFor(next)) co_return false;
   }
-  slot_->is_gone = is_cut_;
-  slot_->timer.reset();
-  const bool is_answered = slot_->response.has_value();
-  if (is_answered) response = std::move(*slot_->response);
-  slot_.reset();
-  co_return is_answered;
 }
 
-asio::awaitable<bool> Session::WaitForBytes() {
-  if (buffer_.size() > 0) co_return true;  // pipelined
+Awaitable<bool> Session::Fill(size_t max_bytes) {
+  const auto [data, size] = input_.Room(max_bytes);
+  if (size == 0) co_return false;
+  while (true) {
+    const auto [bytes, next] = transport_.Read(data, size);
+    if (next == Transport::Next::kDone) {
+      input_.Commit(bytes);
+      co_return true;
+    }
+    if (next == Transport::Next::kEnded || next == Transport::Next::kBroken) co_return false;
+    if (!co_await WaitFor(next)) co_return false;
+  }
+}
+
+Awaitable<void> Session::Run() {
+  bool is_open = true;
+  if (transport_.is_tls()) is_open = co_await Handshake();
+  while (is_open) is_open = co_await ServeOne();
+  transport_.EndWriting();
+  error_code ignored;
+  socket_.close(ignored);
+}
+
+Awaitable<bool> Session::WaitForBytes() {
+  if (!input_.is_empty()) co_return true;  // pipelined
   if (context_.is_stopping) co_return false;
-  error_code error;
-  stream_.expires_after(context_.options.idle_timeout);
+  input_.Release();
+  SetTimeout(context_.options.idle_timeout);
   is_idle_ = true;
-  const size_t n = co_await stream_.async_read_some(buffer_.prepare(8192), Into(error));
+  // Without a buffer until there is something to put into it.
+  bool has_bytes = true;
+  if (!transport_.is_tls()) has_bytes = co_await WaitFor(Transport::Next::kWaitToRead);
+  if (has_bytes) has_bytes = co_await Fill(kHeadBytes);
   is_idle_ = false;
-  if (error) co_return false;
-  buffer_.commit(n);
-  co_return true;
+  co_return has_bytes;
 }
 
-asio::awaitable<bool> Session::ReadHead(HttpRequest& request) {
-  parser_.emplace();
-  parser_->header_limit(context_.options.max_header_bytes);
-  parser_->body_limit(boost::none);
-  body_bytes_ = 0;
-  error_code error;
-  stream_.expires_after(context_.options.header_timeout);
-  co_await http::async_read_header(stream_, buffer_, *parser_, Into(error));
-  if (error) {
-    if (const int status = StatusOfReadError(error); status != 0) {
-      co_await WriteError(status, fmt::format("cannot read the request: {}\n", error.message()));
+Awaitable<bool> Session::ReadHead(HttpRequest& request) {
+  // One empty line too many is left by some clients after a body.
+  if (input_.view().starts_with("\r\n")) input_.Consume(2);
+  is_probing_ = false;
+  loop_->SetDeadline(*this, started_ + context_.options.header_timeout);
+  while (true) {
+    if (!input_.is_empty()) input_.Consume(parser_->PutHeader(input_.view()));
+    if (parser_->refusal()) {
+      co_await Reject(ProblemResponse(parser_->refusal()->status, parser_->refusal()->message), &request);
+      co_return false;
     }
+    if (parser_->is_header_done()) break;
+    if (co_await Fill(context_.limits.max_header_bytes + kHeadBytes)) continue;
+    if (is_timed_out_) co_await Reject(ProblemResponse(408, "the header comes too slowly"));
     co_return false;
-  }
-  const auto& message = parser_->get();
-  request.method = std::string(message.method_string());
-  request.target = std::string(message.target());
-  for (const auto& field : message) {
-    request.headers.Add(std::string(field.name_string()), std::string(field.value()));
   }
   request.peer = peer_.name;
   request.peer_user = peer_.user;
   request.stop = context_.stop;
-  auto url = ParseTarget(request.target);
-  if (!url.ok()) {
-    co_await WriteError(400, url.error().ToString() + "\n");
+  const std::optional<std::string> expectation = request.headers.Find("Expect");
+  expects_continue_ = parser_->is_http11() && expectation && EqualsIgnoringCase(*expectation, "100-continue");
+  if (expectation && parser_->is_http11() && !expects_continue_) {
+    co_await Reject(ProblemResponse(417, fmt::format("cannot fulfil 'Expect: {}'", *expectation)), &request);
     co_return false;
   }
-  request.url = std::move(*url);
-  if (message.version() >= 11 && !request.headers.Contains("Host")) {
-    co_await WriteError(400, "the request has no Host\n");
-    co_return false;
-  }
-  expects_continue_ = message.version() >= 11 &&
-                      EqualsIgnoringCase(request.headers.Find("Expect").value_or(""), "100-continue");
   co_return true;
 }
 
-asio::awaitable<void> Session::ReadPiece(std::string& piece, std::optional<Error>& error) {
+Awaitable<void> Session::ReadPiece(std::string& piece, std::optional<Error>& error) {
   piece.clear();
-  if (parser_->is_done()) co_return;
-  if (expects_continue_) {
-    expects_continue_ = false;
-    const std::string_view answer = "HTTP/1.1 100 Continue\r\n\r\n";
-    if (!co_await WriteBytes(answer, {})) {
-      error = Error(ErrorCode::kUnavailable, "the client closed the connection");
+  if (parser_->body_bytes() == 0) body_started_ = Clock::now();
+  while (!parser_->is_done() && piece.empty()) {
+    if (is_cut_ || is_read_broken_) {
+      error = Error(ErrorCode::kUnavailable, "the connection has ended");
       co_return;
     }
-  }
-  piece.resize(kReadBytes);
-  while (!parser_->is_done()) {
-    auto& body = parser_->get().body();
-    body.data = piece.data();
-    body.size = piece.size();
-    error_code code;
-    stream_.expires_after(context_.options.body_timeout);
-    co_await http::async_read_some(stream_, buffer_, *parser_, Into(code));
-    if (code && code != http::error::need_buffer) {
-      error = BodyError(code);
-      is_read_broken_ = error->code() != ErrorCode::kInvalidArgument;
-      break;
+    if (!input_.is_empty()) {
+      const size_t used = parser_->PutBody(input_.view(), piece);
+      input_.Consume(used);
+      if (parser_->refusal()) {
+        const auto& [status, message] = *parser_->refusal();
+        error = Error(status == 413 ? ErrorCode::kTooLarge : ErrorCode::kInvalidArgument, message);
+        piece.clear();
+        co_return;
+      }
+      if (used > 0) continue;
     }
-    const size_t n = piece.size() - body.size;
-    body_bytes_ += n;
-    if (body_bytes_ > max_body_bytes_) {
-      error = TooLargeError(max_body_bytes_);
-      break;
+    if (expects_continue_) {
+      expects_continue_ = false;
+      if (!co_await Write("HTTP/1.1 100 Continue\r\n\r\n", {})) is_read_broken_ = true;
     }
-    if (n > 0) {
-      piece.resize(n);
+    is_probing_ = false;
+    // However many bytes come: on average they must not come too slowly.
+    const auto earned = std::chrono::milliseconds(parser_->body_bytes() * 1000 /
+                                                  std::max(1u, context_.options.min_body_bytes_per_second));
+    const auto timeout = context_.options.body_timeout;
+    loop_->SetDeadline(*this, std::min(Clock::now() + timeout, body_started_ + timeout + earned));
+    const bool is_filled = co_await Fill(kReadBytes);
+    loop_->ClearDeadline(*this);
+    if (is_filled) continue;
+    if (!input_.is_empty() && input_.Room(kReadBytes).second == 0) {
+      error = InvalidArgument("a chunk of the body has a header of more than {} bytes", kReadBytes);
       co_return;
     }
+    is_read_broken_ = true;
+    error = is_timed_out_
+                ? SlowBody()
+                : Error(ErrorCode::kUnavailable, "the client closed the connection within the body");
+    // An answer can still be given.
+    is_timed_out_ = false;
+    co_return;
   }
-  piece.clear();
 }
 
-asio::awaitable<bool> Session::ReadWholeBody(HttpRequest& request) {
-  if (const auto length = parser_->content_length()) request.body.reserve(*length);
+Awaitable<bool> Session::ReadWholeBody(HttpRequest& request) {
+  if (parser_->is_done()) co_return true;
+  if (const auto length = parser_->content_length()) request.body.reserve(std::min(*length, kReserveBytes));
   std::string piece;
   std::optional<Error> error;
+  bool is_first = true;
   do {
-    co_await ReadPiece(piece, error);
-    request.body += piece;
-  } while (!error && !piece.empty());
+    // Most bodies are one piece, which then needs no copy.
+    std::string& into = is_first ? request.body : piece;
+    co_await ReadPiece(into, error);
+    if (!is_first) request.body += piece;
+    if (!error && !slot_->share.Cover(request.body.capacity())) {
+      co_await Reject(BudgetShare::Refusal(), &request);
+      co_return false;
+    }
+    is_first = false;
+  } while (!error && !parser_->is_done());
   if (!error) co_return true;
-  if (!is_read_broken_) co_await WriteError(InfoOf(error->code()).http_status, error->ToString() + "\n");
+  if (error->code() != ErrorCode::kUnavailable) co_await Reject(ErrorResponse(*error), &request);
   co_return false;
 }
 
-asio::awaitable<bool> Session::Drain() {
-  max_body_bytes_ = body_bytes_ + kDrainBytes;
+Awaitable<bool> Session::Drain() {
+  parser_->set_max_body_bytes(parser_->body_bytes() + kDrainBytes);
   std::string piece;
   std::optional<Error> error;
   do {
     co_await ReadPiece(piece, error);
-  } while (!error && !piece.empty());
+  } while (!error && !parser_->is_done());
   co_return !error;
 }
 
-asio::awaitable<bool> Session::ServeOne() {
+Awaitable<bool> Session::CallHandler(HttpRequest request, const BodyPlan& plan, BodyCoding coding) {
+  const bool is_streamed = request.stream != nullptr;
+  is_probing_ = true;
+  loop_->SetDeadline(*this, Clock::now() + kProbeEvery);
+  if (!plan.may_block && !is_streamed && coding == BodyCoding::kIdentity) {
+    slot_->set_inline(true);
+    try {
+      context_.handler.Serve(std::move(request), Responder(slot_));
+    } catch (...) {
+      // Its responder was destroyed on the way, and has answered.
+    }
+    slot_->set_inline(false);
+  } else {
+    auto call = std::make_shared<ServeCall>(context_.handler, std::move(request), slot_, loop_);
+    call->SetCoding(coding, {.max_bytes = plan.max_bytes, .max_ratio = context_.options.max_expansion});
+    context_.pool.Push(std::move(call));
+  }
+  // A streamed body is this connection's: it must outlive the call.
+  while ((!slot_->is_answered() && !is_cut_) || (is_streamed && !slot_->has_returned)) {
+    co_await slot_->waiter.Wait();
+  }
+  loop_->ClearDeadline(*this);
+  co_return slot_->is_answered() && !is_cut_;
+}
+
+Awaitable<bool> Session::ServeOne() {
   HttpRequest request;
   if (!co_await WaitForBytes()) co_return false;
+  started_ = Clock::now();
+  parser_.emplace(request, context_.limits);
   if (!co_await ReadHead(request)) co_return false;
   const BodyPlan plan = context_.handler.PlanBody(request);
-  max_body_bytes_ = plan.max_bytes;
-  if (const auto length = parser_->content_length(); length && *length > max_body_bytes_) {
-    co_await WriteError(413, TooLargeError(max_body_bytes_).ToString() + "\n");
+  parser_->set_max_body_bytes(plan.max_bytes);
+  const auto coding = BodyCodingOf(request.headers);
+  if (!coding.ok()) {
+    co_await Reject(ErrorResponse(coding.error()), &request);
     co_return false;
   }
+  const bool has_body = !parser_->is_done();
+  if (has_body) request.headers.Remove("Content-Encoding");  // true no more once it is expanded
+  if (const auto length = parser_->content_length(); length && *length > plan.max_bytes) {
+    co_await Reject(
+        ProblemResponse(413, fmt::format("the body of {} bytes is larger than the limit of {} bytes", *length,
+                                         plan.max_bytes)),
+        &request);
+    co_return false;
+  }
+  slot_ = std::make_shared<ResponseSlot>(loop_, context_.budget);
   StreamedBody streamed(*this);
   if (plan.is_streamed) {
     request.stream = &streamed;
   } else if (!co_await ReadWholeBody(request)) {
+    slot_.reset();
     co_return false;
   }
-  stream_.expires_never();
-  // What the answer depends on; the rest is the handler's.
-  HttpRequest kept;
-  kept.method = request.method;
-  if (request.method == "GET" || request.method == "HEAD") kept.headers = request.headers;
-  HttpResponse response;
-  if (!co_await CallHandler(std::move(request), response)) co_return false;
-  ApplyConditions(kept, response);
+  Kept kept;
+  kept.request.method = request.method;
+  const bool is_logged = context_.options.on_access != nullptr;
+  if (is_logged) kept.request.target = request.target;
+  if (is_logged || request.method == "GET" || request.method == "HEAD")
+    kept.request.headers = request.headers;
+  const bool is_answered =
+      co_await CallHandler(std::move(request), plan, has_body ? *coding : BodyCoding::kIdentity);
+  const std::shared_ptr<ResponseSlot> slot = std::exchange(slot_, nullptr);
+  // Not `a && co_await b`: GCC 12 awaits b in a co_return whatever a is.
+  if (!is_answered) co_return false;
+  co_return co_await Answer(kept, slot->response());
+}
+
+Awaitable<bool> Session::Answer(Kept& kept, HttpResponse& response) {
+  ApplyConditions(kept.request, response);
   // Of a body that was not read to its end, the rest is taken if it is short. A client that still waits for
   // leave to send it may do so or not: its next bytes could mean either.
-  const bool is_short = !expects_continue_ && body_bytes_ <= max_body_bytes_;
-  const bool can_go_on = !is_read_broken_ && (parser_->is_done() || is_short);
-  const bool keep_alive = parser_->get().keep_alive() && !context_.is_stopping && can_go_on;
-  if (!co_await WriteResponse(kept, response, keep_alive)) co_return false;
-  if (parser_->is_done() || is_read_broken_) co_return keep_alive;
-  if (keep_alive && co_await Drain()) co_return true;
+  const bool is_refused = parser_->refusal().has_value();
+  const bool can_go_on = !is_read_broken_ && !is_refused && (parser_->is_done() || !expects_continue_);
+  kept.keep_alive = parser_->is_keep_alive() && !context_.is_stopping && can_go_on;
+  kept.is_http11 = parser_->is_http11();
+  bool stays = false;
+  uint64_t body_bytes = 0;
+  const bool is_sent = co_await Send(kept, response, body_bytes, stays);
+  LogAccess(kept.request, response, body_bytes, is_sent);
+  if (!is_sent) co_return false;
+  if (parser_->is_done()) co_return stays;
+  if (is_read_broken_) co_return false;
+  bool is_drained = false;
+  if (stays) is_drained = co_await Drain();
+  if (is_drained) co_return true;
   co_await Linger();
   co_return false;
-}
-
-asio::awaitable<bool> Session::WriteResponse(const HttpRequest& request, HttpResponse& response,
-                                             bool keep_alive) {
-  const bool is_head = request.method == "HEAD";
-  std::string* text = std::get_if<std::string>(&response.body);
-  FileRange* file = std::get_if<FileRange>(&response.body);
-  std::optional<uint64_t> length;
-  if (text != nullptr) length = text->size();
-  if (file != nullptr) length = file->size;
-  const bool is_chunked = !length && parser_->get().version() >= 11;
-  // Without length and chunks the end of the body is the end of the connection.
-  const bool stays = keep_alive && (length || is_chunked);
-  const bool has_no_body = HasNoBody(response.status);
-  if (has_no_body) length.reset();
-  const std::string head = HeadOf(response, length, is_chunked && !has_no_body, stays);
-  if (is_head || has_no_body) co_return co_await WriteBytes(head, {}) && stays;
-  if (text != nullptr) co_return co_await WriteBytes(head, *text) && stays;
-  if (!co_await WriteBytes(head, {})) co_return false;
-  if (file != nullptr) co_return co_await WriteFile(*file) && stays;
-  co_return co_await WriteSource(*std::get<std::unique_ptr<BodySource>>(response.body), is_chunked) && stays;
-}
-
-asio::awaitable<bool> Session::WriteFile(const FileRange& range) {
-  const int fd = ::open(range.path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (fd < 0) co_return false;
-  std::string piece;
-  uint64_t done = 0;
-  bool is_good = true;
-  while (is_good && done < range.size) {
-    piece.resize(std::min<uint64_t>(kWriteBytes, range.size - done));
-    const ssize_t n = ::pread(fd, piece.data(), piece.size(), static_cast<off_t>(range.offset + done));
-    if (n < 0 && errno == EINTR) continue;
-    // A file that shrank: the client must not take what it has for the whole.
-    is_good = n > 0 && co_await WriteBytes(std::string_view(piece).substr(0, static_cast<size_t>(n)), {});
-    if (n > 0) done += static_cast<uint64_t>(n);
-  }
-  ::close(fd);
-  co_return is_good;
-}
-
-asio::awaitable<bool> Session::WriteSource(BodySource& source, bool is_chunked) {
-  while (true) {
-    std::string piece;
-    bool failed = false;
-    co_await OnPool([&] {
-      try {
-        auto next = source.Next();
-        failed = !next.ok();
-        if (next.ok()) piece = std::move(*next);
-      } catch (...) {
-        failed = true;
-      }
-    });
-    if (failed) co_return false;
-    if (piece.empty()) break;
-    if (is_chunked) {
-      const std::string size = fmt::format("{:x}\r\n", piece.size());
-      piece += "\r\n";
-      if (!co_await WriteBytes(size, piece)) co_return false;
-    } else if (!co_await WriteBytes(piece, {})) {
-      co_return false;
-    }
-  }
-  const std::string_view last = is_chunked ? "0\r\n\r\n" : "";
-  co_return co_await WriteBytes(last, {});
-}
-
-asio::awaitable<bool> Session::WriteBytes(std::string_view head, std::string_view bytes) {
-  do {
-    const std::string_view piece = bytes.substr(0, kWriteBytes);
-    const std::array<asio::const_buffer, 2> buffers = {asio::buffer(head.data(), head.size()),
-                                                       asio::buffer(piece.data(), piece.size())};
-    error_code error;
-    stream_.expires_after(context_.options.write_timeout);
-    co_await asio::async_write(stream_, buffers, Into(error));
-    if (error) co_return false;
-    head = {};
-    bytes.remove_prefix(piece.size());
-  } while (!bytes.empty());
-  co_return true;
-}
-
-asio::awaitable<void> Session::WriteError(int status, std::string text) {
-  HttpResponse response = TextResponse(status, std::move(text));
-  const std::string& body = std::get<std::string>(response.body);
-  const std::string head = HeadOf(response, body.size(), false, false);
-  if (co_await WriteBytes(head, body)) co_await Linger();
-}
-
-asio::awaitable<void> Session::Linger() {
-  error_code error;
-  stream_.socket().shutdown(asio::socket_base::shutdown_send, error);
-  stream_.expires_after(kLingerTime);
-  std::string discarded(kReadBytes, '\0');
-  for (uint64_t total = 0; !error && total < 16 * kDrainBytes;) {
-    total += co_await stream_.async_read_some(asio::buffer(discarded.data(), discarded.size()), Into(error));
-  }
-}
-
-asio::awaitable<void> Session::OnPool(std::function<void()> work) {
-  co_await asio::co_spawn(
-      context_.pool.get_executor(),
-      [](std::function<void()> run) -> asio::awaitable<void> {
-        run();
-        co_return;
-      }(std::move(work)),
-      asio::use_awaitable);
 }
 
 }  // namespace sluice::net
