@@ -12,7 +12,7 @@
 namespace {
 
 // Ctrl-C and SIGTERM ask once, politely; a second one ends the program. The dataset is as it was either way.
-std::jthread WatchSignals(std::stop_source stop, const std::atomic<bool>& paging) {
+void WatchSignals(std::stop_source stop, const std::atomic<bool>& paging) {
   sigset_t signals;
   sigemptyset(&signals);
   sigaddset(&signals, SIGINT);
@@ -20,15 +20,15 @@ std::jthread WatchSignals(std::stop_source stop, const std::atomic<bool>& paging
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   signal(SIGPIPE, SIG_IGN);
   signal(SIGXFSZ, SIG_IGN);  // a file that may not grow is an error of its write
-  return std::jthread([signals, stop, &paging](std::stop_token ended) mutable {
-    const timespec pause{0, 100000000};
-    while (!ended.stop_requested()) {
-      const int signal_number = sigtimedwait(&signals, nullptr, &pause);
+  // Ends with the program, which waits for no thread.
+  std::thread([signals, stop, &paging]() mutable {
+    while (true) {
+      const int signal_number = sigwaitinfo(&signals, nullptr);
       if (signal_number <= 0 || (signal_number == SIGINT && paging)) continue;
       if (stop.stop_requested()) _exit(128 + signal_number);
       stop.request_stop();
     }
-  });
+  }).detach();
 }
 
 }  // namespace
@@ -38,7 +38,7 @@ int main(int argc, char** argv) {
   setenv("ARROW_DEFAULT_MEMORY_POOL", "system", /*overwrite=*/0);
   std::stop_source stop;
   std::atomic<bool> paging = false;
-  auto watcher = WatchSignals(stop, paging);
+  WatchSignals(stop, paging);
   int code = 1;
   try {
     code = sluice::cli::Run(argc, argv, stop.get_token(), paging);

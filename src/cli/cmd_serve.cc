@@ -1,7 +1,8 @@
 #include <unistd.h>
 
 #include <charconv>
-#include <thread>
+#include <condition_variable>
+#include <mutex>
 
 #include "cli/commands.h"
 #include "cli/node_client.h"
@@ -35,6 +36,13 @@ Result<net::HttpEndpoint> ParseListen(const std::string& text) {
   if (error != std::errc() || end != port.data() + port.size() || endpoint.host.empty())
     return UsageError("--listen takes PORT, HOST:PORT or unix:PATH, not '{}'", text);
   return endpoint;
+}
+
+void WaitForStop(const std::stop_token& stop) {
+  std::mutex mutex;
+  std::condition_variable_any stopped;
+  std::unique_lock lock(mutex);
+  stopped.wait(lock, stop, [] { return false; });
 }
 
 Status Serve(Session& session, const ServeArgs& args) {
@@ -73,7 +81,7 @@ Status Serve(Session& session, const ServeArgs& args) {
   }
   ASSIGN_OR_RETURN(auto node, server::Server::Start(*workspace, session.clock(), std::move(options)));
   session.Say("Serving workspace {} on {}", workspace->root(), node->url());
-  while (!session.stop().stop_requested()) std::this_thread::sleep_for(std::chrono::milliseconds(100));
+  WaitForStop(session.stop());
   session.Say("Shutting down: taking no more, committing what waits");
   node->Stop();
   return {};
