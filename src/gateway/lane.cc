@@ -352,7 +352,11 @@ Status Lane::MakeReady(Batch& batch, std::shared_ptr<const odf::ChainState> chai
   if (!ready.ok()) {
     refusal->rejects = (*rejects)->first();
     refusal->reject_count = (*rejects)->count();
-    return fail(std::move(ready).error());
+    if (refusal->reject_count == 0) return fail(std::move(ready).error());
+    return fail(MakeError(ErrorCode::kInvalidRecords,
+                          "{} record{} not fit the source, nothing was committed; the first: {}",
+                          refusal->reject_count, refusal->reject_count == 1 ? " does" : "s do",
+                          ingest::Describe(refusal->rejects.front())));
   }
   batch.ready.emplace(std::move(*ready));
   return {};
