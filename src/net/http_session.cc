@@ -318,7 +318,7 @@ Awaitable<bool> Session::ReadHead(HttpRequest& request) {
   request.stop = context_.stop;
   const std::optional<std::string> expectation = request.headers.Find("Expect");
   expects_continue_ = parser_->is_http11() && expectation && EqualsIgnoringCase(*expectation, "100-continue");
-  if (expectation && parser_->is_http11() && !expects_continue_) {
+  if (expectation && !expectation->empty() && parser_->is_http11() && !expects_continue_) {
     co_await Reject(ProblemResponse(417, fmt::format("cannot fulfil 'Expect: {}'", *expectation)), &request);
     co_return false;
   }

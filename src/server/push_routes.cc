@@ -133,6 +133,9 @@ json SourceJson(const gateway::SourceView& view) {
   if (view.committed) body["committed"] = view.committed->value;
   if (view.accepted) body["accepted"] = view.accepted->value;
   if (view.accepted) body["kind"] = view.accepted->kind;
+  // What a client that cuts a file into batches must repeat before each.
+  if (view.event.read.format == odf::ReadFormat::kCsv)
+    body["hasHeader"] = view.event.read.header.value_or(false);
   if (view.event.merge.primary_key.size() > 0) body["primaryKey"] = view.event.merge.primary_key;
   return body;
 }

@@ -1,0 +1,56 @@
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "push/position.h"
+
+namespace sluice::push {
+
+// An open input. Confined.
+class InputFile {
+ public:
+  ~InputFile();
+  InputFile(const InputFile&) = delete;
+  InputFile& operator=(const InputFile&) = delete;
+
+  // `-` is standard input, which is not closed. Errors: kNotFound, kPermissionDenied, kInvalidArgument for a
+  // folder.
+  static Result<std::unique_ptr<InputFile>> Open(const std::string& path);
+
+  const std::string& path() const { return path_; }
+  int fd() const { return fd_; }
+  bool is_pipe() const { return is_pipe_; }
+  const std::string& identity() const { return identity_; }  // device and inode
+
+  // Fewer only at the present end.
+  Result<std::string> ReadAt(uint64_t offset, size_t size) const;
+  Result<uint64_t> Size() const;
+  // Whether it holds what `position` describes.
+  Result<bool> Holds(const Position& position) const;
+
+ private:
+  InputFile(std::string path, int fd, bool is_pipe, std::string identity)
+      : path_(std::move(path)), fd_(fd), is_pipe_(is_pipe), identity_(std::move(identity)) {}
+  const std::string path_;
+  const int fd_;
+  const bool is_pipe_;
+  const std::string identity_;
+};
+
+std::string BaseName(const std::string& path);
+
+// What is behind `path` now: device and inode, and size. Nothing when there is no file.
+struct FileNow {
+  std::string identity;
+  uint64_t bytes = 0;
+};
+std::optional<FileNow> LookAt(const std::string& path);
+
+// Names that `path` was given when it was rotated: `path.1`, `path-20261130`, not compressed; oldest first.
+std::vector<std::string> RotatedNames(const std::string& path);
+
+}  // namespace sluice::push
