@@ -51,8 +51,15 @@ arrow::Status RecyclingPool::Allocate(int64_t size, int64_t alignment, uint8_t**
       block = blocks.back();
       blocks.pop_back();
     }
+    ++in_use_;
   }
-  if (block == nullptr) ARROW_RETURN_NOT_OK(source_->Allocate(bytes, kAlignment, &block));
+  if (block == nullptr) {
+    if (auto status = source_->Allocate(bytes, kAlignment, &block); !status.ok()) {
+      MutexLock lock(mutex_);
+      --in_use_;
+      return status;
+    }
+  }
   std::memcpy(block, &bytes, sizeof(bytes));
   *out = block + kHeaderBytes;
   bytes_ += size;
@@ -80,8 +87,33 @@ void RecyclingPool::Free(uint8_t* buffer, int64_t size, int64_t) {
   if (buffer == empty_buffer) return;
   bytes_ -= size;
   const int64_t bytes = BlockBytesOf(buffer);
-  MutexLock lock(mutex_);
-  free_[bytes].push_back(buffer - kHeaderBytes);
+  bool last = false;
+  {
+    MutexLock lock(mutex_);
+    --in_use_;
+    if (!retired_) {
+      free_[bytes].push_back(buffer - kHeaderBytes);
+      return;
+    }
+    last = in_use_ == 0;
+  }
+  source_->Free(buffer - kHeaderBytes, bytes, kAlignment);
+  if (last) delete this;
+}
+
+void RecyclingPool::Retire() {
+  {
+    MutexLock lock(mutex_);
+    retired_ = true;
+    if (in_use_ > 0) {
+      for (const auto& [bytes, blocks] : free_) {
+        for (uint8_t* block : blocks) source_->Free(block, bytes, kAlignment);
+      }
+      free_.clear();
+      return;
+    }
+  }
+  delete this;
 }
 
 }  // namespace sluice::columnar

@@ -15,6 +15,7 @@
 #include "columnar/arrow_status.h"
 #include "columnar/parquet_hint_internal.h"
 #include "columnar/plain_types.h"
+#include "columnar/recycling_pool_internal.h"
 #include "columnar/slice.h"
 
 namespace sluice::columnar {
@@ -98,7 +99,7 @@ class SliceReaderImpl final : public SliceReader {
 
   // The file's metadata; enough for rows() and file_schema().
   Status OpenFooter(const std::shared_ptr<arrow::io::RandomAccessFile>& file) {
-    parquet::ReaderProperties properties;
+    parquet::ReaderProperties properties(pool_.get());
     properties.enable_buffered_stream();
     properties.set_buffer_size(kStreamBufferBytes);
     parquet::ArrowReaderProperties arrow_properties;
@@ -107,6 +108,7 @@ class SliceReaderImpl final : public SliceReader {
     arrow_properties.set_pre_buffer(false);
     RETURN_IF_ERROR(Guard(name_, [&]() -> arrow::Status {
       parquet::arrow::FileReaderBuilder builder;
+      builder.memory_pool(pool_.get());
       ARROW_RETURN_NOT_OK(builder.Open(file, properties));
       builder.properties(arrow_properties);
       ARROW_ASSIGN_OR_RAISE(reader_, builder.Build());
@@ -197,6 +199,7 @@ class SliceReaderImpl final : public SliceReader {
   }
 
   const std::string name_;
+  RecyclingPoolOwner pool_{new RecyclingPool(arrow::default_memory_pool())};  // batches may live longer
   std::unique_ptr<parquet::arrow::FileReader> reader_;
   std::unique_ptr<arrow::RecordBatchReader> batches_;
   std::shared_ptr<arrow::Schema> file_schema_;  // as Parquet gives it

@@ -22,6 +22,14 @@ std::vector<Violation> Findings::Take() {
   return std::move(violations_);
 }
 
+std::vector<FileClaim> Findings::TakeObjects() {
+  MutexLock lock(mutex_);
+  std::vector<FileClaim> objects;
+  for (auto& [name, object] : objects_) objects.push_back(std::move(object));
+  objects_.clear();
+  return objects;
+}
+
 Result<VerifyReport> Verify(const DatasetStores& stores, const VerifyOptions& options) {
   Findings findings;
   ASSIGN_OR_RETURN(const ChainCheck chain, CheckChain(*stores.files, options.stop, findings));

@@ -27,7 +27,7 @@ struct Violation {
   std::string file;  // name in the dataset, empty for the block itself
   // "head", "block-missing", "block-hash", "block-format", "chain", "watermark"; of a file: "file-missing",
   // "size", "physical-hash", "slice-format", "schema", "rows", "offsets", "op", "system-time",
-  // "logical-hash".
+  // "logical-hash", "linked-object".
   std::string rule;
   std::string detail;
 

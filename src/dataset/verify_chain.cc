@@ -17,14 +17,15 @@ struct DataView {
   const std::optional<odf::DataSlice>& new_data;
   const std::optional<odf::Checkpoint>& new_checkpoint;
   const std::optional<Instant>& new_watermark;
+  std::optional<std::string> extra;  // of AddData
 };
 
 std::optional<DataView> ViewData(const odf::MetadataEvent& event) {
   if (const auto* add = std::get_if<odf::AddData>(&event)) {
-    return DataView{add->prev_offset, add->new_data, add->new_checkpoint, add->new_watermark};
+    return DataView{add->prev_offset, add->new_data, add->new_checkpoint, add->new_watermark, add->extra};
   }
   if (const auto* run = std::get_if<odf::ExecuteTransform>(&event)) {
-    return DataView{run->prev_offset, run->new_data, run->new_checkpoint, run->new_watermark};
+    return DataView{run->prev_offset, run->new_data, run->new_checkpoint, run->new_watermark, std::nullopt};
   }
   return std::nullopt;
 }
@@ -192,9 +193,10 @@ void ChainChecker::ClaimFiles(const odf::MetadataBlock& block, const Multihash& 
   if (!data) return;
   if (data->new_data) {
     const odf::DataSlice& slice = *data->new_data;
-    check_.files.push_back(
-        {hash, block.sequence_number, DataName(slice.physical_hash), slice.physical_hash, slice.size,
-         SliceClaim{slice.logical_hash, slice.offset_interval, block.system_time, columns_}});
+    check_.files.push_back({hash, block.sequence_number, DataName(slice.physical_hash), slice.physical_hash,
+                            slice.size,
+                            SliceClaim{slice.logical_hash, slice.offset_interval, block.system_time, columns_,
+                                       odf::LinkedObjectsOf(data->extra)}});
   }
   if (data->new_checkpoint) {
     const odf::Checkpoint& checkpoint = *data->new_checkpoint;

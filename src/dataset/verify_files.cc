@@ -14,6 +14,10 @@ namespace sluice::dataset {
 namespace {
 
 constexpr size_t kLanes = 8;
+// More files than lanes keep the lanes busy to the end; together they should still be in memory when they are
+// read for their content.
+constexpr size_t kMostFiles = 2 * kLanes;
+constexpr uint64_t kGroupBytes = uint64_t{2} << 30;
 constexpr uint64_t kPieceBytes = 512 << 10;
 
 using Group = std::vector<const FileClaim*>;
@@ -80,13 +84,19 @@ Status FileChecker::Arrange(const std::vector<FileClaim>& files) {
   }
   std::stable_sort(present.begin(), present.end(),
                    [](const FileClaim* a, const FileClaim* b) { return a->size > b->size; });
-  const size_t threads = static_cast<size_t>(std::max(1, options_.threads));
-  const size_t group_size = std::clamp<size_t>((present.size() + threads - 1) / threads, 1, kLanes);
+  // Half of the threads hash while the others read.
+  const size_t hashing = static_cast<size_t>(std::max(1, options_.threads / 2));
+  const size_t most = std::clamp<size_t>((present.size() + hashing - 1) / hashing, 1, kMostFiles);
   MutexLock lock(mutex_);
-  for (size_t at = 0; at < present.size(); at += group_size) {
-    const size_t end = std::min(present.size(), at + group_size);
-    groups_.emplace_back(present.begin() + static_cast<ptrdiff_t>(at),
-                         present.begin() + static_cast<ptrdiff_t>(end));
+  for (auto at = present.begin(); at != present.end();) {
+    Group group;
+    uint64_t bytes = 0;
+    while (at != present.end() && group.size() < most &&
+           (group.size() < kLanes || bytes + (*at)->size <= kGroupBytes)) {
+      bytes += (*at)->size;
+      group.push_back(*at++);
+    }
+    groups_.push_back(std::move(group));
   }
   return {};
 }
@@ -156,7 +166,9 @@ Status FileChecker::Hash(const Group& group) {
 Status CheckFiles(const storage::Storage& storage, const std::vector<FileClaim>& files,
                   const VerifyOptions& options, const std::function<void(uint64_t bytes)>& done,
                   Findings& findings) {
-  return FileChecker(storage, options, done, findings).Run(files);
+  RETURN_IF_ERROR(FileChecker(storage, options, done, findings).Run(files));
+  const std::vector<FileClaim> objects = findings.TakeObjects();
+  return FileChecker(storage, options, done, findings).Run(objects);
 }
 
 }  // namespace sluice::dataset

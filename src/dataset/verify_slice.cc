@@ -93,7 +93,11 @@ int64_t LastAllowed(Instant limit, arrow::TimeUnit::type unit) {
 class SliceChecker {
  public:
   SliceChecker(const FileClaim& file, Findings& findings)
-      : file_(file), claim_(*file.slice), findings_(findings), next_offset_(claim_.offsets.start) {}
+      : file_(file),
+        claim_(*file.slice),
+        findings_(findings),
+        links_(file, findings),
+        next_offset_(claim_.offsets.start) {}
 
   Status Run(const storage::Storage& storage, const std::stop_token& stop,
              const std::function<void(uint64_t)>& done);
@@ -113,6 +117,7 @@ class SliceChecker {
   const FileClaim& file_;
   const SliceClaim& claim_;
   Findings& findings_;
+  LinkChecker links_;
   int64_t row_ = 0;  // of the batch at hand
   uint64_t next_offset_;
   int offset_ = -1, op_ = -1, system_time_ = -1;
@@ -202,6 +207,7 @@ void SliceChecker::CheckRows(const arrow::RecordBatch& batch) {
   if (op_ >= 0) CheckOps(*batch.column(op_));
   if (system_time_ >= 0) CheckSystemTimes(*batch.column(system_time_));
   CheckNulls(batch);
+  links_.CheckRows(batch, row_);
   row_ += batch.num_rows();
 }
 
@@ -255,6 +261,7 @@ Status SliceChecker::Run(const storage::Storage& storage, const std::stop_token&
     told = so_far;
   }
   Conclude();
+  RETURN_IF_ERROR(links_.Finish(storage));
   if (!hasher) return {};
   ASSIGN_OR_RETURN(const Multihash actual, hasher->Finish());
   if (actual != claim_.logical_hash) {

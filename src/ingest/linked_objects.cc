@@ -3,35 +3,15 @@
 #include <arrow/array.h>
 #include <arrow/record_batch.h>
 
-#include <nlohmann/json.hpp>
-
 #include "multiformats/multihash.h"
 
 namespace sluice::ingest {
-namespace {
-
-bool IsObjectLink(const odf::DataField& field) {
-  if (!field.extra) return false;
-  const auto extra = nlohmann::json::parse(*field.extra, nullptr, false);
-  if (!extra.is_object()) return false;
-  const auto it = extra.find("opendatafabric.org/type");
-  return it != extra.end() && it->is_object() && it->value("kind", "") == "ObjectLink";
-}
-
-}  // namespace
 
 Result<LinkedObjects> LinkedObjects::Make(const std::optional<odf::DataSchema>& schema,
                                           const storage::Storage& storage) {
   LinkedObjects links(&storage);
   if (!schema) return links;
-  for (const auto& field : schema->fields) {
-    if (!IsObjectLink(field)) continue;
-    if (field.type.inner().kind != odf::TypeKind::kString) {
-      return Unsupported("column '{}' links objects but is {}, not String", field.name,
-                         odf::ToString(field.type));
-    }
-    links.columns_.push_back(field.name);
-  }
+  ASSIGN_OR_RETURN(links.columns_, odf::LinkColumns(*schema));
   return links;
 }
 
@@ -55,8 +35,8 @@ Status LinkedObjects::Check(const arrow::RecordBatch& batch) {
                          "record {}: column '{}': object '{}' is not stored in the dataset", rows_ + i + 1,
                          column, text);
       }
-      ++objects_;
-      bytes_ += *size;
+      ++counts_.objects;
+      counts_.bytes += *size;
     }
   }
   rows_ += batch.num_rows();
@@ -65,8 +45,7 @@ Status LinkedObjects::Check(const arrow::RecordBatch& batch) {
 
 std::optional<std::string> LinkedObjects::Extra() const {
   if (columns_.empty()) return std::nullopt;
-  return fmt::format(R"({{"opendatafabric.org/linkedObjects":{{"numObjectsNaive":{},"sizeNaive":{}}}}})",
-                     objects_, bytes_);
+  return odf::ToExtra(counts_);
 }
 
 }  // namespace sluice::ingest

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "odf/object_links.h"
 #include "odf/schema.h"
 #include "storage/storage.h"
 
@@ -32,8 +33,7 @@ class LinkedObjects {
 
   const storage::Storage* storage_;
   std::vector<std::string> columns_;
-  uint64_t objects_ = 0;
-  uint64_t bytes_ = 0;
+  odf::LinkedObjectCounts counts_;
   int64_t rows_ = 0;
 };
 
