@@ -262,7 +262,7 @@ TEST(CsvReaderTest, RefusesOptionsEarly) {
   refuses([](odf::ReadStep* s) { s->separator = ";;"; }, "separator ';;'");
   refuses([](odf::ReadStep* s) { s->separator = ""; }, "separator ''");
   refuses([](odf::ReadStep* s) { s->quote = ","; }, "also quote");
-  refuses([](odf::ReadStep* s) { s->encoding = "ebcdic"; }, "encoding 'ebcdic'");
+  refuses([](odf::ReadStep* s) { s->encoding = "klingon"; }, "encoding 'klingon'");
   refuses([](odf::ReadStep* s) { s->timestamp_format = "%Y-%Q"; }, "'%Q'");
   refuses([](odf::ReadStep* s) { s->date_format = "dd.MM"; }, "no year");
   refuses(
@@ -271,7 +271,12 @@ TEST(CsvReaderTest, RefusesOptionsEarly) {
             Step(ReadFormat::kCsv, {{"tags", odf::DataType::List(odf::DataType::Of(TypeKind::kString)), {}}});
       },
       "column 'tags'");
-  refuses([](odf::ReadStep* s) { s->format = ReadFormat::kEsriShapefile; }, "EsriShapefile");
+  refuses(
+      [](odf::ReadStep* s) {
+        *s = Step(ReadFormat::kEsriShapefile,
+                  {{"tags", odf::DataType::List(odf::DataType::Of(TypeKind::kString)), {}}});
+      },
+      "column 'tags'");
 }
 
 // Types.

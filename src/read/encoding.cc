@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/names.h"
+#include "read/json_text.h"
 #include "read/reader.h"
 
 namespace sluice::read {
@@ -18,32 +19,47 @@ struct KnownEncoding {
   const char* iconv;  // null = UTF-8
 };
 
+// Names that iconv has otherwise, or not at all. Every other name is looked up there.
 constexpr KnownEncoding kEncodings[] = {
-    {"utf8", nullptr},
-    {"utf-8", nullptr},
-    {"ascii", "ASCII"},
-    {"us-ascii", "ASCII"},
-    {"latin1", "ISO-8859-1"},
-    {"iso-8859-1", "ISO-8859-1"},
-    {"iso-8859-2", "ISO-8859-2"},
-    {"iso-8859-15", "ISO-8859-15"},
-    {"windows-1250", "CP1250"},
-    {"windows-1251", "CP1251"},
-    {"windows-1252", "CP1252"},
-    {"utf16", "UTF-16"},
-    {"utf-16", "UTF-16"},
-    {"utf-16le", "UTF-16LE"},
-    {"utf-16be", "UTF-16BE"},
+    {"utf8", nullptr},           {"utf-8", nullptr},       {"ascii", "ASCII"},
+    {"latin1", "ISO-8859-1"},    {"latin2", "ISO-8859-2"}, {"latin9", "ISO-8859-15"},
+    {"iso8859-1", "ISO-8859-1"}, {"utf16", "UTF-16"},      {"utf16le", "UTF-16LE"},
+    {"utf16be", "UTF-16BE"},     {"utf32", "UTF-32"},
 };
 
-const KnownEncoding* Find(const std::string& encoding) {
+// Some that people look for, for the message.
+constexpr const char* kCommonNames[] = {"utf-8",       "utf-16",       "iso-8859-1",   "iso-8859-2",
+                                        "iso-8859-15", "windows-1250", "windows-1251", "windows-1252",
+                                        "cp437",       "cp850",        "macintosh",    "koi8-r",
+                                        "shift_jis",   "gb18030",      "big5",         "euc-kr"};
+
+const iconv_t kNoConverter = reinterpret_cast<iconv_t>(-1);
+
+// iconv takes options behind slashes, and names that mean the locale's own set: none of that here.
+iconv_t OpenConverter(const std::string& name) {
+  const bool plain = !name.empty() && name.size() < 40 &&
+                     std::all_of(
+                         name.begin(), name.end(),
+                         [](unsigned char c) {
+                           return std::isalnum(c) != 0 || c == '-' || c == '_' || c == '.' || c == ':';
+                         });
+  if (!plain) return kNoConverter;
+  std::string upper = name;
+  for (char& c : upper) c = static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
+  if (upper == "CHAR" || upper == "WCHAR_T" || upper == "INTERNAL") return kNoConverter;
+  return ::iconv_open("UTF-8", upper.c_str());
+}
+
+// iconv's name, empty for UTF-8; nothing for a name that nobody knows.
+std::optional<std::string> IconvName(const std::string& encoding) {
   std::string lower = encoding;
   std::transform(lower.begin(), lower.end(), lower.begin(),
                  [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
   for (const KnownEncoding& known : kEncodings) {
-    if (lower == known.name) return &known;
+    if (lower == known.name) return known.iconv == nullptr ? std::string() : known.iconv;
   }
-  return nullptr;
+  if (!TextDecoder::Knows(lower)) return std::nullopt;
+  return lower;
 }
 
 class TranscodingSource final : public ByteSource {
@@ -120,23 +136,54 @@ class TranscodingSource final : public ByteSource {
 }  // namespace
 
 Status CheckEncoding(const std::string& encoding) {
-  if (Find(encoding) != nullptr) return {};
-  std::vector<std::string> names;
-  for (const KnownEncoding& known : kEncodings) names.emplace_back(known.name);
-  return Unsupported("encoding '{}' is not supported; choose one of {}", encoding, JoinNames(names));
+  if (IconvName(encoding)) return {};
+  const std::vector<std::string> names(std::begin(kCommonNames), std::end(kCommonNames));
+  return Unsupported(
+      "encoding '{}' is not supported; choose one of {}, or another name that `iconv -l` lists", encoding,
+      JoinNames(names));
 }
 
 Result<std::unique_ptr<ByteSource>> Transcode(std::unique_ptr<ByteSource> source,
                                               const std::string& encoding) {
   if (encoding.empty()) return source;
   RETURN_IF_ERROR(CheckEncoding(encoding));
-  const char* code = Find(encoding)->iconv;
-  if (code == nullptr) return source;
-  iconv_t converter = ::iconv_open("UTF-8", code);
-  if (converter == reinterpret_cast<iconv_t>(-1)) {
+  const std::string name = *IconvName(encoding);
+  if (name.empty()) return source;
+  iconv_t converter = OpenConverter(name);
+  if (converter == kNoConverter)
     return Unsupported("encoding '{}' is not available on this system", encoding);
-  }
   return std::make_unique<TranscodingSource>(std::move(source), converter, encoding);
+}
+
+bool TextDecoder::Knows(const std::string& iconv_name) {
+  iconv_t converter = OpenConverter(iconv_name);
+  if (converter == kNoConverter) return false;
+  ::iconv_close(converter);
+  return true;
+}
+
+Result<std::unique_ptr<TextDecoder>> TextDecoder::Make(const std::string& iconv_name) {
+  iconv_t converter = OpenConverter(iconv_name);
+  if (converter == kNoConverter)
+    return Unsupported("character set '{}' is not known on this system", iconv_name);
+  return std::unique_ptr<TextDecoder>(new TextDecoder(converter));
+}
+
+TextDecoder::~TextDecoder() { ::iconv_close(converter_); }
+
+std::optional<std::string_view> TextDecoder::Decode(std::string_view text, TextArena* arena) {
+  // No character set known to iconv needs more UTF-8 than this for one byte.
+  const size_t room = text.size() * 8 + 8;
+  char* const out = arena->Allocate(room);
+  char* in_at = const_cast<char*>(text.data());
+  char* out_at = out;
+  size_t in_left = text.size(), out_left = room;
+  ::iconv(converter_, nullptr, nullptr, nullptr, nullptr);
+  if (::iconv(converter_, &in_at, &in_left, &out_at, &out_left) == static_cast<size_t>(-1) || in_left != 0)
+    return std::nullopt;
+  if (::iconv(converter_, nullptr, nullptr, &out_at, &out_left) == static_cast<size_t>(-1))
+    return std::nullopt;
+  return std::string_view(out, static_cast<size_t>(out_at - out));
 }
 
 }  // namespace sluice::read

@@ -7,12 +7,8 @@
 #include <arrow/record_batch.h>
 #include <arrow/scalar.h>
 #include <arrow/type.h>
-#include <fcntl.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
-#include <cstdlib>
 #include <optional>
 
 #include "base/cancel.h"
@@ -20,70 +16,11 @@
 #include "columnar/arrow_status.h"
 #include "columnar/cast.h"
 #include "columnar/slice.h"
+#include "read/local_input.h"
 #include "read/rejects.h"
 
 namespace sluice::read {
 namespace {
-
-// A file that goes away with its owner.
-class SpillFile {
- public:
-  static Result<std::unique_ptr<SpillFile>> Make(const std::string& folder) {
-    std::string path = (folder.empty() ? std::string("/tmp") : folder) + "/input-XXXXXX";
-    const int fd = ::mkostemp(path.data(), O_CLOEXEC);
-    if (fd < 0) return FromErrno(errno, fmt::format("create '{}'", path));
-    return std::unique_ptr<SpillFile>(new SpillFile(fd, std::move(path)));
-  }
-  ~SpillFile() {
-    ::close(fd_);
-    ::unlink(path_.c_str());
-  }
-  SpillFile(const SpillFile&) = delete;
-  SpillFile& operator=(const SpillFile&) = delete;
-
-  Status Write(const char* data, size_t size) {
-    while (size > 0) {
-      const ssize_t n = ::write(fd_, data, size);
-      if (n < 0 && errno == EINTR) continue;
-      if (n < 0) return FromErrno(errno, fmt::format("write '{}'", path_));
-      data += n;
-      size -= static_cast<size_t>(n);
-    }
-    return {};
-  }
-  const std::string& path() const { return path_; }
-
- private:
-  SpillFile(int fd, std::string path) : fd_(fd), path_(std::move(path)) {}
-  int fd_;
-  std::string path_;
-};
-
-struct LocalInput {
-  std::string path;
-  uint64_t bytes = 0;
-  std::unique_ptr<SpillFile> spill;
-};
-
-Result<LocalInput> MakeLocal(ByteSource* source, const ReadOptions& options) {
-  LocalInput input;
-  if (const auto path = source->local_path()) {
-    input.path = *path;
-    input.bytes = source->size().value_or(0);
-    return input;
-  }
-  ASSIGN_OR_RETURN(input.spill, SpillFile::Make(options.spill_folder));
-  std::vector<char> buffer(1 << 20);
-  for (;;) {
-    RETURN_IF_ERROR(CheckCancelled(options.stop));
-    ASSIGN_OR_RETURN(const size_t n, source->Read(buffer.data(), buffer.size()));
-    if (n == 0) break;
-    RETURN_IF_ERROR(input.spill->Write(buffer.data(), n));
-    input.bytes += n;
-  }
-  input.path = input.spill->path();
-  return input;
-}
 
 // Texts of a String column as cells; null = no data.
 std::vector<std::string_view> CellsOf(const arrow::StringArray& array) {
@@ -253,7 +190,7 @@ Result<std::unique_ptr<Reader>> OpenParquet(std::shared_ptr<arrow::Schema> decla
                                             std::unique_ptr<ByteSource> source, const ReadOptions& options) {
   RETURN_IF_ARROW_ERROR(arrow::compute::Initialize());
   const std::string name = source->name();
-  ASSIGN_OR_RETURN(LocalInput input, MakeLocal(source.get(), options));
+  ASSIGN_OR_RETURN(LocalInput input, MakeLocal(source.get(), options.spill_folder, options.stop));
   if (input.bytes == 0)
     return std::make_unique<ParquetInputReader>(std::move(input), nullptr, std::move(declared), options);
   std::optional<std::vector<std::string>> columns;

@@ -9,15 +9,11 @@
 #include "read/json_columns.h"
 #include "read/json_reader.h"
 #include "read/parquet_reader.h"
+#include "read/shapefile_reader.h"
 #include "read/text_options.h"
 
 namespace sluice::read {
 namespace {
-
-Error ShapefileUnsupported() {
-  return Unsupported(
-      "format 'EsriShapefile' is not read by this version; the next one does. Convert it to GeoJson meanwhile");
-}
 
 Status CheckSchema(odf::ReadFormat format, const arrow::Schema& schema) {
   switch (format) {
@@ -28,9 +24,12 @@ Status CheckSchema(odf::ReadFormat format, const arrow::Schema& schema) {
     case odf::ReadFormat::kGeoJson:
     case odf::ReadFormat::kNdGeoJson:
       return CheckJsonSchema(schema);
-    default:
+    case odf::ReadFormat::kEsriShapefile:
+      return CheckShapefileSchema(schema);
+    case odf::ReadFormat::kParquet:
       return {};
   }
+  return {};
 }
 
 }  // namespace
@@ -43,7 +42,6 @@ Result<std::shared_ptr<arrow::Schema>> StaticSchema(const odf::ReadStep& step) {
 }
 
 Status CheckReadStep(const odf::ReadStep& step) {
-  if (step.format == odf::ReadFormat::kEsriShapefile) return ShapefileUnsupported();
   if (step.encoding) RETURN_IF_ERROR(CheckEncoding(*step.encoding));
   if (step.format == odf::ReadFormat::kCsv) {
     ASSIGN_OR_RETURN([[maybe_unused]] const CsvOptions csv, CsvOptionsOf(step));
@@ -72,9 +70,9 @@ Result<std::unique_ptr<Reader>> OpenReader(const odf::ReadStep& step, std::uniqu
     case odf::ReadFormat::kParquet:
       return OpenParquet(std::move(schema), std::move(source), options);
     case odf::ReadFormat::kEsriShapefile:
-      break;
+      return OpenShapefile(step, std::move(schema), std::move(source), options);
   }
-  return ShapefileUnsupported();
+  return Internal("a read format without a reader");
 }
 
 odf::ReadStep OverrideFormat(const odf::ReadStep& step, odf::ReadFormat format) {

@@ -68,6 +68,9 @@ class Reader {
   virtual Result<std::optional<ReadBatch>> Next() = 0;
   // Bytes of the input consumed so far, for progress.
   virtual uint64_t bytes_read() const = 0;
+  // The projection of the coordinates as the input tells it (well-known text), empty where it does not. The
+  // coordinates are as they are in the input.
+  virtual std::string projection() const { return {}; }
 };
 
 // Starts reading. Errors: as Next, and kUnsupported for formats and options that CheckReadStep refuses.

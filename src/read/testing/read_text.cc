@@ -54,13 +54,17 @@ std::string RowText(const arrow::RecordBatch& batch, int64_t row) {
 Result<ReadOutcome> ReadSource(const odf::ReadStep& step, std::unique_ptr<ByteSource> source,
                                ReadOptions options) {
   ASSIGN_OR_RETURN(auto reader, OpenReader(step, std::move(source), options));
+  return Drain(*reader);
+}
+
+Result<ReadOutcome> Drain(Reader& reader) {
   ReadOutcome outcome;
-  outcome.schema = SchemaText(reader->schema().get());
+  outcome.schema = SchemaText(reader.schema().get());
   for (;;) {
-    ASSIGN_OR_RETURN(auto batch, reader->Next());
+    ASSIGN_OR_RETURN(auto batch, reader.Next());
     if (!batch) break;
     if (auto valid = batch->rows->ValidateFull(); !valid.ok()) return Internal("{}", valid.ToString());
-    if (reader->schema() && !batch->rows->schema()->Equals(reader->schema(), true))
+    if (reader.schema() && !batch->rows->schema()->Equals(reader.schema(), true))
       return Internal("batch of another schema");
     for (int64_t row = 0; row < batch->rows->num_rows(); ++row)
       outcome.rows.push_back(RowText(*batch->rows, row));

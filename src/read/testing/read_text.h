@@ -21,6 +21,9 @@ Result<ReadOutcome> ReadText(const odf::ReadStep& step, const std::string& text,
 Result<ReadOutcome> ReadSource(const odf::ReadStep& step, std::unique_ptr<ByteSource> source,
                                ReadOptions options = {});
 
+// What is left in a reader.
+Result<ReadOutcome> Drain(Reader& reader);
+
 // Parts of a read step.
 odf::DataField Field(const std::string& name, odf::TypeKind kind, bool optional = true);
 odf::ReadStep Step(odf::ReadFormat format, std::vector<odf::DataField> fields = {});
