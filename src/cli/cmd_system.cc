@@ -8,6 +8,7 @@
 #include "cli/node_client.h"
 #include "cli/usage.h"
 #include "odf/yaml.h"
+#include "poll/workspace_pull.h"
 #include "workspace/compact.h"
 
 namespace sluice::cli {
@@ -87,6 +88,14 @@ Status Compact(Session& session, const CompactArgs& args) {
   return {};
 }
 
+// Savepoints of pulls; a pull that is running keeps its own.
+Status CollectGarbage(Session& session) {
+  ASSIGN_OR_RETURN(auto* workspace, session.OpenWorkspace());
+  ASSIGN_OR_RETURN(const uint64_t bytes, poll::DropAllSavepoints(*workspace));
+  session.Say("Freed {} bytes of downloads that were not committed", bytes);
+  return {};
+}
+
 Status Info(Session& session) {
   RETURN_IF_ERROR(
       session.Out("program: sluice " SLUICE_VERSION "\nblockVersions: 2 and 3 read, 3 written\n"));
@@ -119,6 +128,10 @@ void AddSystem(Commands& commands) {
   commands.Add(
       "info", "Print version and workspace", "sluice system info",
       [](Session& session) { return Info(session); }, parent);
+
+  commands.Add(
+      "gc", "Remove downloads that were kept for a repeated pull", "sluice system gc",
+      [](Session& session) { return CollectGarbage(session); }, parent);
 
   // For the documents alone: docs/errors.md is made from it.
   commands

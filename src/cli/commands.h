@@ -44,6 +44,7 @@ void AddAdd(Commands& commands);
 void AddCommit(Commands& commands);
 void AddSource(Commands& commands);
 void AddIngest(Commands& commands);
+void AddPull(Commands& commands);
 void AddLog(Commands& commands);
 void AddHead(Commands& commands);
 void AddTail(Commands& commands);

@@ -49,8 +49,9 @@ int Run(int argc, char** argv, std::stop_token stop, std::atomic<bool>& paging) 
   AddGlobals(app, session);
 
   Commands commands(app);
-  for (auto add : {AddInit, AddNew, AddAdd, AddList, AddIngest, AddLog, AddTail, AddSql, AddExport, AddVerify,
-                   AddInspect, AddHead, AddSource, AddServe, AddNode, AddCommit, AddDeleteRenameReset,
+  for (auto add : {AddInit,   AddNew,        AddAdd,   AddList,   AddIngest, AddPull,
+                   AddLog,    AddTail,       AddSql,   AddExport, AddVerify, AddInspect,
+                   AddHead,   AddSource,     AddServe, AddNode,   AddCommit, AddDeleteRenameReset,
                    AddSystem, AddCompletions}) {
     add(commands);
   }

@@ -455,6 +455,7 @@ Result<std::vector<IngestOutcome>> Ingestion::Commit(std::vector<MergedBatch> me
   }
   RETURN_IF_ERROR(rejects_.Sync());
   RETURN_IF_ERROR(CheckCancelled(options_.frame.read.stop));
+  if (options_.polling && options_.polling->before_commit) RETURN_IF_ERROR(options_.polling->before_commit());
   ASSIGN_OR_RETURN(auto result, dataset_.Commit(std::move(request)));
   (void)result;
   UpdateIndexes(session);

@@ -53,6 +53,7 @@ struct PollingOptions {
   // The source that the inputs were fetched for. When it is another one, or stands elsewhere, by the time of
   // the commit, somebody else has polled: kPrecondition, and nothing is taken twice.
   odf::ChainState::PollingSource at;
+  std::function<Status()> before_commit;  // when it is given: an error ends it
 };
 
 struct IngestOptions {

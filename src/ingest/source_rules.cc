@@ -6,6 +6,7 @@
 
 #include "base/names.h"
 #include "columnar/logical_hash.h"
+#include "fetch/fetch.h"
 #include "ingest/frame.h"
 #include "odf/arrow_schema.h"
 #include "odf/codec.h"
@@ -128,8 +129,11 @@ Status CheckNewEvents(odf::ChainState state, const std::vector<odf::MetadataEven
       if (!status.ok()) return std::move(status).error().With(fmt::format("source '{}'", push->source_name));
       last.push_sources[push->source_name].event = *push;
     } else if (const auto* polling = std::get_if<odf::SetPollingSource>(&event)) {
-      auto status = CheckSource(
-          {std::string(odf::kPollingSourceName), polling->read, polling->preprocess, polling->merge}, last);
+      auto status = fetch::CheckFetch(polling->fetch);
+      if (status.ok()) {
+        status = CheckSource(
+            {std::string(odf::kPollingSourceName), polling->read, polling->preprocess, polling->merge}, last);
+      }
       if (!status.ok()) return std::move(status).error().With("polling source");
     } else if (const auto* disable = std::get_if<odf::DisablePushSource>(&event)) {
       last.push_sources.erase(disable->source_name);

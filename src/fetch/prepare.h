@@ -1,0 +1,36 @@
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include "archive/decompress.h"
+#include "odf/events.h"
+#include "read/reader.h"
+
+namespace sluice::fetch {
+
+struct PrepareOptions {
+  archive::Limits limits;
+  std::string spill_folder;  // for zip archives that come as a stream
+  std::string base_folder;   // where commands run; empty = the process's
+  bool may_run_commands = true;
+  std::stop_token stop;
+};
+
+// Puts the prepare steps in front of a reader (odf-ingest.md 5.10), streaming. The usual decompressors as
+// pipes (zstd, xz, bzip2, gzip, tar) run inside the process. Errors, here or of Read: kInvalidArgument for
+// damaged data and for commands that fail, with the end of what they said; kNotFound; kTooLarge;
+// kPermissionDenied for commands that the source may not run.
+Result<std::unique_ptr<read::ByteSource>> Prepare(const std::optional<std::vector<odf::PrepStep>>& steps,
+                                                  std::unique_ptr<read::ByteSource> source,
+                                                  const PrepareOptions& options);
+
+// Refuses, with its first line, a page about an error that a server sent in place of data: HTML or XML where
+// none is read, a JSON object about an error (odf-ingest.md 5.5). `source` is given back as it was.
+Result<std::unique_ptr<read::ByteSource>> RefuseErrorPage(std::unique_ptr<read::ByteSource> source,
+                                                          const odf::ReadStep& step);
+
+}  // namespace sluice::fetch

@@ -1,0 +1,250 @@
+#include "poll/pull.h"
+
+#include <arrow/record_batch.h>
+#include <arrow/type.h>
+
+#include <algorithm>
+
+#include "base/cancel.h"
+#include "fetch/prepare.h"
+#include "ingest/ingest.h"
+
+namespace sluice::poll {
+namespace {
+
+constexpr int kTries =
+    3;  // of reading again what changed while it came, and of polling again what others did
+
+fetch::FetchContext ContextOf(const PullTarget& target, const PullSettings& settings,
+                              fetch::Progress* progress) {
+  fetch::FetchContext context;
+  context.variables = settings.variables;
+  context.clock = settings.clock;
+  context.http = settings.http;
+  context.may = settings.may;
+  context.limits = settings.limits;
+  context.base_folder = settings.base_folder;
+  context.savepoint_folder = target.savepoint_folder;
+  context.taken_files_path = target.taken_files_path;
+  context.progress = progress;
+  context.stop = settings.stop;
+  return context;
+}
+
+// An input as the reader sees it: prepared, and looked at for pages about errors.
+Result<std::unique_ptr<read::ByteSource>> OpenPrepared(const fetch::FetchedInput& input,
+                                                       const odf::SetPollingSource& source,
+                                                       const fetch::PrepareOptions& options) {
+  ASSIGN_OR_RETURN(auto bytes, input.open());
+  const bool prepares = source.prepare && !source.prepare->empty();
+  // Before a decompressor makes nothing of it.
+  if (input.from_server && prepares && std::holds_alternative<odf::PrepDecompress>(source.prepare->front())) {
+    odf::ReadStep any = source.read;
+    any.format = odf::ReadFormat::kParquet;
+    ASSIGN_OR_RETURN(bytes, fetch::RefuseErrorPage(std::move(bytes), any));
+  }
+  ASSIGN_OR_RETURN(bytes, fetch::Prepare(source.prepare, std::move(bytes), options));
+  if (!input.from_server) return bytes;
+  return fetch::RefuseErrorPage(std::move(bytes), source.read);
+}
+
+class Puller {
+ public:
+  Puller(const PullTarget& target, const PullSettings& settings, PullProgress* progress)
+      : target_(target),
+        settings_(settings),
+        progress_(progress),
+        context_(ContextOf(target, settings, progress)) {}
+
+  Result<PullOutcome> Run() {
+    outcome_.old_head = outcome_.new_head = target_.dataset->head();
+    int overtaken = 0;
+    while (true) {
+      RETURN_IF_ERROR(CheckCancelled(settings_.stop));
+      RETURN_IF_ERROR(target_.dataset->Refresh());
+      if (!target_.dataset->state().polling_source) {
+        outcome_.has_source = false;
+        break;
+      }
+      auto more = Iterate();
+      if (!more.ok() && more.error().code() == ErrorCode::kPrecondition && ++overtaken < kTries) continue;
+      if (!more.ok()) return std::move(more).error();
+      outcome_.has_more = *more;
+      if (!*more || settings_.once) break;
+    }
+    outcome_.new_head = target_.dataset->head();
+    outcome_.watermark = target_.dataset->state().watermark();
+    return std::move(outcome_);
+  }
+
+ private:
+  void Stage(const char* name) const {
+    if (progress_ != nullptr) progress_->OnStage(name);
+  }
+
+  fetch::FetchRequest RequestFor(const odf::ChainState& state) const {
+    const auto& source = *state.polling_source;
+    fetch::FetchRequest request;
+    request.step = source.event.fetch;
+    request.previous = source.state;
+    request.state_sequence = source.state_sequence;
+    request.polled_before = state.last_data && state.last_data->sequence > source.activated_at;
+    request.fetch_uncacheable = settings_.fetch_uncacheable;
+    request.late = settings_.late;
+    request.max_files = settings_.max_files;
+    // Only the first time round: else there would be no end to it.
+    request.force = settings_.force && outcome_.inputs == 0;
+    return request;
+  }
+
+  // True when there is more.
+  Result<bool> Iterate() {
+    const auto& state = target_.dataset->state();
+    Stage("checking for updates");
+    ASSIGN_OR_RETURN(auto fetched, fetch::Fetch(RequestFor(state), context_));
+    for (auto& note : fetched.notes) outcome_.notes.push_back(std::move(note));
+    outcome_.uncacheable = fetched.uncacheable;
+    if (fetched.inputs.empty()) {
+      if (!fetched.uncacheable) {
+        RETURN_IF_ERROR(target_.dataset->EnsureDurable());  // "up to date" is an acknowledgement
+        RETURN_IF_ERROR(fetch::DropSavepoints(target_.savepoint_folder));
+      }
+      return false;
+    }
+    auto taken = Take(fetched, *state.polling_source);
+    if (!taken.ok()) {
+      if (fetched.on_refused) fetched.on_refused();
+      return std::move(taken).error();
+    }
+    if (fetched.on_committed) RETURN_IF_ERROR(fetched.on_committed());
+    // Committed: nothing of it is needed again.
+    const bool has_more = fetched.has_more;
+    fetched = {};
+    RETURN_IF_ERROR(fetch::DropSavepoints(target_.savepoint_folder));
+    return has_more;
+  }
+
+  // Reads and commits; once more when the content changed on its way.
+  Status Take(const fetch::Fetched& fetched, const odf::ChainState::PollingSource& at) {
+    for (int attempt = 1;; ++attempt) {
+      auto status = TakeOnce(fetched, at);
+      const bool changed =
+          !status.ok() && status.error().code() == ErrorCode::kConflict && fetched.inputs.front().from_server;
+      if (!changed || attempt == kTries) return status;
+      RETURN_IF_ERROR(fetched.inputs.front().state());  // why the download failed, if it did
+    }
+  }
+
+  Status TakeOnce(const fetch::Fetched& fetched, const odf::ChainState::PollingSource& at) {
+    const fetch::PrepareOptions prepare{settings_.limits, target_.scratch_folder, settings_.base_folder,
+                                        settings_.may.commands, settings_.stop};
+    std::vector<ingest::IngestInput> inputs;
+    for (const auto& one : fetched.inputs) {
+      ingest::IngestInput input;
+      input.replayable = true;
+      input.event_time = one.event_time;
+      input.open = [&one, &at, &prepare] { return OpenPrepared(one, at.event, prepare); };
+      input.polled_state = one.state;
+      inputs.push_back(std::move(input));
+    }
+    ingest::IngestOptions options;
+    options.polling = ingest::PollingOptions{settings_.state_name, at, fetched.before_commit};
+    options.frame.read.stop = settings_.stop;
+    options.frame.read.spill_folder = target_.scratch_folder;
+    options.frame.read.batch_rows = settings_.batch_rows;
+    options.frame.sql.spill_folder = target_.scratch_folder;
+    options.frame.progress = progress_;
+    options.spool_memory_bytes = settings_.spool_memory_bytes;
+    const ingest::IngestContext context{target_.dataset, target_.begin_commit, settings_.clock,
+                                        target_.scratch_folder};
+    ASSIGN_OR_RETURN(auto rejects, ingest::RejectLog::Open(ingest::OnError::kFail, ""));
+    ASSIGN_OR_RETURN(auto outcomes, ingest::Ingest(context, std::move(inputs), *rejects, options));
+    for (const auto& one : outcomes) {
+      outcome_.updated = outcome_.updated || one.status == ingest::IngestStatus::kCommitted;
+      outcome_.records_read += one.records_read;
+      outcome_.records_added += one.records_added;
+      ++outcome_.inputs;
+    }
+    return {};
+  }
+
+  const PullTarget& target_;
+  const PullSettings& settings_;
+  PullProgress* progress_;
+  const fetch::FetchContext context_;
+  PullOutcome outcome_;
+};
+
+}  // namespace
+
+Result<PullOutcome> Pull(const PullTarget& target, const PullSettings& settings, PullProgress* progress) {
+  return Puller(target, settings, progress).Run();
+}
+
+Result<Sample> Preview(const odf::SetPollingSource& source, const odf::Vocabulary& vocabulary,
+                       const PullTarget& target, const PullSettings& settings, int64_t max_rows) {
+  const auto context = ContextOf(target, settings, nullptr);
+  fetch::FetchRequest request;
+  request.step = source.fetch;
+  request.max_files = 1;
+  ASSIGN_OR_RETURN(const auto fetched, fetch::Fetch(request, context));
+  if (fetched.inputs.empty()) return NotFound("the source has nothing to show");
+  const fetch::PrepareOptions prepare{settings.limits, target.scratch_folder, settings.base_folder,
+                                      settings.may.commands, settings.stop};
+  Sample sample;
+  sample.input = fetched.inputs.front().name;
+  ASSIGN_OR_RETURN(auto bytes, OpenPrepared(fetched.inputs.front(), source, prepare));
+  ingest::FrameOptions options;
+  options.read.stop = settings.stop;
+  options.read.spill_folder = target.scratch_folder;
+  options.read.batch_rows = std::min<int64_t>(settings.batch_rows, std::max<int64_t>(1, max_rows));
+  options.sql.spill_folder = target.scratch_folder;
+  odf::ChainState state;
+  state.vocabulary = vocabulary;
+  const ingest::SourceDefinition definition{settings.state_name, source.read, source.preprocess,
+                                            source.merge};
+  ASSIGN_OR_RETURN(auto rejects, ingest::RejectLog::Open(ingest::OnError::kSkip, ""));
+  ASSIGN_OR_RETURN(auto frame, ingest::Frame::Open(definition, state, std::move(bytes), std::nullopt,
+                                                   rejects.get(), options));
+  sample.schema = frame->schema();
+  for (int64_t rows = 0; sample.schema && rows < max_rows;) {
+    ASSIGN_OR_RETURN(auto batch, frame->Next());
+    if (!batch) break;
+    if (batch->num_rows() > max_rows - rows) batch = batch->Slice(0, max_rows - rows);
+    rows += batch->num_rows();
+    sample.rows.push_back(std::move(batch));
+  }
+  sample.rejects_count = rejects->count();
+  for (const auto& reject : rejects->first()) sample.rejects.push_back(ingest::Describe(reject));
+  return sample;
+}
+
+Result<bool> SetWatermark(const PullTarget& target, Instant watermark, const std::string& state_name,
+                          const Clock& clock) {
+  ASSIGN_OR_RETURN(auto session, target.begin_commit());
+  RETURN_IF_ERROR(target.dataset->Refresh());
+  const auto& state = target.dataset->state();
+  if (state.kind != odf::DatasetKind::kRoot)
+    return InvalidArgument("the watermark of a derivative dataset comes from its inputs");
+  const auto now = state.watermark();
+  if (now == watermark) return false;
+  if (now && watermark < *now) {
+    return InvalidArgument("the watermark {} is before the present one, {}", FormatInstant(watermark),
+                           FormatInstant(*now));
+  }
+  odf::AddData data;
+  data.prev_offset = state.last_offset();
+  if (state.last_data) data.prev_checkpoint = state.last_data->checkpoint;
+  data.new_watermark = watermark;
+  if (state.polling_source && state.polling_source->state) {
+    data.new_source_state = state.polling_source->state;
+    data.new_source_state->source_name = state_name;
+  }
+  dataset::CommitRequest request;
+  request.events.emplace_back(std::move(data));
+  request.system_time = target.dataset->NextSystemTime(clock);
+  RETURN_IF_ERROR(target.dataset->Commit(std::move(request)));
+  return true;
+}
+
+}  // namespace sluice::poll

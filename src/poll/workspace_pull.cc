@@ -1,0 +1,123 @@
+#include "poll/workspace_pull.h"
+
+#include <algorithm>
+#include <atomic>
+#include <filesystem>
+#include <thread>
+
+#include "base/mutex.h"
+#include "multiformats/multihash.h"
+#include "storage/file_lock.h"
+
+namespace sluice::poll {
+
+namespace {
+std::string PullLockPath(const workspace::Workspace& workspace, const workspace::Entry& entry) {
+  return workspace.root() + "/locks/pull-" + entry.id.ToMultibase();
+}
+}  // namespace
+
+struct HeldDataset::Holds {
+  std::unique_ptr<storage::FileLock> lock;
+  std::unique_ptr<workspace::Scratch> scratch;
+  std::unique_ptr<dataset::Dataset> dataset;
+};
+
+HeldDataset::~HeldDataset() = default;
+
+std::string SavepointsFolder(const workspace::Workspace& workspace) {
+  return workspace.root() + "/cache/fetch";
+}
+
+std::string SavepointsFolder(const workspace::Workspace& workspace, const std::string& alias) {
+  // Of the name, not the id: a dataset that is replaced by a better manifest needs no second download.
+  return SavepointsFolder(workspace) + "/" + multiformats::Sha3Multihash(alias).ToString();
+}
+
+Result<uint64_t> DropAllSavepoints(const workspace::Workspace& workspace) {
+  namespace fs = std::filesystem;
+  std::vector<std::unique_ptr<storage::FileLock>> idle;
+  std::vector<std::string> busy;
+  ASSIGN_OR_RETURN(const auto entries, workspace.List());
+  for (const auto& entry : entries) {
+    auto lock = storage::FileLock::Acquire(PullLockPath(workspace, entry), std::chrono::milliseconds(0));
+    if (lock.ok()) idle.push_back(std::move(*lock));
+    if (!lock.ok()) busy.push_back(SavepointsFolder(workspace, entry.alias));
+  }
+  uint64_t bytes = 0;
+  std::error_code error;
+  for (fs::directory_iterator it(SavepointsFolder(workspace), error), end; !error && it != end;
+       it.increment(error)) {
+    const auto folder = it->path();
+    if (std::find(busy.begin(), busy.end(), folder.string()) != busy.end()) continue;
+    std::error_code ignored;
+    for (fs::directory_iterator file(folder, ignored), last; !ignored && file != last;
+         file.increment(ignored))
+      bytes += file->is_regular_file(ignored) ? file->file_size(ignored) : 0;
+    RETURN_IF_ERROR(fetch::DropSavepoints(folder.string()));
+  }
+  return bytes;
+}
+
+Result<std::unique_ptr<HeldDataset>> HeldDataset::Take(const workspace::Workspace& workspace,
+                                                       const workspace::Entry& entry,
+                                                       std::chrono::milliseconds wait, std::stop_token stop) {
+  std::unique_ptr<HeldDataset> held(new HeldDataset());
+  held->holds_ = std::make_unique<Holds>();
+  auto& holds = *held->holds_;
+  const std::string folder_name = entry.id.ToMultibase();
+  auto lock = storage::FileLock::Acquire(PullLockPath(workspace, entry), wait, stop);
+  if (!lock.ok())
+    return std::move(lock).error().With(fmt::format("another pull of dataset '{}' is running", entry.alias));
+  holds.lock = std::move(*lock);
+  ASSIGN_OR_RETURN(holds.scratch, workspace.MakeScratch(entry.id));
+  ASSIGN_OR_RETURN(holds.dataset, workspace.Open(entry));
+  auto& target = held->target_;
+  target.alias = entry.alias;
+  target.dataset = holds.dataset.get();
+  target.begin_commit = [&workspace, dataset_id = entry.id] { return workspace.BeginCommit(dataset_id); };
+  target.scratch_folder = holds.scratch->folder();
+  target.savepoint_folder = SavepointsFolder(workspace, entry.alias);
+  target.taken_files_path = workspace.root() + "/derived/" + folder_name + "/taken-files";
+  return held;
+}
+
+namespace {
+
+Result<PullOutcome> PullOne(const std::string& root, const workspace::Entry& entry,
+                            const PullAllOptions& options, Mutex& mutex) {
+  ASSIGN_OR_RETURN(auto workspace, workspace::Workspace::Find(root, ""));
+  workspace->set_lock_timeout(options.lock_timeout);
+  workspace->set_stop(options.stop);
+  PullSettings settings;
+  PullProgress* progress = nullptr;
+  {
+    MutexLock lock(mutex);
+    ASSIGN_OR_RETURN(settings, options.settings_for(entry));
+    if (options.progress_for) progress = options.progress_for(entry);
+  }
+  ASSIGN_OR_RETURN(const auto held, HeldDataset::Take(*workspace, entry, options.lock_timeout, options.stop));
+  return Pull(held->target(), settings, progress);
+}
+
+}  // namespace
+
+void PullAll(const std::string& workspace_root, const std::vector<workspace::Entry>& entries,
+             const PullAllOptions& options) {
+  const std::string root = workspace_root.substr(0, workspace_root.rfind('/'));
+  Mutex mutex;
+  std::atomic<size_t> next{0};
+  auto work = [&] {
+    for (size_t i = next++; i < entries.size(); i = next++) {
+      auto outcome = PullOne(root, entries[i], options, mutex);
+      MutexLock lock(mutex);
+      options.on_done(entries[i], outcome);
+    }
+  };
+  std::vector<std::jthread> threads;
+  const size_t count = std::min<size_t>(static_cast<size_t>(std::max(1, options.jobs)), entries.size());
+  for (size_t i = 1; i < count; ++i) threads.emplace_back(work);
+  work();
+}
+
+}  // namespace sluice::poll

@@ -1,0 +1,652 @@
+#!/usr/bin/env python3
+"""Polling sources through the real program: files, a small HTTP server that can break in every way, resumption after kills."""
+import gzip
+import http.server
+import io
+import json
+import os
+import signal
+import tarfile
+import threading
+import time
+import zipfile
+from email.utils import formatdate
+
+from harness import EXIT_BUSY, EXIT_INTERRUPTED, Workspace, fingerprint, main
+
+CSV = "id,name\n1,a\n2,b\n"
+FIELDS = "[{name: id, type: Int64}, {name: name, type: {kind: Option, inner: String}}]"
+
+
+class Page:
+    """What a server has at a path, and how it misbehaves."""
+
+    def __init__(self, body=CSV, etag=None, modified=None, status=200, cut=None, cuts=0, location=None, ranges=True,
+                 media="text/csv", encoding=None, delay=0, headers=None, swap=None):
+        self.body = body.encode() if isinstance(body, str) else body
+        self.etag, self.modified, self.status, self.location = etag, modified, status, location
+        self.cut, self.cuts = cut, cuts  # the first `cuts` answers end after `cut` bytes
+        self.ranges, self.media, self.encoding, self.delay = ranges, media, encoding, delay
+        self.headers = headers or {}
+        self.swap = swap  # the page that is there after the first answer
+
+
+class Server:
+    """An HTTP server of one thread per connection on a free port of the loopback."""
+
+    def __init__(self, **pages):
+        self.pages = {"/" + name.replace("__", "."): page for name, page in pages.items()}
+        self.requests = []
+        owner = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_GET(self):
+                owner.answer(self)
+
+            def log_message(self, *_):
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server.daemon_threads = True
+        self.port = self.server.server_address[1]
+        self.thread = threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+        self.thread.start()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.stop()
+
+    def stop(self):
+        self.server.shutdown()
+        self.server.server_close()
+
+    def url(self, path="/data.csv"):
+        return f"http://127.0.0.1:{self.port}{path}"
+
+    def answer(self, h):
+        self.requests.append((h.path, dict(h.headers)))
+        path = h.path.split("?")[0]
+        page = self.pages.get(path)
+        if page is None:
+            return self.send(h, 404, {}, b"nothing here\n")
+        if page.swap is not None:
+            self.pages[path] = page.swap
+        if page.delay:
+            time.sleep(page.delay)
+        headers = {"Content-Type": page.media, **page.headers}
+        if page.etag:
+            headers["ETag"] = page.etag
+        if page.modified:
+            headers["Last-Modified"] = formatdate(page.modified, usegmt=True)
+        if page.encoding:
+            headers["Content-Encoding"] = page.encoding
+        if page.location:
+            return self.send(h, 302, {"Location": page.location}, b"")
+        if page.status != 200:
+            return self.send(h, page.status, headers, page.body)
+        asked = h.headers
+        if page.etag and asked.get("If-None-Match") == page.etag:
+            return self.send(h, 304, headers, b"")
+        if page.modified and not page.etag and asked.get("If-Modified-Since") == formatdate(page.modified, usegmt=True):
+            return self.send(h, 304, headers, b"")
+        body, status = page.body, 200
+        wanted = asked.get("Range")
+        if wanted and page.ranges and asked.get("If-Range") in (None, page.etag, headers.get("Last-Modified")):
+            start = int(wanted.split("=")[1].split("-")[0])
+            if start >= len(body):
+                return self.send(h, 416, {"Content-Range": f"bytes */{len(body)}"}, b"")
+            headers["Content-Range"] = f"bytes {start}-{len(body) - 1}/{len(body)}"
+            body, status = body[start:], 206
+        if page.cuts > 0:
+            page.cuts -= 1
+            return self.send(h, status, headers, body, cut=page.cut)
+        return self.send(h, status, headers, body)
+
+    @staticmethod
+    def send(h, status, headers, body, cut=None):
+        h.send_response(status)
+        for name, value in headers.items():
+            h.send_header(name, value)
+        if status != 304:
+            h.send_header("Content-Length", str(len(body)))
+        h.end_headers()
+        try:
+            h.wfile.write(body if cut is None else body[:cut])
+            if cut is not None:
+                h.wfile.flush()
+                h.close_connection = True
+                h.connection.close()
+        except OSError:
+            pass
+
+
+def manifest(name, fetch, *, merge="{kind: Snapshot, primaryKey: [id]}", read=None, prepare="", preprocess=""):
+    read = read or "{kind: Csv, header: true, schema: {fields: " + FIELDS + "}}"
+    return (f"kind: DatasetSnapshot\nversion: 1\ncontent:\n  name: {name}\n  kind: Root\n  metadata:\n"
+            f"    - kind: SetPollingSource\n      fetch: {fetch}\n      read: {read}\n      merge: {merge}\n"
+            + (f"      prepare: {prepare}\n" if prepare else "") + (f"      preprocess: {preprocess}\n" if preprocess else ""))
+
+
+def url_step(url, more=""):
+    return "{kind: Url, url: " + json.dumps(url) + (", " + more if more else "") + "}"
+
+
+def add(ws, name, fetch, **options):
+    return ws.run("add", ws.write(name + ".yaml", manifest(name, fetch, **options)))
+
+
+def pull(ws, *args, **options):
+    return ws.run("pull", *args, **options)
+
+
+def outcome(ws, *args):
+    """The machine-readable outcome of one dataset."""
+    return json.loads(ws.run("pull", "-o", "json", *args, code=None).out)[0]
+
+
+def polling_state(ws, dataset):
+    out = ws.run("source", "list", dataset).out.decode().splitlines()
+    return out[0].split("\t")[4]
+
+
+def names(ws, dataset="d"):
+    """The live rows, by id."""
+    live = {}
+    for row in ws.rows(dataset):
+        if row["op"] == 1:
+            live.pop(row["id"], None)
+        elif row["op"] != 2:
+            live[row["id"]] = row["name"]
+    return live
+
+
+def fails(ws, *words, command=("pull", "d"), code=None):
+    """The command fails, says these words, and leaves all datasets as they were; `pull` then works again when the cause is gone."""
+    before = fingerprint(os.path.join(ws.home, "datasets"))
+    done = ws.run(*command, code=code)
+    assert done.code != 0, f"accepted: {done}"
+    message = done.err.decode(errors="replace")
+    for word in words:
+        assert word in message, f"the message does not say {word!r}: {done}"
+    assert fingerprint(os.path.join(ws.home, "datasets")) == before, f"the dataset has changed: {done}"
+    assert not ws.leftovers(), ws.leftovers()
+    return done
+
+
+def files():
+    def life():
+        with Workspace() as ws:
+            path = os.path.join(ws.folder, "data.csv")
+            add(ws, "d", url_step("file://" + path))
+            fails(ws, "data.csv", "Failed to pull d")
+            ws.write("data.csv", CSV)
+            assert b"1 dataset(s) updated" in pull(ws, "d").err
+            assert polling_state(ws, "d").startswith("odf/last-modified=")
+            assert b"1 dataset(s) up-to-date" in pull(ws, "d").err
+            blocks = ws.run("log", "d").out.count(b"Block #")
+            os.utime(path, (1_000_000_000, 1_000_000_000))
+            assert outcome(ws, "d")["status"] == "updated"  # a block with only the new state
+            assert ws.run("log", "d").out.count(b"Block #") == blocks + 1
+            assert polling_state(ws, "d") == "odf/last-modified=2001-09-09T01:46:40Z"
+            ws.write("data.csv", CSV + "3,c\n")
+            assert outcome(ws, "d")["records"]["added"] == 1
+            assert names(ws) == {1: "a", 2: "b", 3: "c"}
+            ws.check_sound("d")
+
+    yield "a file: missing, there, unchanged, touched, changed", life
+
+    def templates():
+        with Workspace() as ws:
+            ws.write("data.csv", CSV)
+            add(ws, "d", url_step("file://${{ env.data_dir || env.workspace_dir }}/${{ env.data_file || 'data.csv' }}"))
+            fails(ws, "Missing values for variable(s): 'env.data_dir || env.workspace_dir'")
+            ws.run("pull", "d", env={**os.environ, "workspace_dir": ws.folder})
+            assert names(ws) == {1: "a", 2: "b"}
+            # A variable that holds a template is not looked into again.
+            done = ws.run("pull", "d", code=1, env={**os.environ, "data_dir": "/x${{ env.data_dir }}"})
+            assert b"there is no file" in done.err, done
+
+    yield "templates in a URL", templates
+
+    def without_source():
+        with Workspace() as ws:
+            ws.run("add", ws.write("e.yaml", "kind: DatasetSnapshot\nversion: 1\ncontent:\n  name: e\n  kind: Root\n  metadata: []\n"))
+            assert b"up-to-date" in pull(ws, "e").err
+
+    yield "a dataset without a source is up to date", without_source
+
+    def empty():
+        with Workspace() as ws:
+            ws.write("data.csv", "")
+            add(ws, "d", url_step("file://" + os.path.join(ws.folder, "data.csv")), merge="{kind: Append}", read="{kind: Csv}")
+            assert outcome(ws, "d")["status"] == "updated"
+            log = ws.run("log", "d").out.decode()
+            assert "NewSourceState" in log and "NewWatermark" not in log and "SetDataSchema" not in log, log
+
+    yield "an empty file without a schema leaves a state alone", empty
+
+    def data_url():
+        with Workspace() as ws:
+            add(ws, "d", url_step("data:text/csv,id%2Cname%0A1%2Ca%0A"))
+            assert outcome(ws, "d")["records"]["added"] == 1
+            assert outcome(ws, "d")["status"] == "up-to-date"
+
+    yield "a data URL", data_url
+
+    def watermark():
+        with Workspace() as ws:
+            ws.write("data.csv", CSV)
+            add(ws, "d", url_step("file://" + os.path.join(ws.folder, "data.csv")))
+            pull(ws, "d")
+            state = polling_state(ws, "d")
+            assert b"Committed new block" in pull(ws, "d", "--set-watermark", "2099-01-01T00:00:00Z").err
+            assert b"Watermark was up-to-date" in pull(ws, "d", "--set-watermark", "2099-01-01T00:00:00Z").err
+            fails(ws, "before the present", command=("pull", "d", "--set-watermark", "2020-01-01T00:00:00Z"))
+            assert polling_state(ws, "d") == state
+            assert outcome(ws, "d")["status"] == "up-to-date"
+
+    yield "setting the watermark keeps the state", watermark
+
+    def several():
+        with Workspace() as ws:
+            for i in range(6):
+                ws.write(f"d{i}.csv", CSV)
+                add(ws, f"x.d{i}", url_step("file://" + os.path.join(ws.folder, f"d{i}.csv")))
+            os.remove(os.path.join(ws.folder, "d3.csv"))
+            done = ws.run("pull", "x.%", "--jobs", 3, code=1)
+            for words in (b"5 dataset(s) updated", b"Failed to update 1 dataset(s)", b"Failed to pull x.d3"):
+                assert words in done.err, done
+            ws.check_sound("x.d0", "x.d5")
+
+    yield "several datasets at once, one of which fails", several
+
+
+def web():
+    def etag():
+        with Server(data__csv=Page(etag='"v1"')) as server, Workspace() as ws:
+            add(ws, "d", url_step(server.url()))
+            assert outcome(ws, "d")["status"] == "updated"
+            assert polling_state(ws, "d") == 'odf/etag="v1"'
+            server.requests.clear()
+            assert outcome(ws, "d")["status"] == "up-to-date"
+            assert len(server.requests) == 1 and server.requests[0][1]["If-None-Match"] == '"v1"', server.requests
+            server.pages["/data.csv"] = Page(CSV + "3,c\n", etag='"v2"')
+            assert outcome(ws, "d")["records"]["added"] == 1
+            del server.pages["/data.csv"]
+            fails(ws, "404", "nothing here", code=1)
+            assert names(ws) == {1: "a", 2: "b", 3: "c"}
+            server.pages["/data.csv"] = Page("broken\n", status=500)
+            fails(ws, "500", "broken", code=EXIT_BUSY)
+            server.stop()
+            fails(ws, "connect", code=EXIT_BUSY)
+            ws.check_sound("d")
+
+    yield "ETag: new, unchanged with one request, changed, gone, broken, closed", etag
+
+    def modified():
+        with Server(data__csv=Page(modified=1_000_000_000)) as server, Workspace() as ws:
+            add(ws, "d", url_step(server.url()))
+            pull(ws, "d")
+            assert polling_state(ws, "d") == "odf/last-modified=2001-09-09T01:46:40Z"
+            assert ws.rows("d")[0]["event_time"].startswith("2001-09-09T01:46:40"), ws.rows("d")
+            assert outcome(ws, "d")["status"] == "up-to-date"
+            assert server.requests[-1][1]["If-Modified-Since"] == "Sun, 09 Sep 2001 01:46:40 GMT"
+            server.pages["/data.csv"] = Page(CSV + "3,c\n", etag='"e"', modified=1_100_000_000)
+            pull(ws, "d")  # with an ETag, too, the event time is that of the last change
+            assert ws.rows("d")[-1]["event_time"].startswith("2004-11-09T11:33:20"), ws.rows("d")
+
+    yield "Last-Modified is state and event time", modified
+
+    def nothing():
+        with Server(data__csv=Page()) as server, Workspace() as ws:
+            add(ws, "d", url_step(server.url()), merge="{kind: Append}")
+            pull(ws, "d")
+            requests = len(server.requests)
+            assert outcome(ws, "d")["uncacheable"] is True and len(server.requests) == requests
+            assert b"--fetch-uncacheable" in pull(ws, "d").err
+            assert outcome(ws, "d", "--fetch-uncacheable")["status"] == "up-to-date"  # the same content adds nothing, even to Append
+            server.pages["/data.csv"] = Page("id,name\n3,c\n")
+            assert outcome(ws, "d", "--fetch-uncacheable")["records"]["added"] == 1
+            assert len(ws.rows("d")) == 3
+
+    yield "no validators: uncacheable, unless it is asked for", nothing
+
+    def redirects():
+        with Server(data__csv=Page(location="/there.csv"), there__csv=Page(etag='"1"'), loop=Page(location="/loop")) as server, \
+                Workspace() as ws:
+            add(ws, "d", url_step(server.url()))
+            pull(ws, "d")
+            add(ws, "l", url_step(server.url("/loop")))
+            fails(ws, "redirect", command=("pull", "l"))
+
+    yield "redirects, and an endless one", redirects
+
+    def headers():
+        with Server(data__csv=Page(etag='"1"')) as server, Workspace() as ws:
+            add(ws, "d", url_step(server.url("/data.csv?key=${{ env.API_KEY }}"),
+                                  "headers: [{name: X-Key, value: \"k ${{ env.API_KEY }}\"}]"))
+            fails(ws, "Missing values for variable(s): 'env.API_KEY'")
+            env = {**os.environ, "API_KEY": "geheim-4711"}
+            ws.run("pull", "d", env=env)
+            assert server.requests[-1][0] == "/data.csv?key=geheim-4711"
+            assert server.requests[-1][1]["X-Key"] == "k geheim-4711"
+            server.pages["/data.csv"] = Page("no such key: geheim-4711\n", status=403)
+            done = ws.run("pull", "d", code=None, env=env)
+            assert b"geheim" not in done.err + done.out and b"env.API_KEY" in done.err, done
+            for folder, _, found in os.walk(ws.home):
+                for name in found:
+                    with open(os.path.join(folder, name), "rb") as file:
+                        assert b"geheim" not in file.read(), f"{folder}/{name} holds the secret"
+
+    yield "headers and templates; secrets are not printed or kept", headers
+
+    def encodings():
+        pages = {"data__csv": Page(gzip.compress(CSV.encode()), etag='"1"', encoding="gzip")}
+        with Server(**pages) as server, Workspace() as ws:
+            add(ws, "d", url_step(server.url()))
+            pull(ws, "d")
+            assert names(ws) == {1: "a", 2: "b"}
+            assert "gzip" in server.requests[0][1]["Accept-Encoding"]
+
+    yield "compressed on the way", encodings
+
+    def error_pages():
+        bodies = {
+            "html": "<!DOCTYPE html>\n<html><body>Service down</body></html>\n",
+            "upper": "\n <HTML><head><title>Sorry</title></head></HTML>",
+            "xml": '<?xml version="1.0"?><Error><Code>AccessDenied</Code></Error>',
+            "object": '{"Error Message": "the parameter apikey is invalid"}',
+        }
+        for name, body in bodies.items():
+            with Server(data__csv=Page(body, etag='"e"')) as server, Workspace() as ws:
+                add(ws, "d", url_step(server.url()))
+                fails(ws, "instead of Csv data", body.strip().splitlines()[0][:30])
+                server.pages["/data.csv"] = Page(etag='"good"')
+                assert outcome(ws, "d")["status"] == "updated", name
+        with Server(data__json=Page('{"error": {"code": 17}}', etag='"e"', media="application/json")) as server, Workspace() as ws:
+            add(ws, "d", url_step(server.url("/data.json")), read="{kind: Json}", merge="{kind: Append}")
+            fails(ws, "instead of Json data", '{"error"')
+
+    yield "pages about errors with status 200", error_pages
+
+    def bad_records():
+        with Server(data__csv=Page("id,name\nx,a\n", etag='"1"')) as server, Workspace() as ws:
+            add(ws, "d", url_step(server.url()))
+            fails(ws, "'x'", "id", code=8)
+            # The good manifest takes what was downloaded, even when the server is gone.
+            server.stop()
+            text = manifest("d", url_step(server.url())).replace("type: Int64", "type: String")
+            ws.run("add", "--replace", "-y", ws.write("d.yaml", text))
+            done = pull(ws, "d")
+            assert b"taking what was downloaded" in done.err, done
+            assert names(ws) == {"x": "a"}
+
+    yield "a savepoint: downloaded once, read again with a better manifest, server gone", bad_records
+
+    def gc():
+        with Server(data__csv=Page("id,name\nx,a\n", etag='"1"')) as server, Workspace() as ws:
+            add(ws, "d", url_step(server.url()))
+            fails(ws, "'x'")
+            assert os.listdir(os.path.join(ws.home, "cache", "fetch"))
+            ws.run("system", "gc")
+            assert not os.path.exists(os.path.join(ws.home, "cache", "fetch")) or not os.listdir(
+                os.path.join(ws.home, "cache", "fetch"))
+            server.stop()
+            fails(ws, "connect", code=EXIT_BUSY)
+
+    yield "system gc empties the savepoints", gc
+
+    def upstream_fixed():
+        with Server(data__csv=Page("id,name\nx,a\n", etag='"1"')) as server, Workspace() as ws:
+            add(ws, "d", url_step(server.url()))
+            fails(ws, "'x'")
+            server.pages["/data.csv"] = Page(etag='"2"')
+            assert outcome(ws, "d")["status"] == "updated"
+            assert names(ws) == {1: "a", 2: "b"}
+
+    yield "bad content is asked for again, and taken once it is good", upstream_fixed
+
+    def schema_changed():
+        with Server(data__csv=Page(etag='"1"')) as server, Workspace() as ws:
+            add(ws, "d", url_step(server.url()), read="{kind: Csv, header: true, inferSchema: true}",
+                merge="{kind: Ledger, primaryKey: [id]}")
+            pull(ws, "d")
+            state = polling_state(ws, "d")
+            server.pages["/data.csv"] = Page("id,other\n3,c\n", etag='"2"')
+            fails(ws, "other")
+            assert polling_state(ws, "d") == state
+
+    yield "a schema that changed upstream", schema_changed
+
+
+BIG = "id,name\n" + "".join(f"{i},{'x' * 80}\n" for i in range(20000))
+
+
+def broken():
+    def cut():
+        with Server(data__csv=Page(BIG, etag='"1"', cut=300_000, cuts=3)) as server, Workspace() as ws:
+            add(ws, "d", url_step(server.url()))
+            assert outcome(ws, "d")["records"]["added"] == 20000
+            ranges = [headers.get("Range") for _, headers in server.requests]
+            assert ranges[0] is None and ranges[1] == "bytes=300000-" and ranges[2] == "bytes=600000-", ranges
+            assert server.requests[1][1]["If-Range"] == '"1"'
+
+    yield "a transfer that is cut is continued", cut
+
+    def no_ranges():
+        with Server(data__csv=Page(BIG, cut=300_000, cuts=1)) as server, Workspace() as ws:
+            add(ws, "d", url_step(server.url()))
+            assert outcome(ws, "d")["records"]["added"] == 20000
+            assert all("Range" not in headers for _, headers in server.requests)
+
+    yield "without a validator a cut transfer begins anew", no_ranges
+
+    def changed():
+        second = Page(BIG.replace("x", "y"), etag='"2"')
+        with Server(data__csv=Page(BIG, etag='"1"', cut=300_000, cuts=1, swap=second)) as server, Workspace() as ws:
+            add(ws, "d", url_step(server.url()))
+            assert outcome(ws, "d")["records"]["added"] == 20000
+            assert polling_state(ws, "d") == 'odf/etag="2"'
+            assert set(names(ws).values()) == {"y" * 80}, "rows of two versions are mixed"
+
+    yield "content that changes during the download is never mixed", changed
+
+    def always_cut():
+        with Server(data__csv=Page(BIG, cut=1000, cuts=10**9)) as server, Workspace() as ws:
+            add(ws, "d", url_step(server.url()))
+            fails(ws, "data.csv", code=EXIT_BUSY)
+            server.pages["/data.csv"].cuts = 0
+            assert outcome(ws, "d")["records"]["added"] == 20000
+
+    yield "a transfer that never ends is given up", always_cut
+
+    def killed():
+        half = len(BIG) // 2
+        with Server(data__csv=Page(BIG, etag='"1"')) as server, Workspace() as ws:
+            add(ws, "d", url_step(server.url()))
+            hold = threading.Event()
+            whole = server.answer
+
+            def slowly(h):
+                server.requests.append((h.path, dict(h.headers)))
+                h.send_response(200)
+                for name, value in (("ETag", '"1"'), ("Content-Length", str(len(BIG)))):
+                    h.send_header(name, value)
+                h.end_headers()
+                h.wfile.write(BIG[:half].encode())
+                h.wfile.flush()
+                hold.wait(20)
+
+            server.answer = slowly
+            process = ws.start("pull", "d")
+            folder = os.path.join(ws.home, "cache", "fetch")
+            for _ in range(400):
+                parts = [os.path.join(folder, d, "partial") for d in os.listdir(folder)] if os.path.isdir(folder) else []
+                if parts and os.path.exists(parts[0]) and os.path.getsize(parts[0]) >= half:
+                    break
+                time.sleep(0.05)
+            process.send_signal(signal.SIGKILL)
+            process.communicate()
+            hold.set()
+            server.answer = whole
+            server.requests.clear()
+            assert outcome(ws, "d")["records"]["added"] == 20000
+            assert server.requests[0][1].get("Range") == f"bytes={half}-", server.requests
+            ws.check_sound("d")
+
+    yield "a pull that was killed continues its download", killed
+
+    def interrupted():
+        with Server(data__csv=Page(etag='"1"', delay=20)) as server, Workspace() as ws:
+            add(ws, "d", url_step(server.url()))
+            process = ws.start("pull", "d")
+            for _ in range(200):
+                if server.requests:
+                    break
+                time.sleep(0.05)
+            process.send_signal(signal.SIGINT)
+            process.wait(timeout=20)
+            assert process.returncode == EXIT_INTERRUPTED, process.communicate()
+            process.communicate()
+
+    yield "Ctrl-C ends a pull that waits", interrupted
+
+
+def zipped(**entries):
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, text in entries.items():
+            archive.writestr(name.replace("__", ".").replace("___", "/"), text)
+    return out.getvalue()
+
+
+def prepared():
+    def case(body, prepare, expect=None, words=(), path="/data.csv"):
+        def test():
+            with Server(**{path.strip("/").replace(".", "__"): Page(body, etag='"1"')}) as server, Workspace() as ws:
+                add(ws, "d", url_step(server.url(path)), prepare=prepare)
+                if words:
+                    fails(ws, *words)
+                else:
+                    pull(ws, "d")
+                    assert names(ws) == (expect or {1: "a", 2: "b"}), names(ws)
+
+        return test
+
+    two = gzip.compress(b"id,name\n1,a\n") + gzip.compress(b"2,b\n")
+    yield "gzip of several members", case(two, "[{kind: Decompress, format: Gzip}]")
+    yield "gzip that is cut", case(two[:-9], "[{kind: Decompress, format: gzip}]", words=["gzip"])
+    yield "gzip that is not", case(CSV, "[{kind: Decompress, format: gzip}]", words=["gzip"])
+    yield "zip: the first", case(zipped(a__csv=CSV, b__csv="x"), "[{kind: Decompress, format: Zip}]")
+    yield "zip: by name", case(zipped(a__txt="x", b__csv=CSV), "[{kind: Decompress, format: Zip, subPath: b.csv}]")
+    yield "zip: by glob", case(zipped(a__txt="x", b__csv=CSV), "[{kind: Decompress, format: Zip, subPath: '*.csv'}]")
+    yield "zip: none of that name", case(zipped(a__txt="x", b__csv=CSV), "[{kind: Decompress, format: Zip, subPath: c.csv}]",
+                                         words=["c.csv", "a.txt", "b.csv"])
+    yield "zip: several", case(zipped(a__csv="x", b__csv=CSV), "[{kind: Decompress, format: Zip, subPath: '*.csv'}]",
+                               words=["a.csv", "b.csv"])
+    yield "zip: not one", case(CSV, "[{kind: Decompress, format: Zip}]", words=["zip"])
+    evil = io.BytesIO()
+    with zipfile.ZipFile(evil, "w") as archive:
+        archive.writestr("../../evil.csv", CSV)
+    yield "zip: a path that leads out", case(evil.getvalue(), "[{kind: Decompress, format: Zip}]", words=["leads out"])
+    yield "zip after a pipe", case(zipped(a__txt="x", b__csv=CSV),
+                                   "[{kind: Pipe, command: [cat]}, {kind: Decompress, format: Zip, subPath: b.csv}]")
+    yield "gzip after a pipe", case(two, "[{kind: Pipe, command: [cat]}, {kind: Decompress, format: Gzip}]")
+    yield "a pipe", case(CSV.replace("a", "A"), "[{kind: Pipe, command: [sed, s/A/a/]}]", path="/data.txt")
+    yield "a pipe that fails", case(CSV, "[{kind: Pipe, command: [sh, -c, 'echo oh dear >&2; exit 3']}]", words=["exit code 3", "oh dear"])
+    yield "a pipe that is killed", case(CSV, "[{kind: Pipe, command: [sh, -c, 'kill -9 $$']}]", words=["signal 9"])
+    yield "a pipe that is not there", case(CSV, "[{kind: Pipe, command: [no-such-program]}]", words=["no-such-program"])
+    yield "a pipe that reads only a little", case(BIG, "[{kind: Pipe, command: [sh, -c, 'head -n 3 | sed s/x*$/z/']}]",
+                                                  expect={0: "z", 1: "z"})
+    tar = io.BytesIO()
+    with tarfile.open(fileobj=tar, mode="w") as archive:
+        for name, text in (("dir/a.csv", "id,name\n1,a\n"), ("dir/b.csv", "2,b\n"), ("dir/c.txt", "nothing")):
+            info = tarfile.TarInfo(name)
+            info.size = len(text)
+            archive.addfile(info, io.BytesIO(text.encode()))
+    yield "tar, in the process", case(tar.getvalue(), "[{kind: Pipe, command: [tar, xO, '*.csv']}]")
+    yield "tar.gz, in the process", case(gzip.compress(tar.getvalue()), "[{kind: Pipe, command: [tar, -xzOf, '-', '*.csv']}]")
+
+    def bomb():
+        line = b"1," + b"x" * 4000 + b"\n"
+        body = gzip.compress(b"id,name\n" + line * ((300 << 20) // len(line)), 6)
+        assert len(body) * 300 < 300 << 20
+        with Server(data__csv=Page(body, etag='"1"')) as server, Workspace() as ws:
+            add(ws, "d", url_step(server.url()), prepare="[{kind: Decompress, format: Gzip}]", merge="{kind: Append}")
+            fails(ws, "bomb", "source.maxExpansion")
+
+    yield "a decompression bomb", bomb
+
+
+def globs():
+    step = "{kind: FilesGlob, path: %s, eventTime: {kind: FromPath, pattern: 'data-(\\d+-\\d+-\\d+)\\.csv', timestampFormat: '%%Y-%%m-%%d'}}"
+
+    def life():
+        with Workspace() as ws:
+            add(ws, "d", step % "'data-*.csv'", merge="{kind: Ledger, primaryKey: [id]}")
+            fails(ws, "data-*.csv")
+            ws.write("data-2020-10-01.csv", "id,name\n1,a\n")
+            pull(ws, "d")
+            assert polling_state(ws, "d") == "odf/etag=data-2020-10-01.csv"
+            assert ws.rows("d")[0]["event_time"].startswith("2020-10-01T00:00:00"), ws.rows("d")
+            assert outcome(ws, "d")["status"] == "up-to-date"
+            ws.write("data-2020-01-01.csv", "id,name\n9,late\n")
+            done = outcome(ws, "d")
+            assert done["status"] == "up-to-date" and "--late" in done["notes"][0], done
+            ws.write("data-2020-10-05.csv", "id,name\n2,b\n")
+            ws.write("data-2020-10-10.csv", "id,name\n3,c\n")
+            pull(ws, "d")
+            assert polling_state(ws, "d") == "odf/etag=data-2020-10-10.csv"
+            assert ws.data_blocks("d") == [2, 1, 0]
+            assert outcome(ws, "d", "--late")["records"]["added"] == 1
+            assert polling_state(ws, "d") == "odf/etag=data-2020-10-10.csv"
+            assert outcome(ws, "d")["notes"] == []
+            assert [(r["id"], r["event_time"][:10]) for r in ws.rows("d")] == [
+                (1, "2020-10-01"), (2, "2020-10-05"), (3, "2020-10-10"), (9, "2020-01-01")]
+            ws.check_sound("d")
+
+    yield "files in order, each once; late ones reported and taken on demand", life
+
+    def natural():
+        with Workspace() as ws:
+            add(ws, "d", "{kind: FilesGlob, path: '**/f*.csv'}", merge="{kind: Append}")
+            os.makedirs(os.path.join(ws.folder, "a", "b"))
+            for i in (1, 2, 9, 10, 11):
+                ws.write(f"a/b/f{i}.csv" if i % 2 else f"a/f{i}.csv", f"id,name\n{i},x\n")
+            pull(ws, "d")
+            assert [r["id"] for r in ws.rows("d")] == [1, 2, 9, 10, 11]
+            assert polling_state(ws, "d") == "odf/etag=f11.csv"
+
+    yield "names are ordered as people count", natural
+
+    def bad():
+        with Workspace() as ws:
+            ws.write("data-x.csv", CSV)
+            add(ws, "d", step % "'data-*.csv'")
+            fails(ws, "data-x.csv", "does not match")
+            for event_time, word in (("{kind: FromPath, pattern: 'data-.*'}", "group"), ("{kind: FromMetadata}", "fromMetadata"),
+                                     ("{kind: FromPath, pattern: '(data'}", "(data")):
+                text = manifest("n", "{kind: FilesGlob, path: '*.csv', eventTime: " + event_time + "}")
+                done = ws.run("add", ws.write("n.yaml", text), code=None)
+                assert done.code != 0 and word.encode() in done.err, done
+
+    yield "event times that cannot be", bad
+
+    def unsupported():
+        with Workspace() as ws:
+            steps = {"container": "{kind: Container, image: x}", "mqtt": "{kind: mqtt, host: h, port: 1883, topics: [{path: t}]}",
+                     "ethereumLogs": "{kind: EthereumLogs, chainId: 1}", "ftp": url_step("ftp://example.com/x"),
+                     "s3": url_step("s3://bucket/x"), "sftp": url_step("sftp://example.com/x")}
+            for i, (kind, fetch) in enumerate(steps.items()):
+                add(ws, f"u{i}", fetch)
+                fails(ws, f"'{kind}'", command=("pull", f"u{i}"))
+
+    yield "kinds that cannot be pulled are added, and refused by name", unsupported
+
+
+if __name__ == "__main__":
+    main([files, web, broken, prepared, globs])
