@@ -149,8 +149,8 @@ def outcome(ws, *args):
 
 
 def polling_state(ws, dataset):
-    out = ws.run("source", "list", dataset).out.decode().splitlines()
-    return out[0].split("\t")[4]
+    source = json.loads(ws.run("source", "list", dataset, "-o", "json").out)[0]
+    return f"{source['StateKind']}={source['State']}"
 
 
 def names(ws, dataset="d"):
