@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <fstream>
 #include <iostream>
 #include <iterator>
@@ -11,6 +12,8 @@
 
 namespace sluice::cli {
 namespace {
+
+constexpr std::string_view kFilters[] = {"source", "data", "watermark"};
 
 struct LogOptions {
   std::string dataset;
@@ -34,6 +37,11 @@ bool Passes(const odf::MetadataEvent& event, const std::string& filter) {
 }
 
 Status Log(Session& session, const LogOptions& options) {
+  const bool known = options.filter.empty() ||
+                     std::any_of(std::begin(kFilters), std::end(kFilters), [&](std::string_view word) {
+                       return options.filter.find(word) != std::string::npos;
+                     });
+  if (!known) return UsageError("--filter takes source, data, watermark, not '{}'", options.filter);
   ASSIGN_OR_RETURN(auto* workspace, session.OpenWorkspace());
   ASSIGN_OR_RETURN(auto entry, workspace->Resolve(options.dataset));
   ASSIGN_OR_RETURN(const auto hold, workspace->HoldFiles(entry.id));

@@ -90,7 +90,9 @@ Status ToFiles(Session& session, const SqlOptions& options, sql::QueryResult& re
                              : ending.empty()        ? "csv"
                                                      : ending.substr(1);
   FileSet::Options target;
-  ASSIGN_OR_RETURN(target.format, columnar::ParseOutputFormat(format));
+  auto parsed = columnar::ParseOutputFormat(format);
+  if (!parsed.ok()) return std::move(parsed).error().With("usage");
+  target.format = *parsed;
   target.path = options.output_path;
   target.records_per_file = options.records_per_file;
   target.folder = ending.empty() || options.records_per_file > 0;

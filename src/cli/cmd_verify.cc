@@ -1,5 +1,6 @@
 #include <fstream>
 #include <iterator>
+#include <nlohmann/json.hpp>
 #include <thread>
 
 #include "cli/commands.h"
@@ -16,14 +17,25 @@ struct VerifyArgs {
   bool metadata_only = false;
 };
 
-// A block hash, or a file that `head --sign` wrote: its signature is checked first.
+// The hash of the block that a node's answer or receipt names. Errors: kInvalidArgument.
+Result<odf::Multihash> ReadReceipt(const std::string& content, const std::string& name) {
+  const auto json = nlohmann::json::parse(content, nullptr, false);
+  const auto hash = json.is_object() ? json.find("blockHash") : json.end();
+  if (!json.is_object() || hash == json.end() || !hash->is_string())
+    return InvalidArgument("'{}' is no receipt that names a block: it has no blockHash", name);
+  return odf::Multihash::Parse(hash->get<std::string>());
+}
+
+// A block hash, a node's receipt, or a file that `head --sign` wrote, the signature of which is checked.
 Result<odf::Multihash> ReadAnchor(const std::string& text, const multiformats::DatasetId& id) {
   if (auto hash = odf::Multihash::Parse(text); hash.ok()) return hash;
   std::ifstream file(text);
   if (!file)
-    return UsageError("--contains takes a block hash or a file written by 'sluice head --sign', not '{}'",
-                      text);
+    return UsageError(
+        "--contains takes a block hash, a receipt, or a file written by 'sluice head --sign', not '{}'",
+        text);
   const std::string content(std::istreambuf_iterator<char>(file), {});
+  if (content.starts_with('{')) return ReadReceipt(content, text);
   const auto field = [&](const std::string& name) -> std::string {
     const auto at = content.find(name + ": ");
     if (at == std::string::npos) return "";
@@ -44,6 +56,10 @@ Result<odf::Multihash> ReadAnchor(const std::string& text, const multiformats::D
 
 Result<bool> VerifyOne(Session& session, const workspace::Workspace& workspace, const workspace::Entry& entry,
                        const VerifyArgs& args) {
+  std::optional<odf::Multihash> anchor;
+  if (!args.contains.empty()) {
+    ASSIGN_OR_RETURN(anchor, ReadAnchor(args.contains, entry.id));
+  }
   ASSIGN_OR_RETURN(const auto hold, workspace.HoldFiles(entry.id));
   ASSIGN_OR_RETURN(auto stores, workspace.StoresOf(entry.id));
   dataset::VerifyOptions options;
@@ -64,17 +80,16 @@ Result<bool> VerifyOne(Session& session, const workspace::Workspace& workspace, 
   if (!report->violations.empty()) return false;
   session.Say("{}: {} blocks, {} slices, {} records, {} bytes hold", entry.alias, report->blocks,
               report->slices, report->records, report->bytes);
-  if (!args.contains.empty()) {
-    ASSIGN_OR_RETURN(auto anchor, ReadAnchor(args.contains, entry.id));
+  if (anchor) {
     ASSIGN_OR_RETURN(auto dataset, workspace.Open(entry));
-    ASSIGN_OR_RETURN(bool found, dataset->IsAncestor(anchor));
+    ASSIGN_OR_RETURN(bool found, dataset->IsAncestor(*anchor));
     if (!found) {
       session.Warn(
           fmt::format("{}: block {} is not in the history of head {}: it was rewritten or never there",
-                      entry.alias, anchor.ToString(), dataset->head().ToString()));
+                      entry.alias, anchor->ToString(), dataset->head().ToString()));
       return false;
     }
-    session.Say("{}: the history contains {}", entry.alias, anchor.ToString());
+    session.Say("{}: the history contains {}", entry.alias, anchor->ToString());
   }
   return true;
 }
@@ -111,7 +126,7 @@ void AddVerify(Commands& commands) {
                    "sluice verify river.gauges", [args](Session& session) { return Verify(session, *args); });
   command->add_option("dataset", args->datasets, "Names, ids, or patterns with %; default: all");
   command->add_option("--contains", args->contains,
-                      "Prove that this block, or signed head, is in the history");
+                      "Prove that this block, or the one of a receipt or signed head, is in the history");
   command->add_flag("--metadata-only", args->metadata_only, "Check blocks only, read no data");
 }
 

@@ -46,7 +46,7 @@ Status List(Session& session, const ListOptions& options) {
   if (options.wide) table.Text("ID");
   table.Text("Name").Text("Kind");
   if (options.wide) table.Text("Head");
-  human ? table.Text("Updated") : table.Time("Updated");
+  human ? table.Text("Pulled") : table.Time("Pulled");
   human ? table.Text("Records") : table.Integer("Records");
   if (options.wide) table.Integer("Blocks");
   human ? table.Text("Size") : table.Integer("Size");

@@ -49,9 +49,11 @@ Status RowTable::Print(Session& session, columnar::OutputFormat format) const {
     arrays.push_back(std::move(array));
   }
   auto schema = arrow::schema(fields);
-  ASSIGN_OR_RETURN(auto writer, columnar::RowWriter::Make(format, schema, [&](std::string_view text) {
-                     return session.Out(text);
-                   }));
+  columnar::FormatOptions options;
+  options.max_cell_width = 0;  // ids and hashes are of use as a whole only
+  ASSIGN_OR_RETURN(auto writer,
+                   columnar::RowWriter::Make(
+                       format, schema, [&](std::string_view text) { return session.Out(text); }, options));
   auto batch = arrow::RecordBatch::Make(schema, static_cast<int64_t>(rows_.size()), std::move(arrays));
   RETURN_IF_ERROR(writer->Write(*batch));
   return writer->Finish();

@@ -77,7 +77,11 @@ Result<bool> Session::Confirm(std::string_view question) {
 }
 
 Result<columnar::OutputFormat> Session::FormatOrDefault(const std::string& name) const {
-  if (!name.empty()) return columnar::ParseOutputFormat(name);
+  if (!name.empty()) {
+    auto format = columnar::ParseOutputFormat(name);
+    if (!format.ok()) return std::move(format).error().With("usage");
+    return format;
+  }
   return stdout_is_terminal_ ? columnar::OutputFormat::kTable : columnar::OutputFormat::kJson;
 }
 

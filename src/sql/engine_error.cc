@@ -67,15 +67,23 @@ ErrorCode CodeOf(Family family, ErrorCode data_code) {
 std::string Essence(std::string_view text) {
   size_t end = text.find('\n');
   std::string out(text.substr(0, end));
+  const auto strip_end = [&out] {
+    while (!out.empty() && (out.back() == '.' || out.back() == '!' || out.back() == ' ')) out.pop_back();
+  };
+  strip_end();
   for (std::string_view lead : {"Candidate bindings: ", "Candidate Entries: ", "Did you mean "}) {
     size_t at = text.find(lead, end == std::string_view::npos ? text.size() : end);
     if (at == std::string_view::npos) continue;
     std::string line(text.substr(at, text.find('\n', at) - at));
     line[0] = static_cast<char>(std::tolower(static_cast<unsigned char>(line[0])));
-    out += "; " + line;
+    // Tables of the engine's own are no answer to somebody who looks for a dataset.
+    const bool is_internal = line.find("\"duckdb_") != std::string::npos ||
+                             line.find("\"pg_") != std::string::npos ||
+                             line.find("\"sqlite_") != std::string::npos;
+    if (!is_internal) out += "; " + line;
     break;
   }
-  while (!out.empty() && (out.back() == '.' || out.back() == '!' || out.back() == ' ')) out.pop_back();
+  strip_end();
   if (out.size() > 1 && !std::isupper(static_cast<unsigned char>(out[1]))) {
     out[0] = static_cast<char>(std::tolower(static_cast<unsigned char>(out[0])));
   }

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cctype>
 
+#include "base/names.h"
 #include "columnar/conform.h"
 #include "columnar/slice.h"
 #include "odf/arrow_schema.h"
@@ -18,6 +19,27 @@ bool Mentions(std::string_view statement, std::string_view name) {
     return std::tolower(static_cast<unsigned char>(a)) == std::tolower(static_cast<unsigned char>(b));
   };
   return std::search(statement.begin(), statement.end(), name.begin(), name.end(), same) != statement.end();
+}
+
+// Says which datasets there are to somebody whose query names a table that is none.
+Error ExplainMissingTable(Error error, const std::vector<Entry>& entries,
+                          const std::vector<std::string>& without_schema) {
+  constexpr std::string_view kLead = "table with name ";
+  const std::string& message = error.message();
+  const auto at = message.find(kLead);
+  if (at == std::string::npos || message.find("does not exist", at) == std::string::npos) return error;
+  if (!without_schema.empty()) {
+    return InvalidArgument("dataset '{}' has no columns yet: it gets them with its first data",
+                           without_schema.front());
+  }
+  const auto start = at + kLead.size();
+  const std::string name = message.substr(start, message.find_first_of(" (", start) - start);
+  std::vector<std::string> aliases;
+  for (const auto& entry : entries) aliases.push_back(entry.alias);
+  const auto near = NearNames(name, aliases);
+  return InvalidArgument(
+      "no dataset '{}'{}", name,
+      near.empty() ? "; 'sluice list' shows them" : fmt::format("; did you mean '{}'?", near.front()));
 }
 
 }  // namespace
@@ -71,6 +93,7 @@ Result<QuerySession> RunQuery(const Workspace& workspace, const std::string& sta
                               const sql::Limits& limits, std::stop_token stop) {
   ASSIGN_OR_RETURN(auto entries, workspace.List());
   QuerySession session;
+  std::vector<std::string> without_schema;
   ASSIGN_OR_RETURN(session.engine, sql::Engine::OpenFenced(limits));
   for (const auto& entry : entries) {
     if (!Mentions(statement, entry.alias)) continue;
@@ -78,7 +101,10 @@ Result<QuerySession> RunQuery(const Workspace& workspace, const std::string& sta
     session.holds.push_back(std::move(hold));
     ASSIGN_OR_RETURN(auto dataset, workspace.Open(entry));
     ASSIGN_OR_RETURN(auto schema, ArrowSchemaOf(*dataset));
-    if (!schema) continue;
+    if (!schema) {
+      without_schema.push_back(entry.alias);
+      continue;
+    }
     ASSIGN_OR_RETURN(auto slices, dataset->SlicesAfter(std::nullopt));
     std::vector<std::string> paths;
     for (const auto& ref : *slices) {
@@ -88,7 +114,7 @@ Result<QuerySession> RunQuery(const Workspace& workspace, const std::string& sta
     RETURN_IF_ERROR(session.engine->RegisterParquet(entry.alias, schema, std::move(paths)));
   }
   auto result = session.engine->Query(statement, stop);
-  if (!result.ok()) return std::move(result).error();
+  if (!result.ok()) return ExplainMissingTable(std::move(result).error(), entries, without_schema);
   session.result = std::move(*result);
   return session;
 }

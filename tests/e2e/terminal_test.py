@@ -1,0 +1,86 @@
+#!/usr/bin/env python3
+"""What is different on a terminal: the log goes through a pager."""
+import os
+import pty
+import signal
+import time
+
+from harness import APPEND, Workspace, main, records
+
+
+def on_terminal(ws, *args, environment=None):
+    """Runs a command with a terminal as its standard output; gives its exit code and what the terminal showed."""
+    ours, theirs = pty.openpty()
+    process = ws.start(*args, stdout=theirs, env={**os.environ, **(environment or {})})
+    os.close(theirs)
+    return process, ours
+
+
+def shown(terminal):
+    out = b""
+    while True:
+        try:
+            part = os.read(terminal, 65536)
+        except OSError:  # the last writer has gone
+            break
+        if not part:
+            break
+        out += part
+    os.close(terminal)
+    return out.replace(b"\r\n", b"\n")
+
+
+def ended(process, timeout=20):
+    code = process.wait(timeout)
+    err = process.stderr.read()
+    process.stderr.close()
+    assert code == 0 and b"Error" not in err, (code, err)
+
+
+def workspace():
+    ws = Workspace()
+    ws.add("d", APPEND)
+    for n in range(3):
+        ws.run("ingest", "d", "--stdin", "--state", n, data=records([n]))
+    return ws
+
+
+def log_goes_through_the_pager():
+    with workspace() as ws:
+        plain = ws.run("log", "d", env={**os.environ, "PAGER": "touch paged; cat"}).out
+        assert not os.path.exists(os.path.join(ws.folder, "paged")), "there is no terminal"
+        process, terminal = on_terminal(ws, "log", "d", "--no-color", environment={"PAGER": "touch paged; cat", "NO_COLOR": "1"})
+        out = shown(terminal)
+        ended(process)
+        assert os.path.exists(os.path.join(ws.folder, "paged"))
+        assert out == plain, (out, plain)
+        for pager in ("", "cat"):
+            process, terminal = on_terminal(ws, "log", "d", environment={"PAGER": pager, "NO_COLOR": "1"})
+            assert shown(terminal) == plain
+            ended(process)
+
+
+def a_pager_may_leave_early():
+    with workspace() as ws:
+        for pager in ("head -n 1", "true", "/nowhere/pager 2> /dev/null"):
+            process, terminal = on_terminal(ws, "log", "d", environment={"PAGER": pager})
+            shown(terminal)
+            ended(process)
+
+
+def interrupts_are_the_pagers():
+    with workspace() as ws:
+        process, terminal = on_terminal(ws, "log", "d", environment={"PAGER": "touch began; sleep 1; cat > late"})
+        while not os.path.exists(os.path.join(ws.folder, "began")):
+            time.sleep(0.01)
+        for _ in range(2):
+            time.sleep(0.15)
+            process.send_signal(signal.SIGINT)
+        shown(terminal)
+        ended(process)
+        with open(os.path.join(ws.folder, "late"), "rb") as file:
+            assert file.read().count(b"Block #") == ws.run("log", "d").out.count(b"Block #")
+
+
+if __name__ == "__main__":
+    main([log_goes_through_the_pager, a_pager_may_leave_early, interrupts_are_the_pagers])
