@@ -24,81 +24,6 @@ Result<std::string> ReadFile(const std::string& path) {
   return std::string(std::istreambuf_iterator<char>(file), {});
 }
 
-constexpr char kRootTemplate[] = R"(kind: DatasetSnapshot
-version: 1
-content:
-  name: {}
-  kind: Root
-  metadata:
-    - kind: AddPushSource
-      sourceName: default
-      read:
-        # Csv, Json, NdJson, GeoJson, NdGeoJson or Parquet
-        kind: Csv
-        header: true
-        schema:
-          fields:
-            - name: event_time
-              type: Timestamp
-            - name: name
-              type: String
-            - name: value
-              type:
-                kind: Option
-                inner: Float64
-      # Optional: reshape with SQL
-      # preprocess:
-      #   kind: Sql
-      #   engine: datafusion
-      #   query: select event_time, name, value from input where value > 0
-      merge:
-        # Append keeps everything; Ledger takes each key once; Snapshot records the differences between states;
-        # ChangelogStream and UpsertStream take changes
-        kind: Ledger
-        primaryKey:
-          - event_time
-          - name
-    - kind: SetInfo
-      description: What these records are
-      keywords: []
-)";
-
-constexpr char kDerivativeTemplate[] = R"(kind: DatasetSnapshot
-version: 1
-content:
-  name: {}
-  kind: Derivative
-  metadata:
-    - kind: SetTransform
-      inputs:
-        - datasetRef: name.of.input
-          alias: input
-      transform:
-        kind: Sql
-        engine: datafusion
-        query: select * from input
-)";
-
-struct NewOptions {
-  std::string name;
-  bool root = false;
-  bool derivative = false;
-};
-
-Status New(Session& session, const NewOptions& options) {
-  if (options.root && options.derivative) return UsageError("give --root or --derivative, not both");
-  RETURN_IF_ERROR(workspace::CheckAlias(options.name));
-  const std::string base = options.name.substr(options.name.find('/') + 1);
-  const std::string path = base + ".yaml";
-  if (fs::exists(path)) return MakeError(ErrorCode::kAlreadyExists, "file '{}' already exists", path);
-  std::ofstream file(path);
-  file << fmt::format(fmt::runtime(options.derivative ? kDerivativeTemplate : kRootTemplate), options.name);
-  file.close();
-  if (!file) return MakeError(ErrorCode::kUnavailable, "cannot write '{}'", path);
-  session.Say("Written: {}\nEdit it, then run: sluice add {}", path, path);
-  return {};
-}
-
 struct AddOptions {
   std::vector<std::string> manifests;
   std::string name;
@@ -494,15 +419,6 @@ Status AddSourceFromFile(Session& session, const SourceArgs& args) {
 }
 
 }  // namespace
-
-void AddNew(Commands& commands) {
-  auto options = std::make_shared<NewOptions>();
-  auto* command = commands.Add("new", "Write a manifest to start from", "sluice new river.gauges",
-                               [options](Session& session) { return New(session, *options); });
-  command->add_option("name", options->name, "Name of the dataset")->required();
-  command->add_flag("--root", options->root, "For data that is ingested (default)");
-  command->add_flag("--derivative", options->derivative, "For data computed from other datasets");
-}
 
 void AddAdd(Commands& commands) {
   auto options = std::make_shared<AddOptions>();

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 
 from parse import FormatError, command_words, matches
+from server import FolderServer
 from verifier import REPOSITORY, shared_folder
 
 T0 = "2050-01-02T03:04:05Z"
@@ -47,8 +48,16 @@ class Runner:
         self.now, self.strict, self.partial, self.damaged = T0, True, False, False
         self.done, self.exit_checked, self.last = None, True, None
         self.heads = {}
+        self.server = None
 
     def run(self):
+        try:
+            self.run_all()
+        finally:
+            if self.server:
+                self.server.stop()
+
+    def run_all(self):
         if not any(line.text == "no workspace" for line in self.scenario.lines):
             self.program_output(["init"])
         for line in self.scenario.lines:
@@ -156,7 +165,7 @@ class Runner:
         if line.block is None:
             manifest = (MANIFESTS / (words[1] + ".yaml")).read_text(encoding="utf-8").replace("NAME", words[0])
         else:
-            manifest = snapshot(words[0], text_of(line.block), words[1] if len(words) > 1 else None)
+            manifest = snapshot(words[0], self.expand(text_of(line.block)), words[1] if len(words) > 1 else None)
         path = self.folder / (words[0] + ".yaml")
         path.write_text(manifest, encoding="utf-8")
         self.program_output(["add", str(path)])
@@ -166,7 +175,7 @@ class Runner:
         """`manifest FILE NAME [eventTimeColumn]:` writes the manifest that `dataset` would add."""
         words = rest.split()
         self.close_step()
-        content = snapshot(words[1], text_of(line.block), words[2] if len(words) > 2 else None)
+        content = snapshot(words[1], self.expand(text_of(line.block)), words[2] if len(words) > 2 else None)
         (self.folder / words[0]).write_text(content, encoding="utf-8")
 
     def do_together(self, line, rest):
@@ -252,7 +261,12 @@ class Runner:
         return [self.program, "--system-time", self.now] + [self.expand(word) for word in words]
 
     def expand(self, text):
-        """`{HASH:NAME:N}` is the hash of block N of a dataset, `{SLICE:NAME:N}` that of the slice which the block adds."""
+        """`{HASH:NAME:N}` is the hash of block N of a dataset, `{SLICE:NAME:N}` that of the slice which the block adds;
+        `{HERE}` is the scenario's folder, `{URL}` a server's that serves it."""
+        if "{URL}" in text:
+            self.server = self.server or FolderServer(self.folder)
+            text = text.replace("{URL}", self.server.url)
+        text = text.replace("{HERE}", str(self.folder))
         return re.sub(r"\{(HASH|SLICE):(\w+):(\d+)\}", lambda m: self.hash_of(m[1] == "SLICE", m[2], int(m[3])), text)
 
     def start(self, command):
@@ -313,10 +327,11 @@ class Runner:
 
 
 def snapshot(name, source, event_time):
-    """A manifest around a push source; the source's own keys may be left out for `sourceName: default`."""
-    if "sourceName:" not in source:
+    """A manifest around a source: a polling one where it has `fetch:`, else a push source, for which `sourceName: default` may be left out."""
+    polling = re.search(r"^fetch:", source, re.MULTILINE)
+    if not polling and "sourceName:" not in source:
         source = "sourceName: default\n" + source
-    events = "    - kind: AddPushSource\n" + indent(source, 6)
+    events = f"    - kind: {'SetPollingSource' if polling else 'AddPushSource'}\n" + indent(source, 6)
     if event_time:
         events += f"    - kind: SetVocab\n      eventTimeColumn: {event_time}\n"
     return f"kind: DatasetSnapshot\nversion: 1\ncontent:\n  name: {name}\n  kind: Root\n  metadata:\n{events}"
