@@ -238,6 +238,20 @@ TEST(CsvReaderTest, ReadsOtherEncodings) {
                                                        "a\0\xe9\0\n\0",
                                                        8)));
   EXPECT_THAT(out.rows, ElementsAre("aé"));
+  const std::pair<const char*, const char*> kTexts[] = {{"windows-1251", "\xcc\xee"},
+                                                        {"koi8-r", "\xed\xcf"},
+                                                        {"cp866", "\x8c\xae"},
+                                                        {"mac-cyrillic", "\x8c\xee"}};
+  for (const auto& [encoding, bytes] : kTexts) {
+    auto other = step;
+    other.encoding = encoding;
+    ASSERT_OK_AND_ASSIGN(out, ReadText(other, bytes));
+    EXPECT_THAT(out.rows, ElementsAre("Мо")) << encoding;
+  }
+  step.encoding = "Shift_JIS";
+  ASSERT_OK_AND_ASSIGN(out, ReadText(step, "\x93\x8c\n\x8b\x9e\n"));
+  EXPECT_THAT(out.rows, ElementsAre("東", "京"));
+  step.encoding = "utf16";
   EXPECT_THAT(ReadText(step, std::string("\xff\xfe"
                                          "a\0\n\0\xe9",
                                          7)),
