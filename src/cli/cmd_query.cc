@@ -115,7 +115,9 @@ Status Sql(Session& session, const SqlOptions& options) {
   sql::Limits limits;
   limits.memory_bytes = options.memory_mib << 20;
   limits.time_ms = options.timeout_seconds * 1000;
-  limits.spill_folder = workspace->temp_folder();
+  // Where nothing can be written a query has to do without spills.
+  const auto scratch = workspace->MakeScratch();
+  if (scratch.ok()) limits.spill_folder = (*scratch)->folder();
   ASSIGN_OR_RETURN(auto query, workspace::RunQuery(*workspace, statement, limits, session.stop()));
 
   if (!options.output_path.empty()) return ToFiles(session, options, *query.result);

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <fstream>
 #include <iterator>
 #include <nlohmann/json.hpp>
@@ -15,6 +16,7 @@ struct VerifyArgs {
   std::vector<std::string> datasets;
   std::string contains;
   bool metadata_only = false;
+  bool recursive = false;
 };
 
 // The hash of the block that a node's answer or receipt names. Errors: kInvalidArgument.
@@ -94,6 +96,23 @@ Result<bool> VerifyOne(Session& session, const workspace::Workspace& workspace, 
   return true;
 }
 
+// Adds the datasets that those in the list are derived from, as far as they are here, each once.
+Status AddInputs(const workspace::Workspace& workspace, std::vector<workspace::Entry>* entries) {
+  for (size_t i = 0; i < entries->size(); ++i) {
+    ASSIGN_OR_RETURN(auto dataset, workspace.Open((*entries)[i]));
+    const auto& transform = dataset->state().transform;
+    if (!transform) continue;
+    for (const auto& input : transform->inputs) {
+      auto entry = workspace.Resolve(input.dataset_ref);
+      if (!entry.ok()) continue;
+      const bool known = std::any_of(entries->begin(), entries->end(),
+                                     [&](const auto& other) { return other.id == entry->id; });
+      if (!known) entries->push_back(std::move(*entry));
+    }
+  }
+  return {};
+}
+
 Status Verify(Session& session, const VerifyArgs& args) {
   ASSIGN_OR_RETURN(auto* workspace, session.OpenWorkspace());
   std::vector<workspace::Entry> entries;
@@ -104,6 +123,7 @@ Status Verify(Session& session, const VerifyArgs& args) {
     ASSIGN_OR_RETURN(auto found, workspace->ResolvePattern(ref));
     entries.insert(entries.end(), found.begin(), found.end());
   }
+  if (args.recursive) RETURN_IF_ERROR(AddInputs(*workspace, &entries));
   if (!args.contains.empty() && entries.size() != 1) return UsageError("--contains goes with one dataset");
   size_t valid = 0;
   for (const auto& entry : entries) {
@@ -127,6 +147,7 @@ void AddVerify(Commands& commands) {
   command->add_option("dataset", args->datasets, "Names, ids, or patterns with %; default: all");
   command->add_option("--contains", args->contains,
                       "Prove that this block, or the one of a receipt or signed head, is in the history");
+  command->add_flag("-r,--recursive", args->recursive, "Also the datasets that these are derived from");
   command->add_flag("--metadata-only", args->metadata_only, "Check blocks only, read no data");
 }
 

@@ -23,6 +23,7 @@ namespace fs = std::filesystem;
 constexpr char kVersion[] = "1";
 constexpr int kLeftoverAgeSeconds = 24 * 3600;
 constexpr char kScratchLock[] = ".lock";
+constexpr char kNoDataset[] = "query";  // in the place of an id in a scratch folder's name
 // All writers of the workspace wait as long.
 constexpr std::chrono::milliseconds kReadersPatience{2000};
 // Folders of datasets that are not complete yet, and of those that are being removed.
@@ -155,8 +156,10 @@ Result<dataset::DatasetStores> Workspace::StoresOf(const multiformats::DatasetId
   return stores;
 }
 
-Result<std::unique_ptr<Scratch>> Workspace::MakeScratch(const multiformats::DatasetId& id) const {
-  const std::string folder = fmt::format("{}/{}-{}", temp_folder(), id.ToMultibase(), RandomName(16));
+Result<std::unique_ptr<Scratch>> Workspace::MakeScratch(
+    const std::optional<multiformats::DatasetId>& id) const {
+  const std::string folder =
+      fmt::format("{}/{}-{}", temp_folder(), id ? id->ToMultibase() : kNoDataset, RandomName(16));
   std::error_code error;
   while (true) {
     ASSIGN_OR_RETURN(auto lock, storage::FileLock::Acquire(folder + kScratchLock, lock_timeout_, stop_));
@@ -178,7 +181,7 @@ void Workspace::RemoveLeftovers() const {
   const auto limit = fs::file_time_type::clock::now() - std::chrono::seconds(kLeftoverAgeSeconds);
   for (const auto& path : paths) {
     if (path.extension() != kScratchLock) {
-      // A query's spills, or a folder whose lock's turn comes.
+      // A folder whose lock's turn comes, or another program's.
       const auto changed = fs::last_write_time(path, ignored);
       if (!ignored && changed < limit && !fs::exists(path.string() + kScratchLock, ignored))
         fs::remove_all(path, ignored);
@@ -187,8 +190,8 @@ void Workspace::RemoveLeftovers() const {
     const std::string name = path.filename().string();
     const auto id = multiformats::DatasetId::ParseMultibase(name.substr(0, name.find('-')));
     auto lock = storage::FileLock::Acquire(path.string(), std::chrono::milliseconds(0));
-    if (!id.ok() || !lock.ok()) continue;
-    if (fs::exists(DatasetFolder(*id), ignored)) {
+    if (!lock.ok() || (!id.ok() && !name.starts_with(kNoDataset))) continue;
+    if (id.ok() && fs::exists(DatasetFolder(*id), ignored)) {
       auto stores = StoresOf(*id);
       if (!stores.ok() || !stores->files->RemoveLeftovers(0).ok()) continue;
     }

@@ -24,8 +24,9 @@ struct Entry {
   multiformats::DatasetId id;
 };
 
-// A folder for the spills of one process that writes to a dataset. It is locked while the process lives; once
-// that is killed, the next command removes it together with the temporary files that it left in the dataset.
+// A folder for the spills of one process, which may write to a dataset. It is locked while the process lives;
+// once that is killed, the next command removes it together with the temporary files that it left in the
+// dataset.
 class Scratch {
  public:
   virtual ~Scratch() = default;
@@ -104,7 +105,9 @@ class Workspace {
   Result<std::unique_ptr<index::GuardedIndex>> BeginCommit(const multiformats::DatasetId& id) const;
 
   // For everything that writes to a dataset outside BeginCommit. Must not outlive what writes into it.
-  Result<std::unique_ptr<Scratch>> MakeScratch(const multiformats::DatasetId& id) const;
+  // Without a dataset: for spills alone.
+  Result<std::unique_ptr<Scratch>> MakeScratch(
+      const std::optional<multiformats::DatasetId>& id = std::nullopt) const;
 
   // Makes a dataset from a normalized snapshot: key, folder, Seed and events with one system time, alias. A
   // creation that fails leaves no folder behind. Errors: kAlreadyExists; kInvalidArgument for names and

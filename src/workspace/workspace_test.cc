@@ -134,6 +134,23 @@ TEST_F(WorkspaceTest, FindsByNameIdAndPattern) {
   EXPECT_EQ(some.size(), 1u);
 }
 
+TEST_F(WorkspaceTest, RemovesScratchFoldersOfProcessesThatAreGone) {
+  const Entry entry = Create("a");
+  const std::string folder = workspace_->temp_folder();
+  ASSERT_OK_AND_ASSIGN(auto living, workspace_->MakeScratch());
+  // What killed ones leave: a lock that nobody holds, and a folder with spills.
+  for (const std::string& name : {std::string("query-1"), entry.id.ToMultibase() + "-2"}) {
+    std::ofstream(folder + "/" + name + ".lock");
+    fs::create_directory(folder + "/" + name);
+    std::ofstream(folder + "/" + name + "/spill") << "rows";
+  }
+  Reopen();
+  EXPECT_TRUE(fs::exists(living->folder()));
+  std::vector<std::string> names;
+  for (const auto& left : fs::directory_iterator(folder)) names.push_back(left.path().string());
+  EXPECT_THAT(names, testing::UnorderedElementsAre(living->folder(), living->folder() + ".lock"));
+}
+
 TEST_F(WorkspaceTest, KeysAreTheOwnersAlone) {
   const Entry entry = Create("a");
   struct stat info;
