@@ -322,11 +322,24 @@ class Trial {
                       "aside with reasons",
                       bad));
     }
+    NoteProjection(reader->projection());
     Describe(*schema, facts, times);
     return true;
   }
 
  private:
+  // Well-known text begins with its kind and, in quotes, its name.
+  void NoteProjection(const std::string& text) {
+    const size_t begin = text.find('"');
+    const size_t end = begin == std::string::npos ? begin : text.find('"', begin + 1);
+    if (end == std::string::npos) return;
+    std::string note =
+        fmt::format("coordinates are in '{}'", Shortened(text.substr(begin + 1, end - begin - 1)));
+    if (text.starts_with("PROJCS"))
+      note += "; ST_Transform of engine spark makes longitude and latitude of them";
+    out_->notes.push_back(std::move(note));
+  }
+
   // A wider type for each column that has values that do not fit. False when none can be changed.
   bool Correct(const arrow::Schema& schema, const std::map<std::string, std::string>& misfits) {
     odf::ReadStep& step = out_->step;

@@ -173,9 +173,11 @@ TEST_F(SniffTest, TakesShapefiles) {
   testing::MadeTable table{{{"NAME", 'C', 8}}, {{"a"}, {"b"}}, {}, 0};
   const auto made = testing::MakeShapefile(1, {testing::PointShape(1, 1), testing::PointShape(2, 2)}, table);
   Write("a.dbf", made.dbf);
+  Write("a.prj", "PROJCS[\"NAD83 / UTM zone 10N\",GEOGCS[\"NAD83\"]]");
   ASSERT_OK_AND_ASSIGN(const Sniffed out, Sniff("a.shp", made.shp));
   EXPECT_EQ(out.step.format, ReadFormat::kEsriShapefile);
   EXPECT_EQ(Types(out), "NAME String!, geometry String!");
+  EXPECT_THAT(out.notes, ElementsAre(HasSubstr("coordinates are in 'NAD83 / UTM zone 10N'; ST_Transform")));
   EXPECT_THAT(out.primary_key, ElementsAre("NAME"));
   ExpectUsable(out, (folder_ / "a.shp").string(), 2);
 }
