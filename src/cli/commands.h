@@ -45,6 +45,7 @@ void AddCommit(Commands& commands);
 void AddSource(Commands& commands);
 void AddIngest(Commands& commands);
 void AddPull(Commands& commands);
+void AddPush(Commands& commands);
 void AddLog(Commands& commands);
 void AddHead(Commands& commands);
 void AddTail(Commands& commands);
@@ -54,6 +55,7 @@ void AddVerify(Commands& commands);
 void AddInspect(Commands& commands);
 void AddNode(Commands& commands);
 void AddServe(Commands& commands);
+void AddToken(Commands& commands);
 void AddSystem(Commands& commands);
 void AddCompletions(Commands& commands);
 

@@ -49,10 +49,28 @@ int Run(int argc, char** argv, std::stop_token stop, std::atomic<bool>& paging) 
   AddGlobals(app, session);
 
   Commands commands(app);
-  for (auto add : {AddInit,   AddNew,        AddAdd,   AddList,   AddIngest, AddPull,
-                   AddLog,    AddTail,       AddSql,   AddExport, AddVerify, AddInspect,
-                   AddHead,   AddSource,     AddServe, AddNode,   AddCommit, AddDeleteRenameReset,
-                   AddSystem, AddCompletions}) {
+  for (auto add : {AddInit,
+                   AddNew,
+                   AddAdd,
+                   AddList,
+                   AddIngest,
+                   AddPull,
+                   AddPush,
+                   AddLog,
+                   AddTail,
+                   AddSql,
+                   AddExport,
+                   AddVerify,
+                   AddInspect,
+                   AddHead,
+                   AddSource,
+                   AddServe,
+                   AddNode,
+                   AddCommit,
+                   AddDeleteRenameReset,
+                   AddToken,
+                   AddSystem,
+                   AddCompletions}) {
     add(commands);
   }
   try {

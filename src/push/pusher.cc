@@ -80,6 +80,7 @@ class Loop {
 
   Result<PushReport> Run() {
     if (options_.take_as_new) {
+      RETURN_IF_ERROR(CheckKind(source_.accepted));
       RETURN_IF_ERROR(input_.Seek(std::nullopt));
       if (source_.accepted) state_ = source_.accepted->value;
     } else {
@@ -94,12 +95,19 @@ class Loop {
   }
 
  private:
+  // A state of another kind can be followed by nobody but who wrote it.
+  Status CheckKind(const std::optional<State>& state) const {
+    if (!state || state->kind == kPositionKind) return {};
+    return MakeError(
+        ErrorCode::kPrecondition,
+        "source '{}' has a state of kind '{}', which another client has written; let that one go on, push "
+        "to a source of your own, or disable the source and add it again",
+        source_.name, state->kind);
+  }
+
   // Places the input behind `state`.
   Status GoTo(const std::optional<State>& state) {
-    if (state && state->kind != kPositionKind) {
-      return AskPerson(fmt::format("source '{}' has a state of kind '{}', which another client has written",
-                                   source_.name, state->kind));
-    }
+    RETURN_IF_ERROR(CheckKind(state));
     const std::optional<std::string> position = state ? std::optional(state->value) : std::nullopt;
     if (const Status sought = input_.Seek(position); !sought.ok()) {
       if (sought.error().code() != ErrorCode::kPrecondition) return sought.error();

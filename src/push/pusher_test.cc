@@ -204,7 +204,10 @@ TEST_F(PusherTest, GoesWhereAnotherClientOfTheSameInputIs) {
 TEST_F(PusherTest, StopsWhereAPersonMustDecide) {
   Write("1\n2\n3\n");
   target_.state = State{"sluice/token", "theirs"};
-  EXPECT_THAT(Push(), IsError(ErrorCode::kPrecondition, HasSubstr("another client has written")));
+  for (const bool is_new : {true, false}) {
+    options_.take_as_new = is_new;
+    EXPECT_THAT(Push(), IsError(ErrorCode::kPrecondition, HasSubstr("another client has written")));
+  }
   target_.state = State{kPositionKind, FormatPosition({.offset = 2,
                                                        .head_bytes = 2,
                                                        .head = WindowDigest("9\n"),
