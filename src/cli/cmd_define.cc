@@ -12,6 +12,7 @@
 #include "ingest/index_sync.h"
 #include "ingest/source_rules.h"
 #include "odf/yaml.h"
+#include "workspace/trust.h"
 
 namespace sluice::cli {
 namespace {
@@ -244,6 +245,8 @@ Status Add(Session& session, const AddOptions& options) {
     wanted.push_back({std::move(snapshot), std::move(key), std::move(existing)});
   }
   std::vector<workspace::Entry> added;
+  for (const auto& one : wanted)
+    RETURN_IF_ERROR(workspace::TrustSources(workspace->root(), one.snapshot.metadata));
   if (!wanted.empty()) {
     auto made = workspace->CreateAll(wanted, session.clock());
     if (!made.ok()) return std::move(made).error().With("Failed to add, nothing was added");
@@ -281,6 +284,7 @@ Status CommitEvents(Session& session, const std::string& ref, std::vector<odf::M
     if (events.empty()) return InvalidArgument("there is no event to commit");
     RETURN_IF_ERROR(ingest::NormalizeEvents(&events));
     RETURN_IF_ERROR(ResolveInputs(*workspace, {}, &events));
+    RETURN_IF_ERROR(workspace::TrustSources(workspace->root(), events));
     ASSIGN_OR_RETURN(auto guard, workspace->BeginCommit(entry.id));
     ASSIGN_OR_RETURN(auto dataset, workspace->Open(entry));
     ingest::SourceRuleOptions options;
@@ -395,6 +399,18 @@ Status ShowSource(Session& session, const SourceArgs& args) {
   return session.Out(text);
 }
 
+// A source that came with a dataset from elsewhere may do from now on what one's own may.
+Status TrustSource(Session& session, const SourceArgs& args) {
+  ASSIGN_OR_RETURN(auto* workspace, session.OpenWorkspace());
+  ASSIGN_OR_RETURN(auto entry, workspace->Resolve(args.dataset));
+  ASSIGN_OR_RETURN(auto dataset, workspace->Open(entry));
+  const auto& source = dataset->state().polling_source;
+  if (!source) return NotFound("dataset '{}' has no polling source", entry.alias);
+  RETURN_IF_ERROR(workspace::TrustSource(workspace->root(), source->event));
+  session.Say("Trusted the polling source of {}", entry.alias);
+  return {};
+}
+
 Status AddSourceFromFile(Session& session, const SourceArgs& args) {
   ASSIGN_OR_RETURN(auto text, ReadFile(args.file));
   std::vector<odf::MetadataEvent> events;
@@ -467,6 +483,12 @@ void AddSource(Commands& commands) {
   add->add_option("dataset", args->dataset, "The dataset")->required();
   add->add_option("file", args->file, "An AddPushSource or SetPollingSource event")->required();
   add->add_flag("--shared-snapshot", args->shared_snapshot, "Allow a Snapshot source beside others");
+
+  auto* trust = commands.Add(
+      "trust", "Let the polling source of a dataset from elsewhere run commands and read the environment",
+      "sluice source trust river.gauges", [args](Session& session) { return TrustSource(session, *args); },
+      parent);
+  trust->add_option("dataset", args->dataset, "The dataset")->required();
 
   auto* disable = commands.Add(
       "disable", "End a source", "sluice source disable river.gauges station-7",

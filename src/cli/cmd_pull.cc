@@ -1,10 +1,16 @@
-#include <cstdlib>
+#include <algorithm>
+#include <deque>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <thread>
 
+#include "base/mutex.h"
 #include "cli/commands.h"
+#include "cli/node_client.h"
 #include "cli/pull_lines.h"
 #include "cli/usage.h"
+#include "poll/scheduler.h"
+#include "poll/settings.h"
 #include "poll/workspace_pull.h"
 
 namespace sluice::cli {
@@ -14,18 +20,10 @@ using Json = nlohmann::json;
 
 struct PullArgs {
   std::vector<std::string> datasets;
-  bool all = false, fetch_uncacheable = false, force = false, late = false;
-  std::string set_watermark, format;
+  bool all = false, recursive = false, fetch_uncacheable = false, force = false, late = false, watch = false;
+  std::string set_watermark, format, every;
   int jobs = 4;
   int64_t batch_rows = read::ReadOptions().batch_rows;
-};
-
-class ProcessVariables final : public fetch::Variables {
- public:
-  Result<std::optional<Value>> Find(const std::string& name) const override {
-    const char* text = std::getenv(name.c_str());
-    return text != nullptr ? std::optional(Value{text, true}) : std::optional<Value>();
-  }
 };
 
 class PullCommand {
@@ -33,28 +31,66 @@ class PullCommand {
   PullCommand(Session& session, const PullArgs& args) : session_(session), args_(args) {}
 
   Status Run() {
-    if (args_.all != args_.datasets.empty()) return UsageError("name the datasets, or give --all");
+    if (args_.watch ? args_.all && !args_.datasets.empty() : args_.all != args_.datasets.empty())
+      return UsageError("name the datasets, or give --all");
+    if (!args_.every.empty() && !args_.watch) return UsageError("--every goes with --watch");
     if (!args_.format.empty() && args_.format != "json" && args_.format != "text")
       return UsageError("unknown output format '{}': text or json", args_.format);
     ASSIGN_OR_RETURN(workspace_, session_.OpenWorkspace());
+    RETURN_IF_ERROR(LoadConfig());
+    if (args_.watch) return Watch();
     RETURN_IF_ERROR(Choose());
     if (!args_.set_watermark.empty()) return SetWatermark();
     return PullThem();
   }
 
  private:
+  Status LoadConfig() {
+    ASSIGN_OR_RETURN(auto config, workspace::Config::Load(workspace_->root()));
+    config_ = std::make_unique<workspace::Config>(std::move(config));
+    ASSIGN_OR_RETURN(auto secrets, workspace::Secrets::Load(workspace_->root(),
+                                                            workspace::SecretsKeySource::FromEnvironment()));
+    secrets_ = std::make_unique<workspace::Secrets>(std::move(secrets));
+    return {};
+  }
+
   Status Choose() {
+    RETURN_IF_ERROR(ChooseNamed());
+    // Of a dataset that is computed from others, with --recursive those; of all, only what can be pulled.
+    for (size_t i = 0; i < entries_.size(); ++i) {
+      ASSIGN_OR_RETURN(const auto dataset, workspace_->Open(entries_[i]));
+      const auto& state = dataset->state();
+      if (state.kind == odf::DatasetKind::kRoot) continue;
+      const auto entry = entries_[i];
+      if (!args_.recursive && !args_.all) {
+        return Unsupported(
+            "dataset '{}' is computed from others, it has nothing to pull; --recursive pulls those",
+            entry.alias);
+      }
+      entries_.erase(entries_.begin() + static_cast<long>(i--));
+      if (!args_.recursive || !state.transform) continue;
+      for (const auto& input : state.transform->inputs) {
+        ASSIGN_OR_RETURN(auto found, workspace_->Resolve(input.dataset_ref));
+        AddOnce(std::move(found));
+      }
+    }
+    return {};
+  }
+
+  void AddOnce(workspace::Entry entry) {
+    const bool twice =
+        std::any_of(entries_.begin(), entries_.end(), [&](const auto& e) { return e.id == entry.id; });
+    if (!twice) entries_.push_back(std::move(entry));
+  }
+
+  Status ChooseNamed() {
     if (args_.all) {
       ASSIGN_OR_RETURN(entries_, workspace_->List());
       return {};
     }
     for (const auto& ref : args_.datasets) {
       ASSIGN_OR_RETURN(auto found, workspace_->ResolvePattern(ref));
-      for (auto& entry : found) {
-        const bool twice =
-            std::any_of(entries_.begin(), entries_.end(), [&](const auto& e) { return e.id == entry.id; });
-        if (!twice) entries_.push_back(std::move(entry));
-      }
+      for (auto& entry : found) AddOnce(std::move(entry));
     }
     return {};
   }
@@ -70,7 +106,7 @@ class PullCommand {
     ASSIGN_OR_RETURN(const auto held,
                      poll::HeldDataset::Take(*workspace_, entries_[0], LockTimeout(), session_.stop()));
     auto changed =
-        poll::SetWatermark(held->target(), *time, std::string(odf::kPollingSourceName), session_.clock());
+        poll::SetWatermark(held->target(), *time, config_->Text("polling_state_name"), session_.clock());
     if (!changed.ok()) return std::move(changed).error().With(fmt::format("dataset '{}'", entries_[0].alias));
     if (*changed) {
       session_.Say("Committed new block {}", held->target().dataset->head().ToShortString());
@@ -80,11 +116,15 @@ class PullCommand {
     return {};
   }
 
-  Result<poll::PullSettings> SettingsFor(const workspace::Entry&) const {
-    poll::PullSettings settings;
-    settings.http.user_agent = "sluice/" SLUICE_VERSION;
-    settings.variables = &variables_;
-    settings.clock = &session_.clock();
+  // Under the lock of PullAll, or of the watcher.
+  Result<poll::PullSettings> SettingsFor(const workspace::Entry& entry) {
+    auto settings = poll::SettingsFrom(*config_, session_.clock(), "sluice/" SLUICE_VERSION);
+    ASSIGN_OR_RETURN(const auto dataset, workspace_->Open(entry));
+    if (const auto& source = dataset->state().polling_source) {
+      ASSIGN_OR_RETURN(settings.may, poll::CapabilitiesOf(workspace_->root(), source->event));
+    }
+    auto& variables = variables_.emplace_back(*config_, *secrets_, entry.alias, settings.may.environment);
+    settings.variables = &variables;
     settings.fetch_uncacheable = args_.fetch_uncacheable;
     settings.force = args_.force;
     settings.late = args_.late;
@@ -93,20 +133,115 @@ class PullCommand {
     return settings;
   }
 
-  Status PullThem() {
-    PullLines lines(session_.stderr_is_terminal() && !session_.no_color && !session_.quiet);
+  Result<std::unique_ptr<workspace::Workspace>> OpenForThread() {
+    const auto& root = workspace_->root();
+    ASSIGN_OR_RETURN(auto workspace, workspace::Workspace::Find(root.substr(0, root.rfind('/')), ""));
+    workspace->set_lock_timeout(LockTimeout());
+    workspace->set_stop(session_.stop());
+    LiveBesideNode(session_, *workspace);
+    return workspace;
+  }
+
+  poll::PullAllOptions Options() {
     poll::PullAllOptions options;
     options.jobs = args_.jobs;
     options.lock_timeout = LockTimeout();
     options.stop = session_.stop();
+    options.open_workspace = [this] { return OpenForThread(); };
     options.settings_for = [this](const workspace::Entry& entry) { return SettingsFor(entry); };
+    return options;
+  }
+
+  // Datasets with their schedules: those of the configuration, or --every for those named.
+  Result<std::vector<std::pair<std::string, workspace::ScheduleEntry>>> Scheduled() {
+    MutexLock lock(mutex_);
+    ASSIGN_OR_RETURN(const auto config, workspace::Config::Load(workspace_->root()));
+    std::vector<workspace::ScheduleEntry> schedule = config.schedule();
+    if (!args_.every.empty()) {
+      workspace::ScheduleEntry entry;
+      entry.datasets = args_.datasets.empty() ? std::vector<std::string>{"%"} : args_.datasets;
+      ASSIGN_OR_RETURN(entry.every, workspace::ParseDuration(args_.every));
+      if (entry.every < std::chrono::seconds(1)) return UsageError("--every is less than a second");
+      schedule = {entry};
+    }
+    ASSIGN_OR_RETURN(const auto all, workspace_->List());
+    std::vector<std::pair<std::string, workspace::ScheduleEntry>> planned;
+    auto matches = [](const std::vector<std::string>& patterns, const std::string& alias) {
+      return patterns.empty() ||
+             std::any_of(patterns.begin(), patterns.end(), [&](const std::string& pattern) {
+               return workspace::MatchesPattern(alias, pattern);
+             });
+    };
+    for (const auto& entry : schedule) {
+      for (const auto& dataset : all) {
+        if (matches(entry.datasets, dataset.alias) && matches(args_.datasets, dataset.alias))
+          planned.emplace_back(dataset.alias, entry);
+      }
+    }
+    return planned;
+  }
+
+  Status RunScheduled(const std::string& alias) {
+    poll::PullAllOptions options = Options();
+    workspace::Entry entry;
+    {
+      MutexLock lock(mutex_);
+      ASSIGN_OR_RETURN(entry, workspace_->Resolve(alias));
+    }
+    // The functions of this object are for one thread at a time.
+    options.open_workspace = [this] {
+      MutexLock lock(mutex_);
+      return OpenForThread();
+    };
+    options.settings_for = [this](const workspace::Entry& one) {
+      MutexLock lock(mutex_);
+      return SettingsFor(one);
+    };
+    Status status;
+    options.on_done = [&](const workspace::Entry&, const Result<poll::PullOutcome>& outcome) {
+      MutexLock lock(mutex_);
+      if (!outcome.ok()) {
+        status = outcome.error();
+        session_.Warn(fmt::format("Failed to pull {}: {}", alias, outcome.error().ToString()));
+        return;
+      }
+      Report(alias, *outcome);
+    };
+    poll::PullAll({entry}, options);
+    return status;
+  }
+
+  // Pulls at the times of the configuration until it is interrupted.
+  Status Watch() {
+    poll::SchedulerOptions options;
+    options.workspace_root = workspace_->root();
+    options.clock = &session_.clock();
+    options.jobs = args_.jobs;
+    options.run = [this](const std::string& alias) { return RunScheduled(alias); };
+    options.scheduled = [this] { return Scheduled(); };
+    options.on_trouble = [this](const Error& error) { session_.Warn("Warning: " + error.ToString()); };
+    ASSIGN_OR_RETURN(const auto planned, Scheduled());
+    if (planned.empty()) {
+      return InvalidArgument("nothing is scheduled: give --every 15m, or put 'schedule:' into {}/config.yaml",
+                             workspace_->root());
+    }
+    ASSIGN_OR_RETURN(const auto scheduler, poll::Scheduler::Start(std::move(options)));
+    session_.Say("Watching {} dataset(s); Ctrl-C ends it", planned.size());
+    const auto stop = session_.stop();
+    while (!stop.stop_requested()) std::this_thread::sleep_for(std::chrono::milliseconds(100));
+    return Error(ErrorCode::kCancelled, "interrupted");
+  }
+
+  Status PullThem() {
+    PullLines lines(session_.stderr_is_terminal() && !session_.no_color && !session_.quiet);
+    auto options = Options();
     options.progress_for = [&](const workspace::Entry& entry) { return lines.For(entry.alias); };
     options.on_done = [&](const workspace::Entry& entry, const Result<poll::PullOutcome>& outcome) {
       lines.End(entry.alias);
       outcomes_.emplace(entry.alias, outcome);
       if (outcome.ok()) Report(entry.alias, *outcome);
     };
-    poll::PullAll(workspace_->root(), entries_, options);
+    poll::PullAll(entries_, options);
     lines.Clear();
     if (args_.format == "json") RETURN_IF_ERROR(PrintJson());
     return Conclude();
@@ -170,7 +305,10 @@ class PullCommand {
 
   Session& session_;
   const PullArgs& args_;
-  ProcessVariables variables_;
+  std::unique_ptr<workspace::Config> config_;
+  std::unique_ptr<workspace::Secrets> secrets_;
+  std::deque<poll::WorkspaceVariables> variables_;
+  Mutex mutex_;  // of what the watcher's threads share
   workspace::Workspace* workspace_ = nullptr;
   std::vector<workspace::Entry> entries_;
   std::map<std::string, Result<poll::PullOutcome>> outcomes_;
@@ -187,6 +325,12 @@ void AddPull(Commands& commands) {
   command->add_flag("-a,--all", args->all, "All datasets of the workspace");
   command->add_flag("--fetch-uncacheable", args->fetch_uncacheable,
                     "Also sources that cannot tell whether they changed");
+  command->add_flag("-r,--recursive", args->recursive,
+                    "Of computed datasets, those that they are computed from");
+  command->add_flag("-w,--watch", args->watch,
+                    "Stay, and pull at the times of 'schedule:' in the configuration");
+  command->add_option("--every", args->every,
+                      "With --watch: this often, such as 15m, whatever the configuration says");
   command->add_flag("-f,--force", args->force, "Fetch again what has not changed");
   command->add_flag("--late", args->late, "Of file sources: files that came late or were changed");
   command->add_option("--set-watermark", args->set_watermark, "Only set the watermark (RFC 3339)");

@@ -4,6 +4,7 @@
 #include "cli/commands.h"
 #include "cli/rows.h"
 #include "cli/usage.h"
+#include "poll/schedule.h"
 
 namespace sluice::cli {
 namespace {
@@ -31,6 +32,12 @@ std::string HumanAgo(Instant then, Instant now) {
   return fmt::format("{} days ago", seconds / 86400);
 }
 
+std::optional<std::string> ResultOf(const poll::RunState& run) {
+  if (!run.last_start) return std::nullopt;
+  if (!run.last_end || *run.last_end < *run.last_start) return "running";
+  return run.last_failed ? fmt::format("failed {} time(s): {}", run.failures, run.last_error) : "ok";
+}
+
 struct ListOptions {
   std::string format;
   bool wide = false;
@@ -51,6 +58,10 @@ Status List(Session& session, const ListOptions& options) {
   if (options.wide) table.Integer("Blocks");
   human ? table.Text("Size") : table.Integer("Size");
   if (options.wide) table.Time("Watermark");
+  // Scheduled pulls: when the last one began, what came of it, when the next is due.
+  const auto runs =
+      options.wide ? poll::LoadRunStates(workspace->root()) : std::map<std::string, poll::RunState>();
+  if (options.wide) table.Time("LastPull").Text("LastResult").Time("NextPull");
 
   for (const auto& entry : entries) {
     ASSIGN_OR_RETURN(auto dataset, workspace->Open(entry));
@@ -73,7 +84,14 @@ Status List(Session& session, const ListOptions& options) {
     } else {
       row.push_back(static_cast<int64_t>(state.data_bytes));
     }
-    if (options.wide) row.push_back(RowTable::TimeOrNull(state.watermark()));
+    if (options.wide) {
+      row.push_back(RowTable::TimeOrNull(state.watermark()));
+      const auto run = runs.find(entry.alias);
+      const bool known = run != runs.end();
+      row.push_back(known ? RowTable::TimeOrNull(run->second.last_start) : RowTable::Cell());
+      row.push_back(known ? RowTable::TextOrNull(ResultOf(run->second)) : RowTable::Cell());
+      row.push_back(known ? RowTable::TimeOrNull(run->second.next_run) : RowTable::Cell());
+    }
     table.Add(std::move(row));
   }
   return table.Print(session, format);

@@ -115,8 +115,14 @@ Result<std::unique_ptr<Frame>> Frame::Open(const SourceDefinition& source, const
     return frame;
   }
   if (source.preprocess) {
-    ASSIGN_OR_RETURN(frame->preprocess_,
-                     sql::Preprocess::Prepare(ToSpec(*source.preprocess), schema, options.sql));
+    auto* cache = options.preprocess_cache;
+    if (cache != nullptr && cache->preprocess && cache->input->Equals(*schema)) {
+      frame->preprocess_ = cache->preprocess;
+    } else {
+      ASSIGN_OR_RETURN(frame->preprocess_,
+                       sql::Preprocess::Prepare(ToSpec(*source.preprocess), schema, options.sql));
+      if (cache != nullptr) *cache = {schema, frame->preprocess_};
+    }
     schema = frame->preprocess_->schema();
   }
   frame->key_columns_ = source.merge.primary_key;

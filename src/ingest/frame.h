@@ -30,10 +30,18 @@ struct SourceDefinition {
   bool operator==(const SourceDefinition&) const = default;
 };
 
+// A prepared query, handed from one input to the next of the same columns. Confined to one thread.
+struct PreprocessCache {
+  std::shared_ptr<arrow::Schema> input;
+  std::shared_ptr<sql::Preprocess> preprocess;
+};
+
 struct FrameOptions {
   read::ReadOptions read;
   sql::Limits sql;
   Progress* progress = nullptr;  // may be null
+  // Of inputs of one source that are read one after the other, each to its end; may be null.
+  PreprocessCache* preprocess_cache = nullptr;
 };
 
 // One input on its way to a merge: read, preprocessed, shaped (odf-ingest.md 1, 2, 4.1). Confined to one
@@ -76,7 +84,7 @@ class Frame {
 
   std::string input_name_;
   std::unique_ptr<read::Reader> reader_;
-  std::unique_ptr<sql::Preprocess> preprocess_;
+  std::shared_ptr<sql::Preprocess> preprocess_;
   ShapeSpec shape_;
   std::shared_ptr<arrow::Schema> unshaped_;
   std::optional<Shaper> shaper_;

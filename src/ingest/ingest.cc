@@ -16,7 +16,8 @@
 namespace sluice::ingest {
 namespace {
 
-constexpr int kTries = 3;  // of preparing again, when the source changed underneath
+constexpr size_t kOwnBlocks = 16;  // so many inputs of a polling source keep a block each
+constexpr int kTries = 3;          // of preparing again, when the source changed underneath
 
 // An input that is read and shaped. Rows are in the spool, or still to come from the frame when the merge
 // needs no history.
@@ -85,6 +86,15 @@ class Ingestion {
   Status MergeAgain(index::GuardedIndex* session, bool moved, bool taken_changed,
                     std::vector<MergedBatch>* merged);
   Status MergeAll(index::GuardedIndex* session, std::vector<MergedBatch>* merged);
+  // Many small inputs of a polling source share one slice and one block, which carries the last one's state.
+  bool Folds() const {
+    return options_.polling && inputs_.size() > kOwnBlocks && source_.merge.kind != odf::MergeKind::kSnapshot;
+  }
+  Result<std::unique_ptr<SliceBuilder>> MakeBuilder(const merge::Merger& merger, const std::string& input,
+                                                    Instant system_time, uint64_t start_offset,
+                                                    const std::optional<odf::DataSchema>& schema);
+  Status MergeInto(SliceBuilder& builder, LinkedObjects& links, merge::Merger* merger, PreparedBatch& batch,
+                   Instant fallback);
   Result<MergedBatch> MergeOne(merge::Merger* merger, PreparedBatch& batch, const IngestInput& input,
                                Instant system_time, uint64_t start_offset,
                                const std::optional<odf::DataSchema>& schema);
@@ -171,12 +181,16 @@ Status Ingestion::Prepare() {
   batches_.clear();
   prepared_taken_ = taken_;
   std::optional<odf::DataSchema> schema = prepared_for_.schema;
+  FrameOptions frame_options = options_.frame;
+  // Each input is read to its end before the next one is opened: they can share the engine.
+  PreprocessCache cache;
+  if (inputs_.size() > 1) frame_options.preprocess_cache = &cache;
   for (size_t i = 0; i < inputs_.size(); ++i) {
     PreparedBatch batch;
     if (!taken_[i]) {
       ASSIGN_OR_RETURN(auto source, inputs_[i].open());
       ASSIGN_OR_RETURN(batch.frame, Frame::Open(source_, prepared_for_, std::move(source), inputs_[i].format,
-                                                &rejects_, options_.frame));
+                                                &rejects_, frame_options));
     }
     if (batch.schema() && inputs_.size() > 1 && !prepared_for_.schema) {
       if (!schema) {
@@ -221,30 +235,30 @@ Status Ingestion::RealignSpool() {
   return {};
 }
 
-Result<MergedBatch> Ingestion::MergeOne(merge::Merger* merger, PreparedBatch& batch, const IngestInput& input,
-                                        Instant system_time, uint64_t start_offset,
-                                        const std::optional<odf::DataSchema>& schema) {
-  MergedBatch merged;
-  if (!batch.schema()) return merged;
+Result<std::unique_ptr<SliceBuilder>> Ingestion::MakeBuilder(const merge::Merger& merger,
+                                                             const std::string& input, Instant system_time,
+                                                             uint64_t start_offset,
+                                                             const std::optional<odf::DataSchema>& schema) {
   SliceSpec spec;
   spec.vocabulary = prepared_for_.vocabulary;
-  spec.merged = merger->output_schema();
+  spec.merged = merger.output_schema();
   spec.dataset_schema = schema;
   spec.start_offset = start_offset;
   spec.system_time = system_time;
-  spec.order = merger->order();
+  spec.order = merger.order();
   spec.spill_folder = context_.temp_folder;
   auto made = SliceBuilder::Make(dataset_.files(), std::move(spec));
-  if (!made.ok()) return std::move(made).error().With(batch.frame->input_name());
-  auto builder = std::move(made).value();
-  merged.schema = builder->schema();
-  ASSIGN_OR_RETURN(auto links, LinkedObjects::Make(schema, dataset_.files()));
-  const Instant fallback = input.event_time.value_or(system_time);
+  if (!made.ok()) return std::move(made).error().With(input);
+  return made;
+}
+
+Status Ingestion::MergeInto(SliceBuilder& builder, LinkedObjects& links, merge::Merger* merger,
+                            PreparedBatch& batch, Instant fallback) {
   merger->BeginBatch(fallback);
   auto take = [&](const std::shared_ptr<arrow::RecordBatch>& rows) -> Status {
     if (!rows || rows->num_rows() == 0) return {};
     RETURN_IF_ERROR(links.Check(*rows));
-    return builder->Add(rows, fallback);
+    return builder.Add(rows, fallback);
   };
   RETURN_IF_ERROR(batch.ForEach([&](const std::shared_ptr<arrow::RecordBatch>& rows) -> Status {
     RETURN_IF_ERROR(CheckCancelled(options_.frame.read.stop));
@@ -255,6 +269,19 @@ Result<MergedBatch> Ingestion::MergeOne(merge::Merger* merger, PreparedBatch& ba
   auto rest = merger->EndBatch();
   if (!rest.ok()) return std::move(rest).error().With(batch.frame->input_name());
   for (const auto& rows : *rest) RETURN_IF_ERROR(take(rows));
+  return {};
+}
+
+Result<MergedBatch> Ingestion::MergeOne(merge::Merger* merger, PreparedBatch& batch, const IngestInput& input,
+                                        Instant system_time, uint64_t start_offset,
+                                        const std::optional<odf::DataSchema>& schema) {
+  MergedBatch merged;
+  if (!batch.schema()) return merged;
+  ASSIGN_OR_RETURN(auto builder,
+                   MakeBuilder(*merger, batch.frame->input_name(), system_time, start_offset, schema));
+  merged.schema = builder->schema();
+  ASSIGN_OR_RETURN(auto links, LinkedObjects::Make(schema, dataset_.files()));
+  RETURN_IF_ERROR(MergeInto(*builder, links, merger, batch, input.event_time.value_or(system_time)));
   merged.counts = merger->counts();
   ASSIGN_OR_RETURN(merged.slice, builder->Finish());
   merged.extra = links.Extra();
@@ -282,6 +309,8 @@ Status Ingestion::MergeAll(index::GuardedIndex* session, std::vector<MergedBatch
   std::shared_ptr<arrow::Schema> merger_input;
   std::optional<odf::DataSchema> schema = prepared_for_.schema;
   uint64_t next_offset = prepared_for_.last_offset() ? *prepared_for_.last_offset() + 1 : 0;
+  std::unique_ptr<SliceBuilder> shared;  // of all batches, when they fold
+  std::optional<LinkedObjects> shared_links;
   for (size_t i = 0; i < batches_.size(); ++i) {
     auto& batch = batches_[i];
     if (!taken_[i] && batch.schema() && merger && !merger_input->Equals(*batch.schema())) {
@@ -300,12 +329,32 @@ Status Ingestion::MergeAll(index::GuardedIndex* session, std::vector<MergedBatch
       if (!made.ok()) return std::move(made).error().With(batch.frame->input_name());
       merger = std::move(*made);
     }
+    if (Folds()) {
+      merged->emplace_back();
+      if (!batch.schema()) continue;
+      if (!shared) {
+        ASSIGN_OR_RETURN(shared,
+                         MakeBuilder(*merger, batch.frame->input_name(), system_time_, next_offset, schema));
+        ASSIGN_OR_RETURN(auto links, LinkedObjects::Make(schema, dataset_.files()));
+        shared_links.emplace(std::move(links));
+      }
+      RETURN_IF_ERROR(MergeInto(*shared, *shared_links, merger.get(), batch,
+                                inputs_[i].event_time.value_or(system_time_)));
+      RETURN_IF_ERROR(shared->EndBatch());
+      continue;
+    }
     ASSIGN_OR_RETURN(auto one, MergeOne(merger.get(), batch, inputs_[i], system_time_, next_offset, schema));
     if (one.slice) next_offset = one.slice->slice.offset_interval.end + 1;
     if (one.schema && !schema) {
       ASSIGN_OR_RETURN(schema, odf::FromArrow(*one.schema));
     }
     merged->push_back(std::move(one));
+  }
+  if (shared) {
+    auto& last = merged->back();
+    last.schema = shared->schema();
+    ASSIGN_OR_RETURN(last.slice, shared->Finish());
+    last.extra = shared_links->Extra();
   }
   return {};
 }
@@ -429,7 +478,11 @@ Result<std::vector<IngestOutcome>> Ingestion::Commit(std::vector<MergedBatch> me
     std::vector<odf::MetadataEvent> events;
     IngestOutcome outcome = Unchanged(IngestStatus::kUpToDate);
     outcome.old_head = *chain.head;
-    if (!taken_[i]) RETURN_IF_ERROR(AddEvents(inputs_[i], merged[i], &chain, &events));
+    if (Folds() && i + 1 < merged.size()) {
+      if (inputs_[i].polled_state) RETURN_IF_ERROR(inputs_[i].polled_state());  // it must not have changed
+    } else if (!taken_[i]) {
+      RETURN_IF_ERROR(AddEvents(inputs_[i], merged[i], &chain, &events));
+    }
     outcome.new_head = outcome.block_hash = *chain.head;
     outcome.sequence = chain.sequence;
     outcome.watermark = chain.watermark();

@@ -84,15 +84,13 @@ Result<std::unique_ptr<HeldDataset>> HeldDataset::Take(const workspace::Workspac
 
 namespace {
 
-Result<PullOutcome> PullOne(const std::string& root, const workspace::Entry& entry,
-                            const PullAllOptions& options, Mutex& mutex) {
-  ASSIGN_OR_RETURN(auto workspace, workspace::Workspace::Find(root, ""));
-  workspace->set_lock_timeout(options.lock_timeout);
-  workspace->set_stop(options.stop);
+Result<PullOutcome> PullOne(const workspace::Entry& entry, const PullAllOptions& options, Mutex& mutex) {
+  std::unique_ptr<workspace::Workspace> workspace;
   PullSettings settings;
   PullProgress* progress = nullptr;
   {
     MutexLock lock(mutex);
+    ASSIGN_OR_RETURN(workspace, options.open_workspace());
     ASSIGN_OR_RETURN(settings, options.settings_for(entry));
     if (options.progress_for) progress = options.progress_for(entry);
   }
@@ -102,14 +100,12 @@ Result<PullOutcome> PullOne(const std::string& root, const workspace::Entry& ent
 
 }  // namespace
 
-void PullAll(const std::string& workspace_root, const std::vector<workspace::Entry>& entries,
-             const PullAllOptions& options) {
-  const std::string root = workspace_root.substr(0, workspace_root.rfind('/'));
+void PullAll(const std::vector<workspace::Entry>& entries, const PullAllOptions& options) {
   Mutex mutex;
   std::atomic<size_t> next{0};
   auto work = [&] {
     for (size_t i = next++; i < entries.size(); i = next++) {
-      auto outcome = PullOne(root, entries[i], options, mutex);
+      auto outcome = PullOne(entries[i], options, mutex);
       MutexLock lock(mutex);
       options.on_done(entries[i], outcome);
     }

@@ -40,12 +40,13 @@ Result<uint64_t> DropAllSavepoints(const workspace::Workspace& workspace);
 struct PullAllOptions {
   int jobs = 4;
   std::chrono::milliseconds lock_timeout{60'000};
+  // A workspace object for one thread.
+  std::function<Result<std::unique_ptr<workspace::Workspace>>()> open_workspace;
   std::function<Result<PullSettings>(const workspace::Entry& entry)> settings_for;
   std::function<PullProgress*(const workspace::Entry& entry)> progress_for;
   std::function<void(const workspace::Entry& entry, const Result<PullOutcome>& outcome)> on_done;
   std::stop_token stop;
 };
-void PullAll(const std::string& workspace_root, const std::vector<workspace::Entry>& entries,
-             const PullAllOptions& options);
+void PullAll(const std::vector<workspace::Entry>& entries, const PullAllOptions& options);
 
 }  // namespace sluice::poll

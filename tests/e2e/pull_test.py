@@ -648,5 +648,138 @@ def globs():
     yield "kinds that cannot be pulled are added, and refused by name", unsupported
 
 
+def workspace():
+    def variables():
+        with Server(data__csv=Page(etag='"1"')) as server, Workspace() as ws:
+            key = os.path.join(ws.folder, "..", os.path.basename(ws.folder) + ".key")
+            env = {**os.environ, "SLUICE_SECRETS_KEY_FILE": key, "FROM_ENV": "e"}
+            add(ws, "d", url_step(server.url("/data.csv?v=${{ env.VAR }}&s=${{ env.SECRET }}&e=${{ env.FROM_ENV }}")))
+            ws.run("config", "set", "variables.VAR", "wide")
+            ws.run("config", "set", "variables.VAR", "near", "--dataset", "d")
+            ws.run("secrets", "set", "SECRET", data=b"hush-hush\n", env=env)
+            assert b"hush" not in ws.run("secrets", "list", env=env).out
+            ws.run("pull", "d", env=env)
+            assert server.requests[-1][0] == "/data.csv?v=near&s=hush-hush&e=e", server.requests
+            for folder, _, found in os.walk(ws.home):
+                for name in found:
+                    with open(os.path.join(folder, name), "rb") as file:
+                        assert b"hush" not in file.read(), f"{folder}/{name} holds the secret"
+            os.chmod(key, 0o644)
+            done = ws.run("pull", "d", code=None, env=env)
+            assert done.code != 0 and b"others may read the key" in done.err, done
+            os.remove(key)
+            inside = {**env, "SLUICE_SECRETS_KEY_FILE": os.path.join(ws.folder, "k")}
+            done = ws.run("secrets", "set", "X", data=b"x\n", env=inside, code=None)
+            assert done.code != 0 and b"lies in the workspace" in done.err, done
+
+    yield "variables and secrets", variables
+
+    def config():
+        with Server(data__csv=Page(etag='"1"')) as server, Workspace() as ws:
+            add(ws, "d", url_step(server.url()))
+            done = ws.run("config", "set", "source.http.userAgnt", "x", code=None)
+            assert done.code != 0 and b"source.http.userAgent" in done.err, done
+            done = ws.run("config", "set", "source.http.connectTimeout", "soon", code=None)
+            assert done.code != 0 and b"soon" in done.err, done
+            ws.run("config", "set", "source.http.userAgent", "me/1")
+            ws.run("config", "set", "polling_state_name", "default")
+            ws.run("pull", "d")
+            assert server.requests[-1][1]["User-Agent"] == "me/1"
+            assert "SourceName: default" in ws.run("log", "d").out.decode()
+            assert outcome(ws, "d")["status"] == "up-to-date"
+            ws.run("config", "set", "source.http.maxBytes", "10")
+            server.pages["/data.csv"] = Page(CSV + "3,c\n", etag='"2"')
+            fails(ws, "maxBytes")
+            ws.run("config", "unset", "source.http.maxBytes")
+            assert outcome(ws, "d")["records"]["added"] == 1
+            ws.write(".sluice/config.yaml", "source: {htp: 1}\n")
+            fails(ws, "config.yaml", "source.htp")
+
+    yield "configuration", config
+
+    def foreign():
+        """A dataset that was copied here may not do what one's own may, until it is trusted."""
+        with Server(data__csv=Page(etag='"1"')) as server, Workspace() as ws:
+            add(ws, "d", url_step(server.url()))
+            os.remove(os.path.join(ws.home, "trusted-sources"))
+            fails(ws, "private address")
+            assert not server.requests
+            ws.run("source", "trust", "d")
+            assert outcome(ws, "d")["records"]["added"] == 2
+            ws.write("data.csv", CSV)
+            add(ws, "p", url_step("file://" + os.path.join(ws.folder, "data.csv")), prepare="[{kind: Pipe, command: [touch, owned]}]")
+            add(ws, "v", url_step("file://${{ env.HOME }}/none.csv"))
+            os.remove(os.path.join(ws.home, "trusted-sources"))
+            fails(ws, "source trust", command=("pull", "p"))
+            fails(ws, "source trust", command=("pull", "v"))
+            assert not os.path.exists(os.path.join(ws.folder, "owned"))
+
+    yield "a source from elsewhere", foreign
+
+    def preview():
+        with Server(data__csv=Page(etag='"1"')) as server, Workspace() as ws:
+            path = ws.write("m.yaml", manifest("d", url_step(server.url())))
+            done = ws.run("preview", path, "-o", "csv", "-n", 1)
+            assert b"id" in done.out and b"1" in done.out and b",b" not in done.out, done
+            assert ws.run("list").out.strip() in (b"[]", b""), "a preview made a dataset"
+            ws.run("add", path)
+            assert b"2" in ws.run("preview", "d", "-o", "csv").out
+            server.pages["/data.csv"] = Page("id,name\n1,a\nx,b\n", etag='"2"')
+            done = ws.run("preview", "d", "-o", "csv")
+            assert b"bad record" in done.err and b"'x'" in done.err, done
+
+    yield "preview", preview
+
+    def watch():
+        with Server(data__csv=Page(etag='"1"')) as server, Workspace() as ws:
+            add(ws, "d", url_step(server.url()))
+            done = ws.run("pull", "--watch", code=None)
+            assert done.code != 0 and b"schedule:" in done.err, done
+            ws.write(".sluice/config.yaml", "schedule:\n  - {datasets: 'd', every: 1s, firstBackoff: 100ms}\n")
+            process = ws.start("pull", "--watch")
+            for _ in range(300):
+                if len(server.requests) >= 3:
+                    break
+                time.sleep(0.1)
+            row = json.loads(ws.run("list", "-w", "-o", "json").out)[0]
+            process.send_signal(signal.SIGINT)
+            process.communicate(timeout=20)
+            assert len(server.requests) >= 3 and process.returncode == EXIT_INTERRUPTED, (server.requests, process.returncode)
+            assert row["LastResult"] in ("ok", "running") and row["LastPull"], row
+            assert names(ws) == {1: "a", 2: "b"}
+
+    yield "pull --watch at the times of the configuration", watch
+
+    def grouped():
+        with Workspace() as ws:
+            for i in range(50):
+                ws.write(f"f{i}.csv", f"id,name\n{i},a{i}\n")
+            add(ws, "d", "{kind: FilesGlob, path: 'f*.csv'}", merge="{kind: Ledger, primaryKey: [id]}")
+            ws.run("config", "set", "source.filesGlob.maxFiles", "30")
+            assert outcome(ws, "d")["records"]["added"] == 50
+            assert [r["id"] for r in ws.rows("d")] == list(range(50))
+            assert ws.data_blocks("d") == [30, 0]  # many files share a block
+            assert polling_state(ws, "d") == "odf/etag=f49.csv"
+            assert outcome(ws, "d")["status"] == "up-to-date"
+            ws.check_sound("d")
+
+    yield "many files in one commit", grouped
+
+    def killed():
+        with Workspace() as ws:
+            for i in range(400):
+                ws.write(f"f{i}.csv", f"id,name\n{i},a{i}\n")
+            add(ws, "d", "{kind: FilesGlob, path: 'f*.csv'}", merge="{kind: Append}")
+            ws.run("config", "set", "source.filesGlob.maxFiles", "20")
+            for n in range(12):
+                if not ws.kill_after(0.06 + 0.02 * n, "pull", "d"):
+                    break
+            ws.run("pull", "d")
+            assert [r["id"] for r in ws.rows("d")] == list(range(400)), "a file is missing or taken twice"
+            ws.check_sound("d")
+
+    yield "kills among many files: each is taken once", killed
+
+
 if __name__ == "__main__":
-    main([files, web, broken, prepared, globs])
+    main([files, web, broken, prepared, globs, workspace])

@@ -1,0 +1,122 @@
+#include <gtest/gtest.h>
+
+#include <map>
+
+#include "fetch/address.h"
+#include "fetch/event_time.h"
+#include "fetch/file_list.h"
+#include "fetch/prepare.h"
+#include "fetch/streams.h"
+#include "fetch/template.h"
+
+namespace sluice::fetch {
+namespace {
+
+class MapVariables final : public Variables {
+ public:
+  explicit MapVariables(std::map<std::string, std::string> values) : values_(std::move(values)) {}
+  Result<std::optional<Value>> Find(const std::string& name) const override {
+    const auto it = values_.find(name);
+    return it == values_.end() ? std::optional<Value>() : std::optional(Value{it->second, true});
+  }
+
+ private:
+  std::map<std::string, std::string> values_;
+};
+
+std::string Expand(std::string_view text, Redactor* redactor = nullptr) {
+  const MapVariables variables({{"a", "first"}, {"loop", "${{ env.loop }}"}, {"key", "geheim"}});
+  Redactor own;
+  auto expanded = ExpandTemplate(text, variables, redactor ? *redactor : own);
+  return expanded.ok() ? *expanded : "error: " + expanded.error().message();
+}
+
+TEST(TemplateTest, TakesTheFirstThatHasAValue) {
+  EXPECT_EQ(Expand("x${{ env.none || env.a || 'b' }}y"), "xfirsty");
+  EXPECT_EQ(Expand("${{env.none||' text '}}"), "text");
+  EXPECT_EQ(Expand("${{ env.none || -10.5 }}"), "-10.5");
+  EXPECT_EQ(Expand("${{ 'a || }} b' }}"), "a || }} b");
+  EXPECT_EQ(Expand("no template {{ }} $"), "no template {{ }} $");
+}
+
+TEST(TemplateTest, DoesNotLookIntoValues) { EXPECT_EQ(Expand("${{ env.loop }}"), "${{ env.loop }}"); }
+
+TEST(TemplateTest, SaysWhatIsWrong) {
+  EXPECT_EQ(Expand("${{ env.x || env.y }}"), "error: Missing values for variable(s): 'env.x || env.y'");
+  EXPECT_EQ(Expand("${{ what }}"), "error: Invalid pattern 'what' encountered");
+  EXPECT_EQ(Expand("${{ }}"), "error: Invalid pattern '' encountered");
+  EXPECT_EQ(Expand("${{ env.a || }}"), "error: Invalid pattern '' encountered");
+  EXPECT_TRUE(Expand("${{ env.a").starts_with("error: template"));
+}
+
+TEST(TemplateTest, HidesWhatItUsed) {
+  Redactor redactor;
+  EXPECT_EQ(Expand("k=${{ env.key }}", &redactor), "k=geheim");
+  EXPECT_EQ(redactor.Clean("GET k=geheim, geheim"), "GET k=${{ env.key }}, ${{ env.key }}");
+}
+
+TEST(FileListTest, OrdersAsPeopleCount) {
+  EXPECT_LT(CompareNaturally("data-9", "data-10"), 0);
+  EXPECT_LT(CompareNaturally("a2b", "a10"), 0);
+  EXPECT_LT(CompareNaturally("01", "1"), 0);
+  EXPECT_LT(CompareNaturally("2020-01-31.csv", "2020-02-01.csv"), 0);
+  EXPECT_EQ(CompareNaturally("x", "x"), 0);
+  EXPECT_LT(CompareNaturally("x", "x1"), 0);
+  EXPECT_LT(CompareNaturally("99999999999999999999998", "99999999999999999999999"), 0);
+}
+
+TEST(AddressTest, KnowsPrivateAddresses) {
+  for (const char* address :
+       {"127.0.0.1", "10.1.2.3", "172.16.0.1", "192.168.1.1", "169.254.169.254", "0.0.0.0", "100.64.0.1",
+        "::1", "fe80::1", "fd00::1", "::ffff:127.0.0.1", "64:ff9b::7f00:1", "2002:7f00:1::", "nonsense"}) {
+    EXPECT_FALSE(CheckPublicAddress(address).ok()) << address;
+  }
+  for (const char* address : {"1.1.1.1", "172.32.0.1", "2606:4700::1111", "::ffff:8.8.8.8"})
+    EXPECT_TRUE(CheckPublicAddress(address).ok()) << address;
+}
+
+TEST(EventTimeTest, ReadsNamesAndDates) {
+  odf::EventTimeSource source;
+  source.kind = odf::EventTimeSource::Kind::kFromPath;
+  source.pattern = "x-(.*)\\.csv";
+  EXPECT_EQ(FormatInstant(*PathEventTime(source, "x-2020-05-06.csv")), "2020-05-06T00:00:00Z");
+  source.timestamp_format = "%Y-%m-%dT%H:%M:%S%z";
+  EXPECT_EQ(FormatInstant(*PathEventTime(source, "x-2020-05-06T01:02:03+0200.csv")), "2020-05-05T23:02:03Z");
+  source.timestamp_format = "%Y%m%d %H%M";
+  EXPECT_EQ(FormatInstant(*PathEventTime(source, "x-20200506 0708.csv")), "2020-05-06T07:08:00Z");
+  EXPECT_FALSE(PathEventTime(source, "x-2020.csv").ok());
+  EXPECT_FALSE(PathEventTime(source, "y.csv").ok());
+  for (const char* text :
+       {"Sun, 06 Nov 1994 08:49:37 GMT", "Sunday, 06-Nov-94 08:49:37 GMT", "Sun Nov  6 08:49:37 1994"})
+    EXPECT_EQ(FormatInstant(*ParseHttpDate(text)), "1994-11-06T08:49:37Z") << text;
+  EXPECT_FALSE(ParseHttpDate("yesterday"));
+}
+
+std::string Page(const std::string& text, const odf::ReadStep& step) {
+  auto source = RefuseErrorPage(read::MakeMemorySource(text, "x"), step);
+  if (!source.ok()) return "refused";
+  return *ReadHead(**source, 1 << 20);
+}
+
+TEST(ErrorPageTest, LeavesDataAlone) {
+  odf::ReadStep csv;
+  csv.format = odf::ReadFormat::kCsv;
+  odf::ReadStep json;
+  json.format = odf::ReadFormat::kNdJson;
+  const std::string long_text(100000, 'x');
+  for (const auto& text : {std::string(), std::string("a,b\n1,2\n"), long_text, std::string("{a},b\n")})
+    EXPECT_EQ(Page(text, csv), text);
+  for (const auto& text :
+       {std::string("{\"error\": 1, \"value\": 2}"), std::string("{\"a\":1}\n{\"error\":2}\n")})
+    EXPECT_EQ(Page(text, json), text);
+  EXPECT_EQ(Page("<html>", json), "refused");
+  EXPECT_EQ(Page("{\"error\": \"no\"}", json), "refused");
+  odf::DataSchema schema;
+  schema.fields.emplace_back();
+  schema.fields.back().name = "error";
+  json.schema = schema;
+  EXPECT_EQ(Page("{\"error\": \"no\"}", json), "{\"error\": \"no\"}");
+}
+
+}  // namespace
+}  // namespace sluice::fetch

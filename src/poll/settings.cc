@@ -1,0 +1,54 @@
+#include "poll/settings.h"
+
+#include <cstdlib>
+
+#include "workspace/trust.h"
+
+namespace sluice::poll {
+
+Result<std::optional<fetch::Variables::Value>> WorkspaceVariables::Find(const std::string& name) const {
+  for (const auto& alias : {alias_, std::string()}) {
+    ASSIGN_OR_RETURN(auto secret, secrets_.Find(alias, name));
+    if (secret) return std::optional(Value{std::move(*secret), true});
+    if (auto variable = config_.Variable(alias, name))
+      return std::optional(Value{std::move(*variable), false});
+  }
+  const char* text = std::getenv(name.c_str());
+  if (text == nullptr) return std::optional<Value>();
+  if (!may_read_environment_) {
+    return MakeError(ErrorCode::kPermissionDenied,
+                     "this source may not read '{}' from the environment: its manifest came from elsewhere; "
+                     "'sluice source trust {}' allows it",
+                     name, alias_);
+  }
+  return std::optional(Value{text, true});
+}
+
+PullSettings SettingsFrom(const workspace::Config& config, const Clock& clock, std::string user_agent) {
+  PullSettings settings;
+  settings.clock = &clock;
+  settings.http.user_agent =
+      config.IsSet("source.http.userAgent") ? config.Text("source.http.userAgent") : user_agent;
+  settings.http.connect_timeout = config.Duration("source.http.connectTimeout");
+  settings.http.stall_timeout = config.Duration("source.http.stallTimeout");
+  settings.http.max_redirects = static_cast<int>(config.Count("source.http.maxRedirects"));
+  settings.http.retries = static_cast<int>(config.Count("source.http.maxRetries"));
+  settings.http.max_bytes = static_cast<uint64_t>(config.Count("source.http.maxBytes"));
+  if (config.IsSet("source.http.proxy")) settings.http.proxy = config.Text("source.http.proxy");
+  settings.http.ca_file = config.Text("source.http.caFile");
+  settings.limits.max_bytes = static_cast<uint64_t>(config.Count("source.maxExpandedBytes"));
+  settings.limits.max_ratio = config.Number("source.maxExpansion");
+  settings.max_files = static_cast<size_t>(config.Count("source.filesGlob.maxFiles"));
+  settings.state_name = config.Text("polling_state_name");
+  return settings;
+}
+
+Result<fetch::Capabilities> CapabilitiesOf(const std::string& workspace_root,
+                                           const odf::SetPollingSource& source) {
+  ASSIGN_OR_RETURN(const bool trusted, workspace::IsTrustedSource(workspace_root, source));
+  fetch::Capabilities may;
+  may.commands = may.environment = may.private_addresses = trusted;
+  return may;
+}
+
+}  // namespace sluice::poll

@@ -1,0 +1,21 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "odf/events.h"
+
+namespace sluice::workspace {
+
+// The polling sources that this workspace's user wrote or trusts (push-protocol.md 8), known by a digest of
+// their content in `.sluice/trusted-sources`. What came otherwise, with a copied or synchronised dataset, may
+// not run commands, read the environment or reach private addresses.
+
+// A source that is recorded already is a success. Durable.
+Status TrustSource(const std::string& workspace_root, const odf::SetPollingSource& source);
+// Those among the events.
+Status TrustSources(const std::string& workspace_root, const std::vector<odf::MetadataEvent>& events);
+Result<bool> IsTrustedSource(const std::string& workspace_root, const odf::SetPollingSource& source);
+
+}  // namespace sluice::workspace
