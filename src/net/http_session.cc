@@ -418,7 +418,7 @@ Awaitable<bool> Session::CallHandler(HttpRequest request, const BodyPlan& plan, 
   } else {
     auto call = std::make_shared<ServeCall>(context_.handler, std::move(request), slot_, loop_);
     call->SetCoding(coding, {.max_bytes = plan.max_bytes, .max_ratio = context_.options.max_expansion});
-    context_.pool.Push(std::move(call));
+    loop_->PushSoon(context_.pool, std::move(call));
   }
   // A streamed body is this connection's: it must outlive the call.
   while ((!slot_->is_answered() && !is_cut_) || (is_streamed && !slot_->has_returned)) {

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <boost/asio/post.hpp>
+#include <utility>
 
 #include "net/http_condition.h"
 #include "net/io_loop_internal.h"
@@ -51,6 +52,12 @@ void IoLoop::RunPosted() {
     works.swap(posted_);
   }
   for (const std::shared_ptr<Work>& work : works) work->Run();
+}
+
+void IoLoop::PushSoon(WorkerPool& pool, std::shared_ptr<Work> work) {
+  for_pool_.push_back(std::move(work));
+  if (for_pool_.size() > 1) return;
+  asio::post(context_, [this, &pool] { pool.PushAll(std::exchange(for_pool_, {})); });
 }
 
 void IoLoop::SetDeadline(Deadlined& item, Deadlined::Time deadline) {
@@ -106,6 +113,16 @@ void WorkerPool::Push(std::shared_ptr<Work> work) {
     queue_.push_back(std::move(work));
   }
   has_work_.NotifyOne();
+}
+
+void WorkerPool::PushAll(std::vector<std::shared_ptr<Work>> works) {
+  const size_t count = works.size();
+  {
+    MutexLock lock(mutex_);
+    if (is_closed_) return;
+    for (std::shared_ptr<Work>& work : works) queue_.push_back(std::move(work));
+  }
+  for (size_t i = 0; i < std::min(count, threads_.size()); ++i) has_work_.NotifyOne();
 }
 
 void WorkerPool::Join() {

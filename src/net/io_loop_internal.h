@@ -43,6 +43,8 @@ class Deadlined {
   Time deadline_ = Time::max();
 };
 
+class WorkerPool;
+
 // One thread with the sockets that it waits for. Everything of a connection happens on its loop's thread, so
 // that none of it needs a lock. Deadlines cost a comparison each: one timer serves all of them, and may be
 // late by up to 20 ms. Post is thread-safe; the rest is for the loop's thread, unless it says otherwise.
@@ -55,6 +57,9 @@ class IoLoop {
   void Post(std::shared_ptr<Work> work) EXCLUDES(mutex_);
   bool is_here() const { return thread_.get_id() == std::this_thread::get_id(); }
   boost::asio::io_context& context() { return context_; }
+  // Gives work to a pool, together with what else is given until the loop has dealt with everything that is
+  // ready: one wake-up for many requests. The pool must outlive the loop's thread.
+  void PushSoon(WorkerPool& pool, std::shared_ptr<Work> work);
 
   void Add(Deadlined& item) { items_.insert(&item); }
   void Remove(Deadlined& item) { items_.erase(&item); }
@@ -83,6 +88,7 @@ class IoLoop {
       timer_;
   std::unordered_set<Deadlined*> items_;
   Deadlined::Time next_sweep_ = Deadlined::Time::max();
+  std::vector<std::shared_ptr<Work>> for_pool_;
   std::time_t date_second_ = 0;
   std::string date_;
   std::thread thread_;
@@ -100,6 +106,7 @@ class WorkerPool {
 
   // Dropped once joined.
   void Push(std::shared_ptr<Work> work) EXCLUDES(mutex_);
+  void PushAll(std::vector<std::shared_ptr<Work>> works) EXCLUDES(mutex_);
   // Runs what was pushed, and ends.
   void Join() EXCLUDES(mutex_);
 
