@@ -16,7 +16,7 @@ MISTAKES = [
     (["system", "pth", "a"], "unknown command 'pth'; did you mean 'path'?"),
     (["source", "lits", "a"], "Run 'sluice source --help' for the commands."),
     ([], "a command is needed after 'sluice': init, new, add,"),
-    (["source"], "a command is needed after 'sluice source': list, show, add, disable"),
+    (["source"], "a command is needed after 'sluice source': list, show, add, trust, disable"),
     (["ingest", "a", "--on-eror", "skip"], "'sluice ingest' has no option '--on-eror'; did you mean '--on-error'?"),
     (["ingest", "a", "b.csv", "--on-eror=skip"], "'sluice ingest' has no option '--on-eror'; did you mean '--on-error'?"),
     (["system", "compact", "a", "--hrd"], "'sluice system compact' has no option '--hrd'; did you mean '--hard'?"),
