@@ -8,7 +8,7 @@ export CCACHE_NOHASHDIR := 1
 # The program alone; tests are built by the targets that run them.
 CMAKE_FLAGS ?=
 
-.PHONY: help setup build test test-integration check check-full bench demo install clean
+.PHONY: help setup build test test-integration campaign check check-full bench demo install clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -29,6 +29,9 @@ test: build ## Build and run all tests that need no foreign server
 
 test-integration: build ## Install the servers that tests run against, and run those tests
 	@tools/setup --integration && tools/run-tests --label integration
+
+campaign: build ## The long form of the push oracle: thousands of kills, full disks, failing fsyncs (hours)
+	@SLUICE_CAMPAIGN=1 python3 tests/oracle/push_oracle.py --sluice $(BUILD)/sluice
 
 check: build ## Format, layers, generated documents, spelling, clang-tidy, sanitizers
 	@tools/setup --lint && tools/check --ci

@@ -48,7 +48,7 @@ class GatewayImpl final : public Gateway {
   Result<std::vector<DeadLetter>> DeadLetters(const workspace::Entry& dataset) const override {
     return shared_.dead_letters->List(dataset.id);
   }
-  Status Retry(const workspace::Entry& dataset, const std::string& receipt) override;
+  Result<std::string> Retry(const workspace::Entry& dataset, const std::string& receipt) override;
   Status Drop(const workspace::Entry& dataset, const std::string& receipt) override;
   Status health() const override { return shared_.health(); }
   Journal::Stats journal_stats() const override { return shared_.journal()->stats(); }
@@ -138,19 +138,28 @@ Status GatewayImpl::LoadQueue() {
 void GatewayImpl::Probe(std::stop_token stop) {
   std::mutex mutex;
   std::condition_variable_any wake;
+  bool must_open = false;
   while (!stop.stop_requested()) {
     std::unique_lock lock(mutex);
     wake.wait_for(lock, stop, kProbeInterval, [] { return false; });
     if (stop.stop_requested()) return;
     const auto health = shared_.health();
-    if (health.ok()) continue;
-    if (!shared_.journal()->health().ok()) {
+    if (health.ok() && !must_open) continue;
+    if (must_open || !shared_.journal()->health().ok()) {
       std::unique_lock turn(shared_.turn);
+      shared_.reopening = true;
+      // Whoever still holds the old one must not write behind the new one's back.
+      (void)shared_.journal()->Close().ok();
       auto journal = Journal::Open(shared_.workspace->root(), shared_.options.journal);
-      if (!journal.ok()) continue;
+      must_open = !journal.ok();
+      if (must_open) continue;
       for (const auto& lane : Lanes()) lane->DropQueuedFromMemory();
       shared_.set_journal(std::move(*journal));
-      if (!LoadQueue().ok()) continue;
+      bool is_right = true;
+      for (const auto& lane : Lanes()) is_right = lane->CompareJournal().ok() && is_right;
+      must_open = !is_right || !LoadQueue().ok();
+      if (must_open) continue;
+      shared_.reopening = false;
     }
     // Idle lanes try nothing by themselves: a small durable write tells whether the disk is well.
     auto storage = storage::OpenLocalStorage(shared_.workspace->root());
@@ -186,6 +195,10 @@ std::vector<std::shared_ptr<Lane>> GatewayImpl::Lanes() const {
 
 void GatewayImpl::Push(const workspace::Entry& dataset, PushRequest request,
                        std::function<void(PushAnswer)> done) {
+  if (shared_.reopening) {
+    return done(Refusal{
+        .error = MakeError(ErrorCode::kUnavailable, "the node's log is being read again; try again")});
+  }
   auto lane = LaneOf(dataset);
   if (!lane.ok()) return done(Refusal{.error = lane.error()});
   (*lane)->Push(std::make_shared<PushRequest>(std::move(request)), std::move(done));
@@ -232,6 +245,10 @@ Result<workspace::CompactOutcome> GatewayImpl::Compact(const workspace::Entry& d
 Status GatewayImpl::StepAside(const std::optional<workspace::Entry>& dataset, std::chrono::milliseconds wait,
                               const std::function<void()>& released) {
   const auto step = [&]() -> Status {
+    // Not being able to is no reason to keep the operator out: it matters only if this process dies
+    // meanwhile.
+    const auto journal = shared_.journal();
+    for (const auto& id : journal->datasets()) (void)journal->MarkSeen(id).ok();
     shared_.workspace->Release();
     released();
     while (!shared_.workspace->Hold().ok()) {
@@ -262,7 +279,7 @@ std::vector<DatasetStatus> GatewayImpl::status() const {
   return all;
 }
 
-Status GatewayImpl::Retry(const workspace::Entry& dataset, const std::string& receipt) {
+Result<std::string> GatewayImpl::Retry(const workspace::Entry& dataset, const std::string& receipt) {
   ASSIGN_OR_RETURN(auto lane, LaneOf(dataset));
   return lane->Retry(receipt);
 }
@@ -275,11 +292,15 @@ Status GatewayImpl::Drop(const workspace::Entry& dataset, const std::string& rec
 void GatewayImpl::Drain(std::chrono::milliseconds grace) {
   shared_.draining = true;
   const auto deadline = std::chrono::steady_clock::now() + grace;
+  const auto lanes = Lanes();
+  for (const auto& lane : lanes) lane->Hurry();
   while (std::chrono::steady_clock::now() < deadline) {
-    const auto lanes = Lanes();
     if (std::all_of(lanes.begin(), lanes.end(), [](const auto& lane) { return lane->is_idle(); })) return;
     std::this_thread::sleep_for(kPoll);
   }
+  // Who waits still is told while there is a connection to tell it on.
+  for (const auto& lane : lanes)
+    lane->Abandon(MakeError(ErrorCode::kUnavailable, "the node is shutting down; try again"));
 }
 
 }  // namespace

@@ -138,8 +138,9 @@ class Gateway {
   // The queue, as `sluice status` and `sluice queue` see it.
   virtual std::vector<DatasetStatus> status() const = 0;
   virtual Result<std::vector<DeadLetter>> DeadLetters(const workspace::Entry& dataset) const = 0;
-  // A stopped source goes on with the batch at which it stands, or a dead letter is taken once more.
-  virtual Status Retry(const workspace::Entry& dataset, const std::string& receipt) = 0;
+  // A stopped source goes on with the batch at which it stands, or a dead letter is taken once more: returns
+  // the receipt that tells what becomes of it.
+  virtual Result<std::string> Retry(const workspace::Entry& dataset, const std::string& receipt) = 0;
   // Gives a batch up, and those that build on it.
   virtual Status Drop(const workspace::Entry& dataset, const std::string& receipt) = 0;
 

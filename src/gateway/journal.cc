@@ -155,9 +155,11 @@ void LogJournal::AddToTables(const OutcomeRecord& record, const Place& place) {
     TakeBack(tables);
     if (tables.last_kind == Kind::kReplaced) tables.changes.pop_back();
   }
-  if (record.kind != Kind::kSettled) {
+  const bool moved = record.kind != Kind::kSettled;
+  if (moved || record.old_head) {
     tables.last_old_head = record.old_head;
-    tables.last_new_head = record.new_head;
+    tables.last_head = moved ? record.new_head : record.old_head;
+    tables.last_sequence = record.sequence;
     tables.last_kind = record.kind;
     tables.settled_last.clear();
   }
@@ -204,26 +206,29 @@ void LogJournal::Forget(const DatasetId& dataset) {
 Status LogJournal::CheckChain(const DatasetId& dataset, const Multihash& head, uint64_t sequence,
                               const std::function<Result<bool>(const Multihash&)>& is_in_chain) {
   using Kind = OutcomeRecord::Kind;
-  std::optional<Multihash> last_old_head, last_new_head;
+  std::optional<Multihash> last_old_head, last_head;
   Kind last_kind;
   {
     MutexLock lock(mutex_);
     auto it = datasets_.find(dataset);
     if (it == datasets_.end()) return {};
     last_old_head = it->second.last_old_head;
-    last_new_head = it->second.last_new_head;
+    last_head = it->second.last_head;
     last_kind = it->second.last_kind;
   }
-  if (!last_new_head) return {};
-  ASSIGN_OR_RETURN(bool holds, is_in_chain(*last_new_head));
+  if (!last_head) return {};
+  ASSIGN_OR_RETURN(bool holds, is_in_chain(*last_head));
   if (holds) return {};
   OutcomeRecord found;
   found.dataset = dataset;
   found.time = SystemClock().Now();
   found.new_head = head;
   found.sequence = sequence;
-  const bool writes = last_kind == Kind::kCommit || last_kind == Kind::kReplaced;
-  if (writes && last_old_head == head) {
+  const bool is_unseen = last_kind == Kind::kCommit || last_kind == Kind::kReplaced;
+  if (is_unseen && last_old_head) {
+    ASSIGN_OR_RETURN(holds, is_in_chain(*last_old_head));
+  }
+  if (holds) {
     // The crash came between the journal and the head.
     found.kind = Kind::kUndone;
   } else {
@@ -233,8 +238,8 @@ Status LogJournal::CheckChain(const DatasetId& dataset, const Multihash& head, u
     std::vector<std::pair<Multihash, uint64_t>> heads;
     RETURN_IF_ERROR(outcomes_->Replay(outcomes_->begin(), [&](const log::Record& stored) -> Status {
       ASSIGN_OR_RETURN(auto record, DecodeOutcomes(stored.type, stored.payload));
-      if (record.dataset == dataset && record.new_head && record.kind != Kind::kSettled)
-        heads.emplace_back(*record.new_head, record.sequence);
+      const auto& block = record.kind == Kind::kSettled ? record.old_head : record.new_head;
+      if (record.dataset == dataset && block) heads.emplace_back(*block, record.sequence);
       return {};
     }));
     for (auto it = heads.rbegin(); it != heads.rend(); ++it) {
@@ -246,6 +251,27 @@ Status LogJournal::CheckChain(const DatasetId& dataset, const Multihash& head, u
   }
   ASSIGN_OR_RETURN(const Place place, Append(found));
   Confirm(found, place);
+  return {};
+}
+
+Status LogJournal::MarkSeen(const DatasetId& dataset) {
+  OutcomeRecord seen;
+  seen.kind = OutcomeRecord::Kind::kSettled;
+  {
+    MutexLock lock(mutex_);
+    auto it = datasets_.find(dataset);
+    if (it == datasets_.end()) return {};
+    auto& tables = it->second;
+    tables.settled_last.clear();
+    using Kind = OutcomeRecord::Kind;
+    if (tables.last_kind != Kind::kCommit && tables.last_kind != Kind::kReplaced) return {};
+    seen.old_head = tables.last_head;
+    seen.sequence = tables.last_sequence;
+  }
+  seen.dataset = dataset;
+  seen.time = SystemClock().Now();
+  ASSIGN_OR_RETURN(const Place place, Append(seen));
+  Confirm(seen, place);
   return {};
 }
 

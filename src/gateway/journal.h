@@ -74,12 +74,16 @@ class Journal {
   // Datasets that have entries.
   virtual std::vector<multiformats::DatasetId> datasets() const = 0;
   // Drops what belongs to blocks that are not in the chain. `is_in_chain` may be asked about many blocks.
-  // `head` is the dataset's present one: a last commit that started from it and did not survive a crash is
-  // pending again; others that are gone were withdrawn, which is recorded. To be called before anything is
-  // answered for the dataset, and whenever another program moved its head.
+  // `head` is the dataset's present one. A last commit that is gone, was not marked as seen, and started from
+  // a block that is there did not survive a crash: what it settled is pending again. Others that are gone
+  // were withdrawn, which is recorded. To be called before anything is answered for the dataset, and whenever
+  // another program moved its head.
   virtual Status CheckChain(
       const multiformats::DatasetId& dataset, const multiformats::Multihash& head, uint64_t sequence,
       const std::function<Result<bool>(const multiformats::Multihash&)>& is_in_chain) = 0;
+  // Notes, once, that the dataset's last commit is in the chain: when it is not there later, it was taken
+  // out. To be called before another process may move the head.
+  virtual Status MarkSeen(const multiformats::DatasetId& dataset) = 0;
 
   virtual std::optional<FirstAnswer> FindKey(const multiformats::DatasetId& dataset,
                                              const std::string& source, const Digest& key) = 0;

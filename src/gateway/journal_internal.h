@@ -58,8 +58,10 @@ struct ChainChange {
 
 struct DatasetTables {
   std::map<std::string, SourceTable> sources;
-  // The last record that moved the head.
-  std::optional<Multihash> last_old_head, last_new_head;
+  // Of the last record with a head: the one that it left, or saw (kSettled). Of the other kinds only the
+  // chain tells whether it came to be.
+  std::optional<Multihash> last_old_head, last_head;
+  uint64_t last_sequence = 0;
   OutcomeRecord::Kind last_kind = OutcomeRecord::Kind::kSettled;
   std::vector<ChainChange> changes;
   // What the last commit settled, as Recover found it: pending again if that commit did not survive.
@@ -90,6 +92,7 @@ class LogJournal final : public Journal {
   std::vector<DatasetId> datasets() const override;
   Status CheckChain(const DatasetId& dataset, const Multihash& head, uint64_t sequence,
                     const std::function<Result<bool>(const Multihash&)>& is_in_chain) override;
+  Status MarkSeen(const DatasetId& dataset) override;
   std::optional<FirstAnswer> FindKey(const DatasetId& dataset, const std::string& source,
                                      const Digest& key) override;
   std::optional<FirstAnswer> FindState(const DatasetId& dataset, const std::string& source,

@@ -148,6 +148,10 @@ Result<std::shared_ptr<Lane>> Lane::Open(Shared& shared, const workspace::Entry&
   // Answers from the head are acknowledgements (push-protocol.md 5).
   RETURN_IF_ERROR(lane->dataset_->EnsureDurable());
   RETURN_IF_ERROR(lane->CheckJournal());
+  // On a full disk a node starts all the same.
+  auto marked = shared.journal()->MarkSeen(entry.id);
+  if (!marked.ok() && marked.error().code() != ErrorCode::kResourceExhausted)
+    return std::move(marked).error();
   MutexLock lock(lane->mutex_);
   lane->tokens_ = shared.options.block_burst;
   lane->tokens_at_ = std::chrono::steady_clock::now();
@@ -194,10 +198,34 @@ std::optional<State> Lane::Accepted(const Gate& gate, const std::string& source,
   return gate.accepted_by ? gate.accepted_by->state : Committed(source, chain);
 }
 
+std::optional<State> Lane::DurableAccepted(const Gate& gate, const std::string& source,
+                                           const odf::ChainState& chain) const {
+  if (!gate.accepted_by) return Committed(source, chain);
+  BatchPtr newest;
+  const auto look = [&](const auto& batches) {
+    for (const auto& batch : batches) {
+      if (batch->source == source && batch->state && batch->is_durable &&
+          batch->activation == gate.activation)
+        newest = batch;
+    }
+  };
+  look(committing_);
+  look(waiting_);
+  return newest ? newest->state : Committed(source, chain);
+}
+
+Refusal Lane::Stopped(const Gate& gate, const std::string& source) const {
+  return Busy(MakeError(ErrorCode::kUnavailable,
+                        "source '{}' stands still at batch {}: {}; 'sluice queue retry' or 'sluice queue "
+                        "drop' lets it go on",
+                        source, gate.stopped->receipt, gate.last_error),
+              kRetryLaterSeconds);
+}
+
 Refusal Lane::Precondition(const Gate& gate, const Batch& batch, const odf::ChainState& chain) const {
   Refusal::States states;
   states.committed = Committed(batch.source, chain);
-  states.accepted = gate.accepted_by && gate.accepted_by->place ? gate.accepted_by->state : states.committed;
+  states.accepted = DurableAccepted(gate, batch.source, chain);
   Refusal refusal{.error =
                       MakeError(ErrorCode::kPrecondition, "source '{}' is at state {}, not {}", batch.source,
                                 states.accepted ? fmt::format("'{}'", states.accepted->value) : "none",
@@ -216,7 +244,7 @@ bool Lane::AnswerRepeat(const PushRequest& request, const BatchPtr& batch, const
   }
   if (request.respond_async && first->place) {
     *answer = [this, self = shared_from_this(), first, done = std::move(done)] {
-      shared_.acknowledger->Await(shared_.journal(), *first->place, [first, done](const Status& status) {
+      shared_.acknowledger->Await(first->journal, *first->place, [first, done](const Status& status) {
         if (!status.ok()) return done(Busy(status.error(), kRetrySoonSeconds));
         Outcome outcome;
         outcome.status = Outcome::Status::kQueued;
@@ -256,11 +284,15 @@ bool Lane::AnswerWithoutTaking(const std::shared_ptr<PushRequest>& request, cons
     *answer = [done = std::move(done), refusal = std::move(refusal)] { done(refusal); };
     return true;
   };
-  if (gone_) return refuse({.error = NotFound("dataset not found: {}", entry_.alias)});
   if (shared_.draining) {
     return refuse(
         Busy(MakeError(ErrorCode::kUnavailable, "the node is shutting down; try again"), kRetrySoonSeconds));
   }
+  if (shared_.reopening) {
+    return refuse(Busy(MakeError(ErrorCode::kUnavailable, "the node's log is being read again; try again"),
+                       kRetrySoonSeconds));
+  }
+  if (gone_) return refuse({.error = NotFound("dataset not found: {}", entry_.alias)});
   const auto chain = view_;
   Gate& gate = GateOf(batch->source, *chain);
   if (batch->key) {
@@ -282,17 +314,13 @@ bool Lane::AnswerWithoutTaking(const std::shared_ptr<PushRequest>& request, cons
     *answer = [done = std::move(done), outcome = std::move(outcome)] { done(outcome); };
     return true;
   }
-  if (gate.stopped) {
-    return refuse(
-        Busy(MakeError(ErrorCode::kUnavailable,
-                       "source '{}' stands still at batch {}: {}; 'sluice queue retry' or 'sluice queue "
-                       "drop' lets it go on",
-                       batch->source, gate.stopped->receipt, gate.last_error),
-             kRetryLaterSeconds));
-  }
-  if (!batch->state || accepted == batch->expected) return false;
-  if (gate.accepted_by && !gate.accepted_by->place) {
-    // Only durable states are told: judged again when the batch that is being committed is settled.
+  if (gate.stopped) return refuse(Stopped(gate, batch->source));
+  if (!batch->state) return false;
+  const bool queued = request->respond_async || shared_.options.ack_durable;
+  // What is queued must not build on what is not: a crash would lose that, and its source could never go on.
+  if (accepted == batch->expected && !(queued && gate.accepted_by && !gate.accepted_by->place)) return false;
+  if (gate.accepted_by && !gate.accepted_by->is_durable) {
+    // Only durable states are told: judged again when that of the batch before is.
     gate.accepted_by->afterwards.push_back(
         [this, self = shared_from_this(), request, done = std::move(done)] { Push(request, done); });
     *answer = [] {};
@@ -326,7 +354,8 @@ void Lane::Push(std::shared_ptr<PushRequest> request, Done done) {
                     "when that is meant",
                     source->name)});
   }
-  batch->body = std::make_shared<const std::string>(std::move(request->body));
+  // The request keeps it: it may have to be pushed again.
+  batch->body = std::shared_ptr<const std::string>(request, &request->body);
   batch->body_bytes = batch->body->size();
   if (auto status = MakeReady(*batch, chain, &refusal); !status.ok()) return done(std::move(refusal));
   Take(request, std::move(batch), std::move(done));
@@ -424,6 +453,7 @@ void Lane::Take(const std::shared_ptr<PushRequest>& request, BatchPtr batch, Don
         answer = [done, refusal = Busy(std::move(place).error(), kRetrySoonSeconds)] { done(refusal); };
       } else {
         batch->place = *place;
+        batch->journal = journal;
         batch->receipt = journal->ReceiptOf(*place, batch->nonce);
         if (shared_.waiting_bytes + batch->charged_bytes > shared_.options.max_waiting_bytes / 2) {
           batch->body = nullptr;  // it is in the queue
@@ -460,10 +490,26 @@ void Lane::Take(const std::shared_ptr<PushRequest>& request, BatchPtr batch, Don
 
 // A batch whose record did not become durable was never taken.
 void Lane::OnQueued(const BatchPtr& batch, Status status) {
-  if (status.ok()) return;
-  shared_.NoteFailure(status.error());
-  MutexLock lock(mutex_);
-  if (std::find(waiting_.begin(), waiting_.end(), batch) != waiting_.end()) Leave(batch);
+  std::vector<std::function<void()>> calls;
+  if (!status.ok()) shared_.NoteFailure(status.error());
+  {
+    MutexLock lock(mutex_);
+    if (status.ok()) {
+      batch->is_durable = true;
+    } else if (std::find(waiting_.begin(), waiting_.end(), batch) != waiting_.end()) {
+      Leave(batch);
+      for (auto& waiter : batch->waiters) {
+        calls.push_back([done = std::move(waiter.done), refusal = Busy(status.error(), kRetrySoonSeconds)] {
+          done(refusal);
+        });
+      }
+      batch->waiters.clear();
+    }
+    calls.insert(calls.end(), batch->afterwards.begin(), batch->afterwards.end());
+    batch->afterwards.clear();
+    changed_.NotifyAll();
+  }
+  for (const auto& call : calls) call();
 }
 
 void Lane::AddQueued(const Place& place, const Journal::Queued& queued) {
@@ -483,8 +529,10 @@ void Lane::AddQueued(const Place& place, const Journal::Queued& queued) {
   batch->body_bytes = queued.body_bytes;
   batch->charged_bytes = kBatchOverhead;
   batch->place = place;
+  batch->journal = shared_.journal();
+  batch->is_durable = true;
   batch->nonce = header.nonce;
-  batch->receipt = shared_.journal()->ReceiptOf(place, header.nonce);
+  batch->receipt = batch->journal->ReceiptOf(place, header.nonce);
   MutexLock lock(mutex_);
   GateOf(batch->source, *view_);
   Enter(batch);
@@ -492,11 +540,31 @@ void Lane::AddQueued(const Place& place, const Journal::Queued& queued) {
 }
 
 void Lane::DropQueuedFromMemory() {
-  MutexLock lock(mutex_);
-  const auto all = waiting_;
-  for (const auto& batch : all) {
-    if (batch->place) Leave(batch);
+  std::vector<std::function<void()>> calls;
+  {
+    MutexLock lock(mutex_);
+    const auto all = waiting_;
+    for (const auto& batch : all) {
+      Leave(batch);
+      for (auto& waiter : batch->waiters) {
+        calls.push_back([done = std::move(waiter.done)] {
+          done(Busy(MakeError(ErrorCode::kUnavailable, "the disk failed the node's log; try again"),
+                    kRetrySoonSeconds));
+        });
+      }
+      batch->waiters.clear();
+      for (auto& call : batch->afterwards) calls.push_back(std::move(call));
+      batch->afterwards.clear();
+    }
+    changed_.NotifyAll();
   }
+  for (const auto& call : calls) call();
+}
+
+void Lane::Hurry() {
+  MutexLock lock(mutex_);
+  if (waiting_.empty()) return;
+  shared_.committers->RunAt(std::chrono::steady_clock::now(), [self = shared_from_this()] { self->Run(); });
 }
 
 bool Lane::is_idle() const {

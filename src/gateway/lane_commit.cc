@@ -1,5 +1,6 @@
 // Committing what a lane has taken, in groups (push-protocol.md 6).
 #include <algorithm>
+#include <set>
 
 #include "gateway/lane_internal.h"
 
@@ -66,6 +67,7 @@ Status Lane::Refresh() {
 
 steady_clock::duration Lane::BudgetDelay() {
   steady_clock::duration delay{};
+  if (shared_.draining) return delay;
   if (shared_.options.ack_durable) {
     uint64_t bytes = 0;
     for (const auto& batch : waiting_) bytes += batch->body_bytes;
@@ -89,6 +91,19 @@ void Lane::Schedule(steady_clock::duration delay) {
   shared_.committers->RunAt(steady_clock::now() + delay, [self = shared_from_this()] { self->Run(); });
 }
 
+Status Lane::Undo(const multiformats::DatasetId& dataset) {
+  // The log holds it as a commit: the next one would make it seem to have come to be.
+  OutcomeRecord undone;
+  undone.kind = OutcomeRecord::Kind::kUndone;
+  undone.dataset = dataset;
+  undone.time = shared_.clock->Now();
+  undone.new_head = dataset_->head();
+  undone.sequence = dataset_->state().sequence;
+  ASSIGN_OR_RETURN(const Place place, shared_.journal()->Append(undone));
+  shared_.journal()->Confirm(undone, place);
+  return {};
+}
+
 Status Lane::ResolveUnknown() {
   if (!unconfirmed_) return {};
   RETURN_IF_ERROR(RefreshLocked());
@@ -104,7 +119,18 @@ Status Lane::ResolveUnknown() {
           Leave(batch);
       }
     }
+  } else {
+    RETURN_IF_ERROR(Undo(record.dataset));
   }
+  unconfirmed_.reset();
+  return {};
+}
+
+Status Lane::CompareJournal() {
+  std::lock_guard lock(dataset_mutex_);
+  RETURN_IF_ERROR(RefreshLocked());
+  RETURN_IF_ERROR(CheckJournal());
+  RETURN_IF_ERROR(shared_.journal()->MarkSeen(entry().id));
   unconfirmed_.reset();
   return {};
 }
@@ -138,7 +164,7 @@ void Lane::Run() {
     scheduled_ = false;
     if (gone_) return;
   }
-  if (auto resolved = ResolveUnknown(); !resolved.ok()) return GiveUp({}, resolved.error());
+  const Status resolved = ResolveUnknown();
   {
     MutexLock lock(mutex_);
     group = TakeGroup();
@@ -149,7 +175,7 @@ void Lane::Run() {
   }
   std::vector<Settled> settled;
   std::vector<BatchPtr> later;
-  const Status status = CommitGroup(group, &settled, &later);
+  const Status status = resolved.ok() ? CommitGroup(group, &settled, &later) : resolved;
   if (!status.ok()) {
     shared_.NoteFailure(status.error());
     GiveUp(std::move(group), status.error());
@@ -173,7 +199,14 @@ Status Lane::PrepareGroup(const std::vector<BatchPtr>& group, std::vector<Settle
                           std::vector<BatchPtr>* members, std::vector<BatchPtr>* later) {
   std::shared_ptr<const odf::ChainState> chain;
   const auto& state = dataset_->state();
+  std::set<std::pair<std::string, Digest>> keys;
   for (const auto& batch : group) {
+    // A key that came twice (a log that was opened anew brought it again): the second waits for the first's
+    // outcome.
+    if (batch->key && !keys.emplace(batch->source, *batch->key).second) {
+      later->push_back(batch);
+      continue;
+    }
     // While there is no schema, the first batch with rows decides it alone.
     if (!later->empty()) {
       later->push_back(batch);
@@ -189,7 +222,7 @@ Status Lane::PrepareGroup(const std::vector<BatchPtr>& group, std::vector<Settle
     if (batch->key) {  // the answer to its first coming may have been lost between taking and here
       if (auto first = shared_.journal()->FindKey(state.dataset_id, batch->source, *batch->key)) {
         first->outcome.duplicate = true;
-        settled->push_back({batch, std::move(first->outcome), std::nullopt});
+        settled->push_back({batch, std::move(first->outcome), std::nullopt, true});
         continue;
       }
     }
@@ -235,6 +268,7 @@ OutcomeRecord Lane::RecordOf(const std::vector<BatchPtr>& members, const ingest:
   record.dataset = dataset_->state().dataset_id;
   record.time = shared_.clock->Now();
   record.old_head = dataset_->head();
+  record.sequence = dataset_->state().sequence;
   if (result.commit) {
     record.old_head = result.commit->old_head;
     record.new_head = result.commit->new_head;
@@ -342,6 +376,7 @@ Status Lane::SettleFailures(std::vector<Settled>* settled) {
   record.dataset = dataset_->state().dataset_id;
   record.time = shared_.clock->Now();
   for (auto& one : *settled) {
+    if (one.is_unrecorded && one.batch->place) record.batches.push_back(EntryOf(*one.batch, *one.outcome));
     if (!one.refusal || !one.batch->place) continue;
     const bool source_gone = one.refusal->error.code() == ErrorCode::kNotFound;
     if (one.batch->state && !source_gone) continue;  // its source stands still
@@ -377,7 +412,10 @@ void Lane::Finish(std::vector<Settled> settled, std::vector<BatchPtr> later) {
         Leave(one.batch);
       }
       for (auto& waiter : one.batch->waiters) {
-        if (one.outcome) {
+        if (stops) {
+          calls.push_back(
+              [done = std::move(waiter.done), refusal = Stopped(gate, one.batch->source)] { done(refusal); });
+        } else if (one.outcome) {
           Outcome outcome = *one.outcome;
           outcome.duplicate = outcome.duplicate || waiter.is_repeat;
           calls.push_back([done = std::move(waiter.done), outcome = std::move(outcome)] { done(outcome); });
@@ -392,10 +430,27 @@ void Lane::Finish(std::vector<Settled> settled, std::vector<BatchPtr> later) {
     committing_.clear();
     std::sort(back.begin(), back.end(), [](const auto& a, const auto& b) { return a->order < b->order; });
     waiting_.insert(waiting_.begin(), back.begin(), back.end());
+    RefuseBehindStopped(&calls);
     if (!waiting_.empty()) Schedule({});
     changed_.NotifyAll();
   }
   for (const auto& call : calls) call();
+}
+
+void Lane::RefuseBehindStopped(std::vector<std::function<void()>>* calls) {
+  const auto waiting = waiting_;
+  for (const auto& batch : waiting) {
+    const Gate& gate = gates_[batch->source];
+    if (!gate.stopped) continue;
+    for (auto& waiter : batch->waiters)
+      calls->push_back(
+          [done = std::move(waiter.done), refusal = Stopped(gate, batch->source)] { done(refusal); });
+    batch->waiters.clear();
+    if (batch->place) continue;
+    Leave(batch);
+    for (auto& call : batch->afterwards) calls->push_back(std::move(call));
+    batch->afterwards.clear();
+  }
 }
 
 // Nothing was committed, and the cause may pass. Clients that wait are told; queued batches stay, and so do

@@ -6,7 +6,7 @@
 namespace sluice::gateway {
 namespace {
 
-constexpr auto kPatience = std::chrono::seconds(60);
+constexpr auto kPatience = std::chrono::seconds(2);  // holds one of the server's threads
 
 }  // namespace
 
@@ -23,12 +23,16 @@ Result<std::vector<SourceView>> Lane::Sources(const std::optional<std::string>& 
   // States are told when they are durable: what is being committed now is waited for.
   std::vector<BatchPtr> unsure;
   for (const auto& [source, gate] : gates_) {
-    if ((!name || source == *name) && gate.accepted_by && !gate.accepted_by->place)
+    if ((!name || source == *name) && gate.accepted_by && !gate.accepted_by->is_durable)
       unsure.push_back(gate.accepted_by);
   }
   changed_.WaitFor(mutex_, kPatience, [&] {
-    return std::all_of(unsure.begin(), unsure.end(), [](const auto& batch) { return batch->is_settled; });
+    return !shared_.reopening && std::all_of(unsure.begin(), unsure.end(), [](const auto& batch) {
+      return batch->is_settled || batch->is_durable;
+    });
   });
+  if (shared_.reopening)
+    return MakeError(ErrorCode::kUnavailable, "the node's log is being read again; try again");
   std::vector<SourceView> views;
   for (const auto& [source_name, source] : view_->push_sources) {
     if (name && source_name != *name) continue;
@@ -40,8 +44,7 @@ Result<std::vector<SourceView>> Lane::Sources(const std::optional<std::string>& 
     source_view.last_offset = view_->last_offset();
     source_view.block_hash = StateBlock(source_name, source);
     const Gate& gate = GateOf(source_name, *view_);
-    const bool queued = gate.accepted_by && gate.accepted_by->place;
-    source_view.accepted = queued ? gate.accepted_by->state : source_view.committed;
+    source_view.accepted = DurableAccepted(gate, source_name, *view_);
     source_view.last_error = gate.last_error;
     if (gate.stopped) source_view.stopped = gate.stopped->receipt;
     for (const auto* batches : {&committing_}) {
@@ -203,14 +206,23 @@ Result<workspace::CompactOutcome> Lane::Compact(workspace::CompactOptions option
   };
   workspace::CompactOutcome outcome;
   RETURN_IF_ERROR(RunExclusive(false, kSettleTime, false, [&]() -> Status {
-    ASSIGN_OR_RETURN(outcome, workspace::Compact(*shared_.workspace, compacted, options));
+    auto done = workspace::Compact(*shared_.workspace, compacted, options);
+    if (!done.ok() && place) {
+      RETURN_IF_ERROR(dataset_->Refresh());
+      if (dataset_->head() != record.new_head) {
+        RETURN_IF_ERROR(Undo(compacted.id));
+        place.reset();
+      }
+    }
     if (place) journal->Confirm(record, *place);
+    if (!done.ok()) return std::move(done).error();
+    outcome = *done;
     return {};
   }));
   return outcome;
 }
 
-Status Lane::Retry(const std::string& receipt) {
+Result<std::string> Lane::Retry(const std::string& receipt) {
   {
     MutexLock lock(mutex_);
     for (auto& [name, gate] : gates_) {
@@ -218,7 +230,7 @@ Status Lane::Retry(const std::string& receipt) {
       gate.stopped->ready.reset();
       gate.stopped = nullptr;
       Schedule({});
-      return {};
+      return receipt;
     }
   }
   const auto id = entry().id;
@@ -238,7 +250,7 @@ Status Lane::Retry(const std::string& receipt) {
   RETURN_IF_ERROR(journal->WaitFor(place));
   RETURN_IF_ERROR(shared_.dead_letters->Remove(id, receipt));
   AddQueued(place, {letter.batch, "", letter.body.size()});
-  return {};
+  return journal->ReceiptOf(place, letter.batch.nonce);
 }
 
 Status Lane::Drop(const std::string& receipt) {

@@ -29,6 +29,8 @@ struct Shared {
   std::unique_ptr<Committers> committers;
   std::atomic<uint64_t> waiting_bytes{0};
   std::atomic<bool> draining{false};
+  // The log is being opened anew: what is queued in it is not known, so nothing can be judged.
+  std::atomic<bool> reopening{false};
   std::stop_source stop;
   // Commits hold it shared; who lets another process write holds it alone.
   std::shared_mutex turn;
@@ -79,7 +81,9 @@ struct Batch {
   uint64_t charged_bytes = 0;
   uint64_t body_bytes = 0;
 
-  std::optional<Place> place;  // in the queue
+  std::optional<Place> place;        // in the queue
+  std::shared_ptr<Journal> journal;  // of `place`
+  bool is_durable = false;           // under the lane's mutex: it is in the queue for sure
   std::string nonce, receipt;
 
   struct Waiter {
@@ -101,8 +105,13 @@ class Lane : public std::enable_shared_from_this<Lane> {
   void Push(std::shared_ptr<PushRequest> request, Done done);
   // Takes up a batch that an earlier process queued.
   void AddQueued(const Place& place, const Journal::Queued& queued);
-  // Forgets queued batches (the log is opened anew), keeping those that somebody waits for.
+  // Forgets what it has taken (the log is opened anew, and brings the queued batches again); who waits is
+  // told to repeat.
   void DropQueuedFromMemory();
+  // Brings a log that was opened anew, and the dataset, to agree about the last commit.
+  Status CompareJournal();
+  // Commits what waits without sparing blocks: the node ends.
+  void Hurry();
 
   Result<std::vector<SourceView>> Sources(const std::optional<std::string>& name);
   DatasetStatus status();
@@ -111,7 +120,7 @@ class Lane : public std::enable_shared_from_this<Lane> {
                       const std::function<Status()>& change);
   Status NoteReset(const multiformats::Multihash& new_head, uint64_t sequence);
   Result<workspace::CompactOutcome> Compact(workspace::CompactOptions options);
-  Status Retry(const std::string& receipt);
+  Result<std::string> Retry(const std::string& receipt);
   Status Drop(const std::string& receipt);
   // Re-reads the head after another process may have written.
   Status Refresh();
@@ -150,6 +159,11 @@ class Lane : public std::enable_shared_from_this<Lane> {
   std::optional<multiformats::Multihash> StateBlock(const std::string& name,
                                                     const odf::ChainState::PushSource& source)
       REQUIRES(mutex_);
+  // What is answered while the source stands still.
+  Refusal Stopped(const Gate& gate, const std::string& source) const REQUIRES(mutex_);
+  // As Accepted, without what a crash would lose: the only states that are told.
+  std::optional<State> DurableAccepted(const Gate& gate, const std::string& source,
+                                       const odf::ChainState& chain) const REQUIRES(mutex_);
   Refusal Precondition(const Gate& gate, const Batch& batch, const odf::ChainState& chain) const
       REQUIRES(mutex_);
   Status MakeReady(Batch& batch, std::shared_ptr<const odf::ChainState> chain, Refusal* refusal) const;
@@ -167,6 +181,7 @@ class Lane : public std::enable_shared_from_this<Lane> {
     BatchPtr batch;
     std::optional<Outcome> outcome;
     std::optional<Refusal> refusal;
+    bool is_unrecorded = false;  // its outcome is that of another batch, and not in the journal yet
   };
   Status CommitGroup(std::vector<BatchPtr> group, std::vector<Settled>* settled,
                      std::vector<BatchPtr>* later);
@@ -180,8 +195,12 @@ class Lane : public std::enable_shared_from_this<Lane> {
   Status SettleFailures(std::vector<Settled>* settled);
   Status Bury(const Batch& batch, const Error& error, OutcomeRecord* record);
   void Finish(std::vector<Settled> settled, std::vector<BatchPtr> later);
+  // Tells those who wait behind a batch at which their source has come to a stand.
+  void RefuseBehindStopped(std::vector<std::function<void()>>* calls) REQUIRES(mutex_);
   void GiveUp(std::vector<BatchPtr> group, const Error& error);
   Status CheckJournal();
+  // Writes that the last record, whose head did not come to be, does not count.
+  Status Undo(const multiformats::DatasetId& dataset);
   // A commit whose outcome was not known: settles what it did.
   Status ResolveUnknown();
   Status RefreshLocked();

@@ -46,9 +46,9 @@ struct SettledBatch {
 
 struct OutcomeRecord {
   enum class Kind : uint8_t {
-    kCommit = 1,    // written before the head moves to new_head; counts only while that is in the chain
-    kSettled = 2,   // no head moves; entries count while their own block is in the chain
-    kReset = 3,     // the operator moved the head back to new_head
+    kCommit = 1,   // written before the head moves to new_head; counts only while that is in the chain
+    kSettled = 2,  // no head moves; entries count while their own block is in the chain, as old_head was then
+    kReset = 3,    // the operator moved the head back to new_head
     kReplaced = 4,  // compaction: old_head became new_head, block by block as in `successors`
     kUndone = 5,  // a crash kept the dataset's last kCommit from moving the head: what it settled is pending
   };

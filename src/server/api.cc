@@ -13,6 +13,16 @@ namespace {
 constexpr size_t kRequestIdSize = 16;
 constexpr size_t kMaxGivenId = 64;
 
+// Segments are told apart after decoding: a slash in disguise would name another path than a proxy in front
+// saw.
+bool HidesSlash(const std::string& target) {
+  const auto path = target.substr(0, target.find('?'));
+  for (const char* disguise : {"%2f", "%2F", "%5c", "%5C", "\\"}) {
+    if (path.find(disguise) != std::string::npos) return true;
+  }
+  return false;
+}
+
 bool IsPlain(const std::string& text) {
   return !text.empty() && text.size() <= kMaxGivenId &&
          std::all_of(text.begin(), text.end(),
@@ -55,6 +65,10 @@ class Api final : public net::HttpHandler {
 
  private:
   void Dispatch(const CallPtr& call) {
+    if (HidesSlash(call->request.target)) {
+      return call->Answer(
+          Problem(400, fmt::format("path '{}' holds an encoded slash", call->request.url.path), call->id));
+    }
     std::vector<std::string> allow;
     auto match = FindRoute(call->request.method, call->request.url.path, &allow);
     if (!match.route && !allow.empty()) {

@@ -86,11 +86,14 @@ void PostQueue(const Context& context, const CallPtr& call) {
   const auto& action = call->rest[1];
   if (action != "retry" && action != "drop")
     return call->Answer(Problem(404, fmt::format("'{}' is neither retry nor drop", action), call->id));
-  const Status done =
-      action == "retry" ? context.gateway->Retry(*entry, receipt) : context.gateway->Drop(*entry, receipt);
-  if (!done.ok()) return call->Answer(Problem(done.error(), call->id));
-  call->Answer(
-      JsonResponse(200, {{"receipt", receipt}, {"status", action == "retry" ? "queued" : "dropped"}}));
+  if (action == "retry") {
+    const auto again = context.gateway->Retry(*entry, receipt);
+    if (!again.ok()) return call->Answer(Problem(again.error(), call->id));
+    return call->Answer(JsonResponse(200, {{"receipt", *again}, {"status", "queued"}}));
+  }
+  const Status dropped = context.gateway->Drop(*entry, receipt);
+  if (!dropped.ok()) return call->Answer(Problem(dropped.error(), call->id));
+  call->Answer(JsonResponse(200, {{"receipt", receipt}, {"status", "dropped"}}));
 }
 
 void PostCompact(const Context& context, const CallPtr& call) {

@@ -1,4 +1,5 @@
 // Pushing batches, and what is known of their sources and receipts (push-protocol.md 3).
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "multiformats/multihash.h"
@@ -44,11 +45,35 @@ bool PrefersAsync(const net::Headers& headers) {
   return false;
 }
 
+// What may be said once only: which of two counts would depend on who reads them.
+Status CheckSaidOnce(const net::HttpRequest& request) {
+  for (const char* name : {"Content-Type", "ODF-Event-Time", "ODF-Source-State", "ODF-If-Source-State",
+                           "ODF-Source-State-Kind", "Idempotency-Key"}) {
+    const auto& fields = request.headers.fields();
+    const auto count = std::count_if(fields.begin(), fields.end(), [&](const auto& field) {
+      return net::EqualsIgnoringCase(field.first, name);
+    });
+    if (count > 1) return InvalidArgument("header {} is given {} times", name, count);
+  }
+  for (const char* name : {"sourceName", "allowEmpty"}) {
+    const auto& query = request.url.query;
+    const auto count =
+        std::count_if(query.begin(), query.end(), [&](const auto& item) { return item.first == name; });
+    if (count > 1) return InvalidArgument("parameter {} is given {} times", name, count);
+  }
+  return {};
+}
+
 Result<gateway::PushRequest> RequestOf(Call& call) {
   auto& request = call.request;
+  RETURN_IF_ERROR(CheckSaidOnce(request));
   gateway::PushRequest push;
   push.source_name = request.url.Parameter("sourceName");
-  push.allow_empty = request.url.Parameter("allowEmpty") == "true";
+  if (const auto allow_empty = request.url.Parameter("allowEmpty")) {
+    if (*allow_empty != "true" && *allow_empty != "false")
+      return InvalidArgument("allowEmpty is 'true' or 'false', not '{}'", *allow_empty);
+    push.allow_empty = *allow_empty == "true";
+  }
   push.account = call.caller.account;
   if (auto type = request.headers.Find("Content-Type")) {
     push.media_type = WithoutParameters(*type);

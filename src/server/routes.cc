@@ -48,7 +48,7 @@ bool MatchesPath(const Route& route, const std::vector<std::string>& segments, M
   if (IsReservedName(segments[0])) return false;
   // `name` or `account/name`.
   for (size_t names = 1; names <= 2 && names < segments.size() + 1; ++names) {
-    if (segments.size() < names) break;
+    if (segments.size() < names || segments[names - 1].empty()) break;
     if (!MatchesFrom(pattern, 1, segments, names, &match->rest)) continue;
     match->dataset = segments[0];
     if (names == 2) match->dataset += "/" + segments[1];

@@ -83,7 +83,7 @@ void PushFixture::Create(const std::vector<std::string>& events) {
     parsed.push_back(std::move(*event));
   }
   ASSERT_OK(NormalizeEvents(&parsed));
-  ASSERT_OK(CheckNewEvents(odf::ChainState(), parsed));
+  ASSERT_OK(CheckNewEvents(odf::ChainState(), parsed, {.shared_snapshot = true}));
   auto created = dataset::Dataset::Create(
       {files, derived}, odf::Seed{odf::DatasetId::FromSeed("test"), odf::DatasetKind::kRoot}, parsed,
       clock.Now());
