@@ -45,10 +45,21 @@ void WaitForStop(const std::stop_token& stop) {
   stopped.wait(lock, stop, [] { return false; });
 }
 
+bool IsLoopback(const net::HttpEndpoint& endpoint) {
+  return !endpoint.unix_path.empty() || endpoint.host == "localhost" || endpoint.host == "::1" ||
+         endpoint.host.starts_with("127.");
+}
+
 Status Serve(Session& session, const ServeArgs& args) {
   server::ServerOptions options;
   for (const auto& text : args.listen) {
     ASSIGN_OR_RETURN(auto endpoint, ParseListen(text));
+    if (!IsLoopback(endpoint)) {
+      return UsageError(
+          "--listen {}: this version serves loopback addresses and unix sockets only, because it asks "
+          "nobody for a token; put a proxy that does in front of it",
+          text);
+    }
     options.endpoints.push_back(std::move(endpoint));
   }
   if (args.block_budget == "unlimited") {
