@@ -27,6 +27,7 @@ void Watchdog::Disarm(uint64_t number) {
   on_stop_.reset();
   MutexLock lock(mutex_);
   armed_ = false;
+  changed_.NotifyAll();
 }
 
 Status Watchdog::Check(uint64_t number) const {
@@ -56,7 +57,8 @@ void Watchdog::Watch(const std::stop_token& end) {
       deadline_ = now + std::chrono::milliseconds(20);
       continue;
     }
-    changed_.WaitFor(mutex_, deadline_ - now, [] { return false; });
+    changed_.WaitFor(mutex_, deadline_ - now,
+                     [this]() NO_THREAD_SAFETY_ANALYSIS { return ending_ || !armed_; });
   }
 }
 

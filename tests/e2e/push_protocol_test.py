@@ -505,7 +505,7 @@ def records_that_do_not_fit_are_named():
         body = check_problem(node.push("d", ONE + BAD + TWO + '{"event_time": null, "k": [], "v": "x"}\n'), 422)
         assert body["errorCount"] == 2, body
         assert [(e["record"], e["column"]) for e in body["errors"]] == [(2, "k"), (4, "k")], body
-        assert body["errors"][0]["value"] == "three" and body["errors"][0]["reason"], body
+        assert body["errors"][0]["value"] == '"three"' and body["errors"][0]["reason"], body
         body = check_problem(node.push("d", BAD * 250), 422)
         assert body["errorCount"] == 250 and len(body["errors"]) == 100, (body["errorCount"], len(body["errors"]))
         for junk in ("{", "[1", "null\n", "\x00\x01", '{"k": 1}}\n', b"\xff\xfe{\n"):
