@@ -191,7 +191,7 @@ TEST_F(JournalTest, ACommitWhoseHeadDidNotMoveIsPendingAgain) {
     EXPECT_FALSE(HasKey("a"));
     EXPECT_FALSE(HasKey("waiting"));
     EXPECT_TRUE(HasKey("old"));
-    EXPECT_TRUE(HasState("old"));
+    EXPECT_FALSE(HasState("a"));
   }
   Write(Commit({Settled("a", head_ + 1, a.sequence)}));
   OpenAndCompare();
