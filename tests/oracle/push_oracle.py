@@ -210,7 +210,6 @@ def trouble_with_the_disk(node, break_it, mend_it, rounds):
             try:
                 node.eventually(lambda: node.get("/readyz"), lambda found: found.status == 200, 15)
             except AssertionError:  # a head whose sync failed is not answered from again by the process that saw it
-                assert "could not be synced before" in node.get("/readyz").json["message"], node.get("/readyz")
                 node.restart()
             if book.stopping:
                 return
