@@ -153,13 +153,28 @@ Result<std::optional<std::vector<std::string>>> Dataset::NamesAfter(const Multih
   return std::optional(std::move(names));
 }
 
+Status Dataset::WriteAnew(std::optional<std::vector<std::string>> names) {
+  if (!names) {
+    names.emplace();
+    for (const char* folder : {"blocks", "data", "checkpoints"}) {
+      ASSIGN_OR_RETURN(auto stored, stores_.files->List(folder));
+      names->insert(names->end(), stored.begin(), stored.end());
+    }
+    names->push_back(kHeadName);
+  }
+  for (const auto& name : *names) {
+    ASSIGN_OR_RETURN(const std::string bytes, stores_.files->Get(name));
+    // The kernel may have dropped what it could not write: an object's name says what it should hold.
+    const std::string hash = name.substr(name.rfind('/') + 1);
+    if (name != kHeadName && multiformats::Sha3Multihash(bytes).ToString() != hash)
+      return Corruption("'{}' does not hold what its name says, after a sync that failed", name);
+    RETURN_IF_ERROR(stores_.files->Replace(name, bytes));
+  }
+  return {};
+}
+
 Status Dataset::EnsureDurable() {
   if (durable_head_ == state_.head) return {};
-  if (unsure_head_ == state_.head) {
-    return MakeError(ErrorCode::kUnavailable,
-                     "head {} could not be synced before: it is not known to be durable",
-                     state_.head->ToString());
-  }
   // A note that cannot be read is as good as none.
   const auto note = ReadHash(*stores_.derived, kDurableName);
   const std::optional<Multihash> known = note.ok() ? *note : std::nullopt;
@@ -171,7 +186,13 @@ Status Dataset::EnsureDurable() {
   if (known) {
     ASSIGN_OR_RETURN(names, NamesAfter(*known));
   }
-  Status synced = names ? stores_.files->Sync(*names) : stores_.files->SyncAll();
+  Status synced;
+  if (unsure_head_ == state_.head) {
+    // A second sync would prove nothing of files whose first one failed.
+    synced = WriteAnew(names);
+  } else {
+    synced = names ? stores_.files->Sync(*names) : stores_.files->SyncAll();
+  }
   if (!synced.ok()) {
     unsure_head_ = state_.head;
     return synced;

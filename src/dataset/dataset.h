@@ -77,8 +77,8 @@ class Dataset {
   Result<bool> Refresh();
   // Makes the present head durable when this process does not know it to be (push-protocol.md 5). Call before
   // building on it or acknowledging from it. Free when the head is known to be durable; else it syncs what
-  // came after the newest head that is known to be, or everything. Errors: after a failed sync nothing may be
-  // answered from this head.
+  // came after the newest head that is known to be, or everything; what could not be synced before is written
+  // anew. Errors: then nothing may be answered from this head; asking again tries again.
   Status EnsureDurable();
 
   // Errors: kCorruption when the bytes do not hash to `hash` or do not decode, kUnsupported when they are a
@@ -133,6 +133,8 @@ class Dataset {
   Result<ChainState> Derive(const Multihash& head, const ChainState& known) const;
   void SaveState(const ChainState& state) const;
   void NoteDurable(const Multihash& head);
+  // Copies of the named files (all, when absent) in their place, each synced before it has the name.
+  Status WriteAnew(std::optional<std::vector<std::string>> names);
   // Compare-and-swap of the head against the present one.
   Status MoveHead(const Multihash& head);
   // What was stored after `known`; nothing when that is not in the chain, or when syncing everything is the
