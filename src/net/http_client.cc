@@ -28,6 +28,11 @@ struct Transfer {
   size_t piece_sent = 0;
   std::optional<Error> error;  // ours, in place of the library's
   bool headers_told = false;
+  bool follows = false;  // an answer that redirects is not the caller's
+
+  bool IsPassedOver(long status) const {
+    return follows && status >= 300 && status < 400 && answer.headers.Contains("Location");
+  }
 };
 
 Transfer& TransferOf(void* user) { return *static_cast<Transfer*>(user); }
@@ -46,7 +51,7 @@ bool Guarded(Transfer& transfer, Work work) {
 }
 
 Status TellHeaders(Transfer& transfer, long status) {
-  if (transfer.headers_told || !transfer.call.on_headers) return {};
+  if (transfer.headers_told || !transfer.call.on_headers || transfer.IsPassedOver(status)) return {};
   transfer.headers_told = true;
   return transfer.call.on_headers(static_cast<int>(status), transfer.answer.headers);
 }
@@ -73,6 +78,7 @@ size_t OnBody(char* data, size_t, size_t size, void* user) {
   const bool is_good = Guarded(transfer, [&]() -> Status {
     long status = 0;
     curl_easy_getinfo(transfer.curl, CURLINFO_RESPONSE_CODE, &status);
+    if (transfer.IsPassedOver(status)) return {};
     RETURN_IF_ERROR(TellHeaders(transfer, status));
     const std::string_view bytes(data, size);
     if (transfer.call.sink && status >= 200 && status < 300) return transfer.call.sink(bytes);
@@ -184,6 +190,35 @@ Result<List> MakeHeaderList(const Headers& headers) {
   return list;
 }
 
+// Scheme, host and port; the whole text where it is no URL.
+std::string OriginOf(const std::string& url) {
+  const std::unique_ptr<CURLU, decltype(&curl_url_cleanup)> parsed(curl_url(), &curl_url_cleanup);
+  if (!parsed || curl_url_set(parsed.get(), CURLUPART_URL, url.c_str(), 0) != CURLUE_OK) return url;
+  std::string origin;
+  for (const CURLUPart part : {CURLUPART_SCHEME, CURLUPART_HOST, CURLUPART_PORT}) {
+    char* text = nullptr;
+    if (curl_url_get(parsed.get(), part, &text, CURLU_DEFAULT_PORT) != CURLUE_OK) return url;
+    origin += std::string(text) + " ";
+    curl_free(text);
+  }
+  return origin;
+}
+
+// What may go to another server than the one that a caller's headers are meant for.
+Headers WithoutSecrets(const Headers& headers) {
+  static constexpr std::string_view kHarmless[] = {
+      "Accept",        "Accept-Encoding",   "Accept-Language", "If-Match",
+      "If-None-Match", "If-Modified-Since", "If-Range",        "Range"};
+  Headers kept;
+  for (const auto& [name, value] : headers.fields()) {
+    const bool harmless =
+        std::any_of(std::begin(kHarmless), std::end(kHarmless),
+                    [&name = name](std::string_view known) { return EqualsIgnoringCase(name, known); });
+    if (harmless) kept.Add(name, value);
+  }
+  return kept;
+}
+
 class CurlClient final : public HttpClient {
  public:
   CurlClient(HttpClientOptions options, CURL* curl) : options_(std::move(options)), curl_(curl) {}
@@ -192,6 +227,9 @@ class CurlClient final : public HttpClient {
   Result<HttpAnswer> Send(const HttpCall& call, std::stop_token stop) override;
 
  private:
+  // One request and its answer; where that redirects to, if `redirect` is given.
+  Result<HttpAnswer> SendOnce(const HttpCall& call, std::stop_token stop, std::string* redirect);
+
   template <class T>
   void Set(CURLoption option, T value) {
     curl_easy_setopt(curl_, option, value);
@@ -208,7 +246,6 @@ void CurlClient::SetConnection(const HttpCall& call) {
   Set(CURLOPT_NOSIGNAL, 1L);
   Set(CURLOPT_URL, call.url.c_str());
   Set(CURLOPT_PROTOCOLS_STR, "http,https");
-  Set(CURLOPT_REDIR_PROTOCOLS_STR, "http,https");
   Set(CURLOPT_USERAGENT, options_.user_agent.c_str());
   Set(CURLOPT_CONNECTTIMEOUT_MS, static_cast<long>(call.connect_timeout.count()));
   Set(CURLOPT_TIMEOUT_MS, static_cast<long>(call.timeout.count()));
@@ -216,9 +253,6 @@ void CurlClient::SetConnection(const HttpCall& call) {
     Set(CURLOPT_LOW_SPEED_LIMIT, 1L);
     Set(CURLOPT_LOW_SPEED_TIME, std::max<long>(1, static_cast<long>(call.stall_timeout.count() / 1000)));
   }
-  const bool may_follow = call.max_redirects > 0 && !HasBody(call);
-  Set(CURLOPT_FOLLOWLOCATION, may_follow ? 1L : 0L);
-  Set(CURLOPT_MAXREDIRS, static_cast<long>(call.max_redirects));
   if (!call.unix_socket.empty()) {
     Set(CURLOPT_UNIX_SOCKET_PATH, call.unix_socket.c_str());
     Set(CURLOPT_PROXY, "");
@@ -261,7 +295,27 @@ void CurlClient::SetMethodAndBody(const HttpCall& call) {
   }
 }
 
+// Not left to the library, which would send every header to wherever the server points.
 Result<HttpAnswer> CurlClient::Send(const HttpCall& call, std::stop_token stop) {
+  if (call.max_redirects == 0 || HasBody(call)) return SendOnce(call, std::move(stop), nullptr);
+  const auto start = std::chrono::steady_clock::now();
+  HttpCall next = call;
+  for (int redirects = 0;; ++redirects) {
+    std::string to;
+    ASSIGN_OR_RETURN(auto answer, SendOnce(next, stop, &to));
+    if (to.empty()) return answer;
+    if (redirects == call.max_redirects)
+      return Unsupported("{} '{}': more than {} redirects", call.method, call.url, call.max_redirects);
+    if (OriginOf(to) != OriginOf(next.url)) next.headers = WithoutSecrets(next.headers);
+    next.url = std::move(to);
+    if (call.timeout.count() == 0) continue;
+    const auto spent =
+        std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - start);
+    next.timeout = std::max(call.timeout - spent, std::chrono::milliseconds(1));
+  }
+}
+
+Result<HttpAnswer> CurlClient::SendOnce(const HttpCall& call, std::stop_token stop, std::string* redirect) {
   if (stop.stop_requested()) return Error(ErrorCode::kCancelled, "interrupted");
   if (call.method.empty() || !IsSafeField(call.method, ""))
     return InvalidArgument("'{}' is not a method", call.method);
@@ -269,6 +323,7 @@ Result<HttpAnswer> CurlClient::Send(const HttpCall& call, std::stop_token stop) 
     return InvalidArgument("'{}' is not a URL", call.url);
   ASSIGN_OR_RETURN(const List headers, MakeHeaderList(call.headers));
   Transfer transfer{.call = call, .options = options_, .stop = std::move(stop), .curl = curl_};
+  transfer.follows = redirect != nullptr;
   char message[CURL_ERROR_SIZE] = {};
   curl_easy_reset(curl_);  // keeps connections
   SetConnection(call);
@@ -289,6 +344,9 @@ Result<HttpAnswer> CurlClient::Send(const HttpCall& call, std::stop_token stop) 
   transfer.answer.status = static_cast<int>(status);
   Guarded(transfer, [&] { return TellHeaders(transfer, status); });
   if (transfer.error) return std::move(*transfer.error).With(fmt::format("{} '{}'", call.method, call.url));
+  const char* to = nullptr;
+  if (transfer.IsPassedOver(status)) curl_easy_getinfo(curl_, CURLINFO_REDIRECT_URL, &to);
+  if (to != nullptr) *redirect = to;
   const char* url = nullptr;
   curl_easy_getinfo(curl_, CURLINFO_EFFECTIVE_URL, &url);
   transfer.answer.url = url != nullptr ? url : call.url;

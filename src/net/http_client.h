@@ -35,7 +35,8 @@ struct HttpCall {
   std::chrono::milliseconds timeout{0};  // for the whole call; 0 = none
   std::chrono::milliseconds stall_timeout{
       60'000};  // without a byte in either direction; whole seconds, 0 = none
-  // 0 = a redirect is an answer like any other, as it always is for a call with a body.
+  // 0 = a redirect is an answer like any other, as it always is for a call with a body. Another server than
+  // the URL's gets none of the headers that could hold secrets.
   int max_redirects = 0;
   uint64_t max_body_bytes = 64 << 20;  // of HttpAnswer::body; a sink decides for itself
   std::string unix_socket;             // connect there; the URL's host is then only a name

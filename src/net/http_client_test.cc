@@ -52,6 +52,11 @@ class TestHandler final : public HttpHandler {
       response.headers.Set("X-Peer", request.peer);
       return response;
     }
+    if (path == "/away") {
+      HttpResponse response = TextResponse(302, "elsewhere");
+      response.headers.Set("Location", request.headers.Joined("X-To"));
+      return response;
+    }
     if (path == "/size") return TextResponse(200, std::to_string(request.body.size()));
     if (path == "/redirect" || path == "/loop") {
       HttpResponse response = TextResponse(302, "elsewhere");
@@ -196,6 +201,21 @@ TEST_F(HttpClientTest, FollowsRedirectsUpToTheLimitAndOnlyToHttp) {
   EXPECT_THAT(client_->Send(call), IsErrorCode(ErrorCode::kUnsupported));
   call.url = server_->url() + "/file";
   EXPECT_THAT(client_->Send(call), IsErrorCode(ErrorCode::kUnsupported));
+}
+
+TEST_F(HttpClientTest, KeepsHeadersFromOtherServers) {
+  TestHandler other_handler;
+  ASSERT_OK_AND_ASSIGN(auto other, HttpServer::Start({{}}, other_handler));
+  HttpCall call = Call("/away");
+  call.max_redirects = 3;
+  call.headers.Set("X-Given", "secret");
+  call.headers.Set("X-To", server_->url() + "/echo");
+  ASSERT_OK_AND_ASSIGN(HttpAnswer answer, client_->Send(call));
+  EXPECT_EQ(answer.headers.Find("X-Given"), "secret");
+  call.headers.Set("X-To", other->url() + "/echo");
+  ASSERT_OK_AND_ASSIGN(answer, client_->Send(call));
+  EXPECT_EQ(answer.url, other->url() + "/echo");
+  EXPECT_EQ(answer.headers.Find("X-Given").value_or(""), "");
 }
 
 TEST_F(HttpClientTest, ReportsAnAnswerThatIsCutShort) {
