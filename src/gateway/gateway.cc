@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <condition_variable>
+#include <set>
 #include <thread>
 
 #include "base/cancel.h"
@@ -58,12 +59,20 @@ class GatewayImpl final : public Gateway {
  private:
   Result<std::shared_ptr<Lane>> LaneOf(const workspace::Entry& dataset);
   std::vector<std::shared_ptr<Lane>> Lanes() const;
+  using QueuedAt = std::pair<Place, Journal::Queued>;
   Status LoadQueue();
+  Status SettleOrphans(const DatasetId& id, const std::vector<QueuedAt>& orphans);
+  // With mutex_ held: what the journal has pending to left_; what is left for a lane to it.
+  void CollectPending();
+  void HandOver(Lane& lane, const DatasetId& id);
   void Probe(std::stop_token stop);
 
   mutable Shared shared_;
   mutable std::mutex mutex_;
   std::map<DatasetId, std::shared_ptr<Lane>> lanes_;  // under mutex_
+  // Queued batches whose lanes are not open, and datasets that could not be opened; under mutex_.
+  std::map<DatasetId, std::vector<QueuedAt>> left_;
+  std::map<DatasetId, std::pair<workspace::Entry, Error>> unopened_;
   std::jthread prober_;
 };
 
@@ -98,27 +107,50 @@ Status GatewayImpl::LoadQueue() {
   ASSIGN_OR_RETURN(auto entries, shared_.workspace->List());
   std::map<DatasetId, workspace::Entry> by_id;
   for (auto& entry : entries) by_id.emplace(entry.id, std::move(entry));
-  // Opening a lane compares the journal with the chain, which may bring batches back.
-  for (const auto& id : journal->datasets()) {
+  std::map<DatasetId, std::vector<QueuedAt>> orphans;
+  {
+    std::lock_guard lock(mutex_);
+    left_.clear();
+    unopened_.clear();
+    CollectPending();
+    for (auto it = left_.begin(); it != left_.end();) {
+      const bool orphaned = !by_id.contains(it->first);
+      if (orphaned) orphans.emplace(it->first, std::move(it->second));
+      it = orphaned ? left_.erase(it) : std::next(it);
+    }
+  }
+  std::set<DatasetId> used;
+  for (const auto& id : journal->datasets()) used.insert(id);
+  for (const auto& [id, entry] : by_id) {
+    std::lock_guard lock(mutex_);
+    if (left_.contains(id)) used.insert(id);
+  }
+  for (const auto& id : used) {
     auto it = by_id.find(id);
     if (it == by_id.end()) {
       journal->Forget(id);
       continue;
     }
-    ASSIGN_OR_RETURN(auto lane, LaneOf(it->second));
-    (void)lane;
-  }
-  for (auto& [place, queued] : journal->TakePending()) {
-    auto it = by_id.find(queued.batch.dataset);
-    if (it != by_id.end()) {
-      ASSIGN_OR_RETURN(auto lane, LaneOf(it->second));
-      lane->AddQueued(place, queued);
-      continue;
+    auto lane = LaneOf(it->second);
+    std::lock_guard lock(mutex_);
+    if (lane.ok()) {
+      HandOver(**lane, id);
+    } else {
+      // Its batches wait in the queue; the others go on.
+      unopened_.emplace(id, std::pair(it->second, lane.error()));
     }
-    OutcomeRecord record;
-    record.kind = OutcomeRecord::Kind::kSettled;
-    record.dataset = queued.batch.dataset;
-    record.time = shared_.clock->Now();
+  }
+  for (const auto& [id, queued] : orphans) RETURN_IF_ERROR(SettleOrphans(id, queued));
+  return {};
+}
+
+// Queued batches of a dataset that is gone.
+Status GatewayImpl::SettleOrphans(const DatasetId& id, const std::vector<QueuedAt>& orphans) {
+  OutcomeRecord record;
+  record.kind = OutcomeRecord::Kind::kSettled;
+  record.dataset = id;
+  record.time = shared_.clock->Now();
+  for (const auto& [place, queued] : orphans) {
     SettledBatch entry;
     entry.source = queued.batch.source;
     entry.queue_sequence = place.sequence;
@@ -128,10 +160,27 @@ Status GatewayImpl::LoadQueue() {
     entry.outcome.error_code = ErrorCode::kNotFound;
     entry.outcome.error_message = "the dataset was deleted";
     record.batches.push_back(std::move(entry));
-    ASSIGN_OR_RETURN(const Place written, journal->Append(record));
-    journal->Confirm(record, written);
   }
+  const auto journal = shared_.journal();
+  ASSIGN_OR_RETURN(const Place written, journal->Append(record));
+  journal->Confirm(record, written);
   return {};
+}
+
+void GatewayImpl::CollectPending() {
+  for (auto& pending : shared_.journal()->TakePending())
+    left_[pending.second.batch.dataset].push_back(std::move(pending));
+}
+
+void GatewayImpl::HandOver(Lane& lane, const DatasetId& id) {
+  // Opening a lane compares the journal with the chain, which may have brought batches back.
+  CollectPending();
+  auto it = left_.find(id);
+  if (it == left_.end()) return;
+  std::sort(it->second.begin(), it->second.end(),
+            [](const auto& a, const auto& b) { return a.first.sequence < b.first.sequence; });
+  for (const auto& [place, queued] : it->second) lane.AddQueued(place, queued);
+  left_.erase(it);
 }
 
 // A log that failed is opened anew once the disk takes writes again: only that tells what reached it.
@@ -183,6 +232,8 @@ Result<std::shared_ptr<Lane>> GatewayImpl::LaneOf(const workspace::Entry& datase
     return std::move(opened).error();
   }
   lane = std::move(*opened);
+  unopened_.erase(dataset.id);
+  HandOver(*lane, dataset.id);
   return lane;
 }
 
@@ -276,6 +327,14 @@ Status GatewayImpl::StepAside(const std::optional<workspace::Entry>& dataset, st
 std::vector<DatasetStatus> GatewayImpl::status() const {
   std::vector<DatasetStatus> all;
   for (const auto& lane : Lanes()) all.push_back(lane->status());
+  std::lock_guard lock(mutex_);
+  for (const auto& [id, unopened] : unopened_) {
+    DatasetStatus status;
+    status.entry = unopened.first;
+    status.last_error = unopened.second.ToString();
+    if (auto it = left_.find(id); it != left_.end()) status.waiting = it->second.size();
+    all.push_back(std::move(status));
+  }
   return all;
 }
 

@@ -17,7 +17,6 @@ constexpr size_t kMaxKeyBytes = 255;
 constexpr size_t kNonceSize = 16;
 constexpr uint64_t kBatchOverhead = 1024;
 constexpr uint64_t kReaderThreadBytes = 4 << 20;  // a body for which a second reading thread pays
-constexpr int kRetrySoonSeconds = 1;
 constexpr int kRetryLaterSeconds = 30;
 
 bool IsVisible(std::string_view text) {
@@ -99,12 +98,6 @@ std::string KeyText(const Digest& digest) {
   return std::string(reinterpret_cast<const char*>(digest.data()), digest.size());
 }
 
-Refusal Busy(Error error, int seconds) {
-  Refusal refusal{.error = std::move(error)};
-  refusal.retry_after_seconds = seconds;
-  return refusal;
-}
-
 Refusal OtherContent(std::string_view what) {
   return {.error =
               MakeError(ErrorCode::kInvalidRecords,
@@ -133,6 +126,12 @@ BatchPtr NewBatch(const PushRequest& request, const std::string& source, uint64_
 }
 
 }  // namespace
+
+Refusal Busy(Error error, int seconds) {
+  Refusal refusal{.error = std::move(error)};
+  refusal.retry_after_seconds = seconds;
+  return refusal;
+}
 
 Status Shared::health() const {
   std::lock_guard lock(mutex_);
@@ -357,17 +356,33 @@ void Lane::Push(std::shared_ptr<PushRequest> request, Done done) {
   // The request keeps it: it may have to be pushed again.
   batch->body = std::shared_ptr<const std::string>(request, &request->body);
   batch->body_bytes = batch->body->size();
-  if (auto status = MakeReady(*batch, chain, &refusal); !status.ok()) return done(std::move(refusal));
+  if (auto status = MakeReady(*batch, *chain, &refusal); !status.ok()) return done(std::move(refusal));
   Take(request, std::move(batch), std::move(done));
 }
 
-Status Lane::MakeReady(Batch& batch, std::shared_ptr<const odf::ChainState> chain, Refusal* refusal) const {
+Result<std::shared_ptr<ingest::FramePlan>> Lane::PlanOf(const std::string& source,
+                                                        std::optional<odf::ReadFormat> format,
+                                                        const odf::ChainState& chain) {
+  std::lock_guard lock(plans_mutex_);
+  auto& known = plans_[{source, format}];
+  if (known.plan && (known.head == chain.head || known.plan->HoldsFor(chain))) {
+    known.head = chain.head;
+    return known.plan;
+  }
+  known = {};
+  ASSIGN_OR_RETURN(auto definition, ingest::SelectPushSource(chain, source));
+  ASSIGN_OR_RETURN(known.plan, ingest::FramePlan::Make(std::move(definition), chain, format));
+  known.head = chain.head;
+  return known.plan;
+}
+
+Status Lane::MakeReady(Batch& batch, const odf::ChainState& chain, Refusal* refusal) {
   const auto fail = [&](Error error) -> Status {
     refusal->error = error;
     return error;
   };
-  auto source = ingest::SelectPushSource(*chain, batch.source);
-  if (!source.ok()) return fail(std::move(source).error());
+  auto plan = PlanOf(batch.source, batch.format, chain);
+  if (!plan.ok()) return fail(std::move(plan).error());
   auto rejects = ingest::RejectLog::Open(ingest::OnError::kFail, "");
   if (!rejects.ok()) return fail(std::move(rejects).error());
   ingest::FrameOptions options;
@@ -375,9 +390,8 @@ Status Lane::MakeReady(Batch& batch, std::shared_ptr<const odf::ChainState> chai
   options.read.spill_folder = scratch_->folder();
   options.read.stop = shared_.stop.get_token();
   options.sql.spill_folder = scratch_->folder();
-  auto ready =
-      ingest::MakeReady(std::move(chain), *source, read::MakeSharedSource(batch.body, "request body"),
-                        batch.format, **rejects, options);
+  auto ready = ingest::MakeReady(std::move(*plan), read::MakeSharedSource(batch.body, "request body"),
+                                 **rejects, options);
   if (!ready.ok()) {
     refusal->rejects = (*rejects)->first();
     refusal->reject_count = (*rejects)->count();
@@ -537,55 +551,6 @@ void Lane::AddQueued(const Place& place, const Journal::Queued& queued) {
   GateOf(batch->source, *view_);
   Enter(batch);
   Schedule({});
-}
-
-void Lane::DropQueuedFromMemory() {
-  std::vector<std::function<void()>> calls;
-  {
-    MutexLock lock(mutex_);
-    const auto all = waiting_;
-    for (const auto& batch : all) {
-      Leave(batch);
-      for (auto& waiter : batch->waiters) {
-        calls.push_back([done = std::move(waiter.done)] {
-          done(Busy(MakeError(ErrorCode::kUnavailable, "the disk failed the node's log; try again"),
-                    kRetrySoonSeconds));
-        });
-      }
-      batch->waiters.clear();
-      for (auto& call : batch->afterwards) calls.push_back(std::move(call));
-      batch->afterwards.clear();
-    }
-    changed_.NotifyAll();
-  }
-  for (const auto& call : calls) call();
-}
-
-void Lane::Hurry() {
-  MutexLock lock(mutex_);
-  if (waiting_.empty()) return;
-  shared_.committers->RunAt(std::chrono::steady_clock::now(), [self = shared_from_this()] { self->Run(); });
-}
-
-bool Lane::is_idle() const {
-  MutexLock lock(mutex_);
-  return waiting_.empty() && committing_.empty();
-}
-
-void Lane::Abandon(const Error& error) {
-  std::vector<std::function<void()>> calls;
-  {
-    MutexLock lock(mutex_);
-    gone_ = true;
-    const auto all = waiting_;
-    for (const auto& batch : all) {
-      Leave(batch);
-      for (auto& waiter : batch->waiters)
-        calls.push_back([done = std::move(waiter.done), error] { done(Busy(error, kRetrySoonSeconds)); });
-      for (auto& call : batch->afterwards) calls.push_back(std::move(call));
-    }
-  }
-  for (const auto& call : calls) call();
 }
 
 }  // namespace sluice::gateway

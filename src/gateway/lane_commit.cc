@@ -25,6 +25,8 @@ std::optional<odf::SourceState> Expected(const Batch& batch) {
   return odf::SourceState{batch.source, batch.expected->kind, batch.expected->value};
 }
 
+}  // namespace
+
 SettledBatch EntryOf(const Batch& batch, Outcome outcome) {
   SettledBatch entry;
   entry.source = batch.source;
@@ -36,8 +38,6 @@ SettledBatch EntryOf(const Batch& batch, Outcome outcome) {
   entry.outcome = std::move(outcome);
   return entry;
 }
-
-}  // namespace
 
 void Lane::PublishView() { view_ = std::make_shared<const odf::ChainState>(dataset_->state()); }
 
@@ -197,7 +197,6 @@ Status Lane::Load(Batch& batch) const {
 
 Status Lane::PrepareGroup(const std::vector<BatchPtr>& group, std::vector<Settled>* settled,
                           std::vector<BatchPtr>* members, std::vector<BatchPtr>* later) {
-  std::shared_ptr<const odf::ChainState> chain;
   const auto& state = dataset_->state();
   std::set<std::pair<std::string, Digest>> keys;
   for (const auto& batch : group) {
@@ -226,11 +225,11 @@ Status Lane::PrepareGroup(const std::vector<BatchPtr>& group, std::vector<Settle
         continue;
       }
     }
-    if (!batch->ready || !ingest::IsReadyFor(*batch->ready, state)) {
-      if (!chain) chain = std::make_shared<const odf::ChainState>(state);
+    auto plan = PlanOf(batch->source, batch->format, state);
+    if (!batch->ready || !plan.ok() || batch->ready->plan != *plan) {
       RETURN_IF_ERROR(Load(*batch));
       Refusal refusal{.error = Internal("refused")};
-      if (auto status = MakeReady(*batch, chain, &refusal); !status.ok()) {
+      if (auto status = MakeReady(*batch, state, &refusal); !status.ok()) {
         if (IsPassing(status.error().code())) return status;
         settled->push_back({batch, std::nullopt, std::move(refusal)});
         continue;
@@ -470,9 +469,7 @@ void Lane::GiveUp(std::vector<BatchPtr> group, const Error& error) {
     for (const auto& batch : group) {
       for (auto& waiter : batch->waiters) {
         calls.push_back([done = std::move(waiter.done), error] {
-          Refusal refusal{.error = Error(ErrorCode::kUnavailable, error.ToString())};
-          refusal.retry_after_seconds = 1;
-          done(std::move(refusal));
+          done(Busy(Error(ErrorCode::kUnavailable, error.ToString()), kRetrySoonSeconds));
         });
       }
       batch->waiters.clear();

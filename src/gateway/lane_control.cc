@@ -42,15 +42,13 @@ Result<std::vector<SourceView>> Lane::Sources(const std::optional<std::string>& 
     source_view.committed = Committed(source_name, *view_);
     source_view.state_sequence = source.state_sequence;
     source_view.last_offset = view_->last_offset();
-    source_view.block_hash = StateBlock(source_name, source);
+    source_view.block_hash = source.state_block;
     const Gate& gate = GateOf(source_name, *view_);
     source_view.accepted = DurableAccepted(gate, source_name, *view_);
     source_view.last_error = gate.last_error;
     if (gate.stopped) source_view.stopped = gate.stopped->receipt;
-    for (const auto* batches : {&committing_}) {
-      for (const auto& batch : *batches) {
-        if (batch->source == source_name && batch->place) ++source_view.queued;
-      }
+    for (const auto& batch : committing_) {
+      if (batch->source == source_name && batch->place) ++source_view.queued;
     }
     for (const auto& batch : waiting_) {
       if (batch->source != source_name || !batch->place) continue;
@@ -61,27 +59,6 @@ Result<std::vector<SourceView>> Lane::Sources(const std::optional<std::string>& 
     views.push_back(std::move(source_view));
   }
   return views;
-}
-
-std::optional<multiformats::Multihash> Lane::StateBlock(const std::string& name,
-                                                        const odf::ChainState::PushSource& source) {
-  if (!source.state) return std::nullopt;
-  auto& known = state_blocks_[name];
-  if (known.first == *source.state_sequence) return known.second;
-  if (auto first = shared_.journal()->FindState(entry_.id, name, {source.state->kind, source.state->value});
-      first && first->outcome.block_hash) {
-    known = {*source.state_sequence, *first->outcome.block_hash};
-    return known.second;
-  }
-  // Another program's: looked for once.
-  auto dataset = shared_.workspace->Open(entry_);
-  if (!dataset.ok()) return std::nullopt;
-  const Status walked = (*dataset)->WalkBack([&](const dataset::StoredBlock& block) -> Result<bool> {
-    if (block.block.sequence_number == *source.state_sequence) known = {*source.state_sequence, block.hash};
-    return block.block.sequence_number > *source.state_sequence;
-  });
-  if (!walked.ok() || known.first != *source.state_sequence) return std::nullopt;
-  return known.second;
 }
 
 DatasetStatus Lane::status() {
@@ -272,13 +249,8 @@ Status Lane::Drop(const std::string& receipt) {
     for (const auto& batch : dropped) {
       Outcome outcome;
       outcome.status = Outcome::Status::kDropped;
-      SettledBatch entry;
-      entry.source = batch->source;
-      if (batch->place) entry.queue_sequence = batch->place->sequence;
-      entry.account = batch->account;
-      entry.nonce = batch->nonce;
-      entry.payload = batch->payload;
-      entry.outcome = std::move(outcome);
+      SettledBatch entry = EntryOf(*batch, std::move(outcome));
+      entry.key.reset();  // free for another batch
       if (batch->place) record.batches.push_back(std::move(entry));
     }
     if (!dropped.empty()) {
@@ -300,6 +272,51 @@ Status Lane::Drop(const std::string& receipt) {
   const auto id = entry().id;
   ASSIGN_OR_RETURN(auto letter, shared_.dead_letters->Read(id, receipt));
   return shared_.dead_letters->Remove(id, receipt);
+}
+
+std::vector<std::function<void()>> Lane::TurnAllAway(const Error& error) {
+  std::vector<std::function<void()>> calls;
+  const auto all = waiting_;
+  for (const auto& batch : all) {
+    Leave(batch);
+    for (auto& waiter : batch->waiters)
+      calls.push_back([done = std::move(waiter.done), error] { done(Busy(error, kRetrySoonSeconds)); });
+    batch->waiters.clear();
+    for (auto& call : batch->afterwards) calls.push_back(std::move(call));
+    batch->afterwards.clear();
+  }
+  changed_.NotifyAll();
+  return calls;
+}
+
+void Lane::DropQueuedFromMemory() {
+  std::vector<std::function<void()>> calls;
+  {
+    MutexLock lock(mutex_);
+    calls = TurnAllAway(MakeError(ErrorCode::kUnavailable, "the disk failed the node's log; try again"));
+  }
+  for (const auto& call : calls) call();
+}
+
+void Lane::Hurry() {
+  MutexLock lock(mutex_);
+  if (waiting_.empty()) return;
+  shared_.committers->RunAt(std::chrono::steady_clock::now(), [self = shared_from_this()] { self->Run(); });
+}
+
+bool Lane::is_idle() const {
+  MutexLock lock(mutex_);
+  return waiting_.empty() && committing_.empty();
+}
+
+void Lane::Abandon(const Error& error) {
+  std::vector<std::function<void()>> calls;
+  {
+    MutexLock lock(mutex_);
+    gone_ = true;
+    calls = TurnAllAway(error);
+  }
+  for (const auto& call : calls) call();
 }
 
 }  // namespace sluice::gateway

@@ -96,6 +96,12 @@ struct Batch {
 };
 using BatchPtr = std::shared_ptr<Batch>;
 
+inline constexpr int kRetrySoonSeconds = 1;
+// 503, with when to come again.
+Refusal Busy(Error error, int seconds);
+// What the journal keeps of a batch.
+SettledBatch EntryOf(const Batch& batch, Outcome outcome);
+
 // All pushes into one dataset: takes batches, commits them in groups. Thread-safe; at most one commit runs at
 // a time.
 class Lane : public std::enable_shared_from_this<Lane> {
@@ -155,10 +161,6 @@ class Lane : public std::enable_shared_from_this<Lane> {
                     std::function<void()>* answer) REQUIRES(mutex_);
   bool AnswerFirst(const BatchPtr& batch, const FirstAnswer& first, Done& done,
                    std::function<void()>* answer);
-  // The block that carries the committed state.
-  std::optional<multiformats::Multihash> StateBlock(const std::string& name,
-                                                    const odf::ChainState::PushSource& source)
-      REQUIRES(mutex_);
   // What is answered while the source stands still.
   Refusal Stopped(const Gate& gate, const std::string& source) const REQUIRES(mutex_);
   // As Accepted, without what a crash would lose: the only states that are told.
@@ -166,11 +168,17 @@ class Lane : public std::enable_shared_from_this<Lane> {
                                        const odf::ChainState& chain) const REQUIRES(mutex_);
   Refusal Precondition(const Gate& gate, const Batch& batch, const odf::ChainState& chain) const
       REQUIRES(mutex_);
-  Status MakeReady(Batch& batch, std::shared_ptr<const odf::ChainState> chain, Refusal* refusal) const;
+  Status MakeReady(Batch& batch, const odf::ChainState& chain, Refusal* refusal);
+  // The plan by which batches of a source are read, for the dataset as `chain` says it is.
+  Result<std::shared_ptr<ingest::FramePlan>> PlanOf(const std::string& source,
+                                                    std::optional<odf::ReadFormat> format,
+                                                    const odf::ChainState& chain);
   void Take(const std::shared_ptr<PushRequest>& request, BatchPtr batch, Done done);
   void OnQueued(const BatchPtr& batch, Status status);
   void Enter(const BatchPtr& batch) REQUIRES(mutex_);
   void Leave(const BatchPtr& batch) REQUIRES(mutex_);
+  // Forgets all that waits; what is to be called without the mutex tells the clients.
+  std::vector<std::function<void()>> TurnAllAway(const Error& error) REQUIRES(mutex_);
 
   // --- committing (lane_commit.cc) ---
   void Schedule(std::chrono::steady_clock::duration delay) REQUIRES(mutex_);
@@ -216,6 +224,13 @@ class Lane : public std::enable_shared_from_this<Lane> {
   // Journalled for a commit that failed, perhaps after its head moved.
   std::optional<std::pair<OutcomeRecord, Place>> unconfirmed_;
 
+  struct KnownPlan {
+    std::shared_ptr<ingest::FramePlan> plan;
+    std::optional<multiformats::Multihash> head;  // it holds for
+  };
+  std::mutex plans_mutex_;
+  std::map<std::pair<std::string, std::optional<odf::ReadFormat>>, KnownPlan> plans_;  // under plans_mutex_
+
   mutable Mutex mutex_;
   CondVar changed_;
   workspace::Entry entry_ GUARDED_BY(mutex_);
@@ -223,7 +238,6 @@ class Lane : public std::enable_shared_from_this<Lane> {
   std::deque<BatchPtr> waiting_ GUARDED_BY(mutex_);
   std::vector<BatchPtr> committing_ GUARDED_BY(mutex_);
   std::map<std::string, Gate> gates_ GUARDED_BY(mutex_);
-  std::map<std::string, std::pair<uint64_t, multiformats::Multihash>> state_blocks_ GUARDED_BY(mutex_);
   uint64_t next_order_ GUARDED_BY(mutex_) = 1;
   std::optional<uint64_t> barrier_ GUARDED_BY(mutex_);  // batches from here on wait for a change to be made
   bool scheduled_ GUARDED_BY(mutex_) = false;

@@ -12,18 +12,10 @@
 #include "columnar/arrow_status.h"
 #include "columnar/format.h"
 #include "columnar/plain_types.h"
+#include "ingest/frame_plan.h"
 
 namespace sluice::ingest {
 namespace {
-
-ShapeSpec ShapeFor(const SourceDefinition& source, const odf::ChainState& state) {
-  ShapeSpec spec;
-  spec.vocabulary = state.vocabulary;
-  spec.merge = source.merge.kind;
-  spec.default_preprocess = !source.preprocess && !source.read.schema;
-  spec.dataset_schema = state.schema;
-  return spec;
-}
 
 // A row as one line of JSON, for the rejects file.
 Result<std::string> TextOf(const arrow::RecordBatch& row) {
@@ -98,47 +90,44 @@ Result<std::unique_ptr<Frame>> Frame::Open(const SourceDefinition& source, const
                                            std::unique_ptr<read::ByteSource> input,
                                            std::optional<odf::ReadFormat> format, RejectLog* rejects,
                                            const FrameOptions& options) {
+  ASSIGN_OR_RETURN(auto plan, FramePlan::Make(source, state, format));
+  return Open(std::move(plan), std::move(input), rejects, options);
+}
+
+Result<std::unique_ptr<Frame>> Frame::Open(std::shared_ptr<FramePlan> plan,
+                                           std::unique_ptr<read::ByteSource> input, RejectLog* rejects,
+                                           const FrameOptions& options) {
   std::unique_ptr<Frame> frame(new Frame());
+  frame->plan_ = std::move(plan);
   frame->input_name_ = input->name();
   frame->rejects_ = rejects;
   frame->progress_ = options.progress;
   frame->stop_ = options.read.stop;
   if (frame->progress_) frame->progress_->OnInput(input->name(), input->size());
-  const odf::ReadStep step =
-      format && *format != source.read.format ? read::OverrideFormat(source.read, *format) : source.read;
-  ASSIGN_OR_RETURN(frame->reader_, read::OpenReader(step, std::move(input), options.read));
-  auto schema = frame->reader_->schema();
-  if (!schema) {
+  ASSIGN_OR_RETURN(frame->reader_, read::OpenReader(frame->plan_->read(), std::move(input), options.read));
+  frame->read_schema_ = frame->reader_->schema();
+  if (!frame->read_schema_) {
     // Not one record could be read: no frame, but perhaps rejects.
     ASSIGN_OR_RETURN(auto none, frame->NextRead());
     if (none) return Internal("rows without a schema");
     return frame;
   }
-  if (source.preprocess) {
-    auto* cache = options.preprocess_cache;
-    if (cache != nullptr && cache->preprocess && cache->input->Equals(*schema)) {
-      frame->preprocess_ = cache->preprocess;
-    } else {
-      ASSIGN_OR_RETURN(frame->preprocess_,
-                       sql::Preprocess::Prepare(ToSpec(*source.preprocess), schema, options.sql));
-      if (cache != nullptr) *cache = {schema, frame->preprocess_};
-    }
-    schema = frame->preprocess_->schema();
-  }
-  frame->key_columns_ = source.merge.primary_key;
-  frame->shape_ = ShapeFor(source, state);
-  frame->unshaped_ = std::move(schema);
-  auto shaper = Shaper::Make(frame->shape_, frame->unshaped_);
+  ASSIGN_OR_RETURN(frame->preprocess_, frame->plan_->TakePreprocess(frame->read_schema_, options.sql));
+  frame->unshaped_ = frame->preprocess_ ? frame->preprocess_->schema() : frame->read_schema_;
+  auto shaper = frame->plan_->ShaperOf(frame->unshaped_);
   if (!shaper.ok()) return std::move(shaper).error().With(frame->input_name_);
   frame->shaper_ = std::move(*shaper);
   frame->schema_ = frame->shaper_->schema();
   return frame;
 }
 
+Frame::~Frame() { CloseInput(); }
+
 Status Frame::AlignTo(const odf::DataSchema& schema) {
   if (!shaper_) return {};
-  shape_.dataset_schema = schema;
-  auto shaper = Shaper::Make(shape_, unshaped_);
+  ShapeSpec shape = plan_->shape();
+  shape.dataset_schema = schema;
+  auto shaper = Shaper::Make(shape, unshaped_);
   if (!shaper.ok()) return std::move(shaper).error().With(input_name_);
   shaper_ = std::move(*shaper);
   schema_ = shaper_->schema();
@@ -146,23 +135,26 @@ Status Frame::AlignTo(const odf::DataSchema& schema) {
 }
 
 void Frame::CloseInput() {
-  reader_.reset();
-  preprocess_.reset();
   pending_.clear();
+  if (ended_well_ && preprocess_) plan_->GiveBack(read_schema_, std::move(preprocess_));
+  preprocess_.reset();
+  reader_.reset();
 }
 
 Result<std::shared_ptr<arrow::RecordBatch>> Frame::NextRead() {
   while (true) {
     RETURN_IF_ERROR(CheckCancelled(stop_));
+    PassBatch();
     ASSIGN_OR_RETURN(auto batch, reader_->Next());
     if (!batch) {
       RETURN_IF_ERROR(CheckRefused());
       return std::shared_ptr<arrow::RecordBatch>();
     }
     if (!batch->rejects.empty()) RETURN_IF_ERROR(rejects_->Add(input_name_, batch->rejects));
-    first_record_ = rows_read_ + 1;
-    left_out_.clear();
-    for (const auto& reject : batch->rejects) left_out_.push_back(reject.record);
+    for (const auto& reject : batch->rejects) {
+      if (left_out_.empty() || left_out_.back() != reject.record) left_out_.push_back(reject.record);
+    }
+    batch_rows_ = batch->rows ? batch->rows->num_rows() : 0;
     rows_read_ += static_cast<int64_t>(batch->rejects.size());
     if (batch->rows) rows_read_ += batch->rows->num_rows();
     if (progress_) progress_->OnRead(reader_->bytes_read(), rows_read_);
@@ -205,6 +197,7 @@ Result<std::shared_ptr<arrow::RecordBatch>> Frame::Next() {
     ASSIGN_OR_RETURN(auto batch, NextQueried());
     if (!batch) {
       RETURN_IF_ERROR(CheckRefused());
+      ended_well_ = true;
       return batch;
     }
     std::vector<BadValue> bad;
@@ -225,7 +218,7 @@ Status Frame::CheckRefused() const {
 }
 
 void Frame::FindNullKeys(const arrow::RecordBatch& shaped, std::vector<BadValue>* bad) const {
-  for (const auto& column : key_columns_) {
+  for (const auto& column : plan_->source().merge.primary_key) {
     const auto values = shaped.GetColumnByName(column);
     if (!values || values->null_count() == 0) continue;
     for (int64_t row = 0; row < values->length(); ++row) {
@@ -237,9 +230,29 @@ void Frame::FindNullKeys(const arrow::RecordBatch& shaped, std::vector<BadValue>
 // The number of a row's record: of the input, or of the query's result where there is a query.
 int64_t Frame::RecordOf(int64_t row) const {
   if (preprocess_) return rows_out_ + row + 1;
-  int64_t record = first_record_ + row;
-  for (const int64_t left_out : left_out_) record += left_out <= record ? 1 : 0;
-  return record;
+  return InputRecordOf(row);
+}
+
+int64_t Frame::InputRecordOf(int64_t row) const {
+  // Of the bad records, those that lie before the row: each has so many good ones between it and the start.
+  size_t low = 0, high = left_out_.size();
+  while (low < high) {
+    const size_t middle = low + (high - low) / 2;
+    const int64_t good_before = left_out_[middle] - last_record_ - 1 - static_cast<int64_t>(middle);
+    if (good_before <= row) {
+      low = middle + 1;
+    } else {
+      high = middle;
+    }
+  }
+  return last_record_ + row + 1 + static_cast<int64_t>(low);
+}
+
+void Frame::PassBatch() {
+  if (batch_rows_ == 0) return;
+  last_record_ = InputRecordOf(batch_rows_ - 1);
+  batch_rows_ = 0;
+  std::erase_if(left_out_, [this](int64_t record) { return record <= last_record_; });
 }
 
 Result<std::shared_ptr<arrow::RecordBatch>> Frame::LeaveOut(const std::vector<BadValue>& bad,
@@ -275,14 +288,11 @@ Result<std::shared_ptr<arrow::RecordBatch>> Frame::LeaveOut(const std::vector<Ba
 
 Result<std::shared_ptr<arrow::Schema>> StaticFrameSchema(const SourceDefinition& source,
                                                          const odf::ChainState& state) {
-  ASSIGN_OR_RETURN(auto schema, read::StaticSchema(source.read));
+  ASSIGN_OR_RETURN(auto plan, FramePlan::Make(source, state, std::nullopt));
+  auto schema = plan->read().schema;
   if (!schema) return schema;
-  if (source.preprocess) {
-    ASSIGN_OR_RETURN(auto preprocess,
-                     sql::Preprocess::Prepare(ToSpec(*source.preprocess), schema, sql::Limits()));
-    schema = preprocess->schema();
-  }
-  ASSIGN_OR_RETURN(auto shaper, Shaper::Make(ShapeFor(source, state), schema));
+  ASSIGN_OR_RETURN(auto preprocess, plan->TakePreprocess(schema, sql::Limits()));
+  ASSIGN_OR_RETURN(auto shaper, plan->ShaperOf(preprocess ? preprocess->schema() : schema));
   return shaper.schema();
 }
 

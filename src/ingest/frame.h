@@ -9,6 +9,7 @@
 #include "ingest/progress.h"
 #include "ingest/rejects.h"
 #include "ingest/shape.h"
+#include "ingest/source_definition.h"
 #include "odf/chain_state.h"
 #include "read/reader.h"
 #include "sql/preprocess.h"
@@ -20,28 +21,12 @@ class Schema;
 
 namespace sluice::ingest {
 
-// What a source says about its data, taken from either kind of source event.
-struct SourceDefinition {
-  std::string name;
-  odf::ReadStep read;
-  std::optional<odf::TransformSql> preprocess;
-  odf::MergeStrategy merge;
-
-  bool operator==(const SourceDefinition&) const = default;
-};
-
-// A prepared query, handed from one input to the next of the same columns. Confined to one thread.
-struct PreprocessCache {
-  std::shared_ptr<arrow::Schema> input;
-  std::shared_ptr<sql::Preprocess> preprocess;
-};
+class FramePlan;
 
 struct FrameOptions {
   read::ReadOptions read;
   sql::Limits sql;
   Progress* progress = nullptr;  // may be null
-  // Of inputs of one source that are read one after the other, each to its end; may be null.
-  PreprocessCache* preprocess_cache = nullptr;
 };
 
 // One input on its way to a merge: read, preprocessed, shaped (odf-ingest.md 1, 2, 4.1). Confined to one
@@ -53,6 +38,12 @@ class Frame {
                                              std::unique_ptr<read::ByteSource> input,
                                              std::optional<odf::ReadFormat> format, RejectLog* rejects,
                                              const FrameOptions& options);
+
+  // The same, by a plan that is used for many inputs.
+  static Result<std::unique_ptr<Frame>> Open(std::shared_ptr<FramePlan> plan,
+                                             std::unique_ptr<read::ByteSource> input, RejectLog* rejects,
+                                             const FrameOptions& options);
+  ~Frame();
 
   // Null = no frame: empty input and no declared schema.
   const std::shared_ptr<arrow::Schema>& schema() const { return schema_; }
@@ -81,19 +72,25 @@ class Frame {
                                                        const arrow::RecordBatch& rows,
                                                        const arrow::RecordBatch& shaped);
   int64_t RecordOf(int64_t row) const;
+  int64_t InputRecordOf(int64_t row) const;
+  // The batch that was read last is done with.
+  void PassBatch();
 
   std::string input_name_;
+  std::shared_ptr<FramePlan> plan_;
   std::unique_ptr<read::Reader> reader_;
-  std::shared_ptr<sql::Preprocess> preprocess_;
-  ShapeSpec shape_;
+  std::shared_ptr<arrow::Schema> read_schema_;
+  std::unique_ptr<sql::Preprocess> preprocess_;
   std::shared_ptr<arrow::Schema> unshaped_;
   std::optional<Shaper> shaper_;
   std::shared_ptr<arrow::Schema> schema_;
   sql::RecordBatches pending_;  // query results not yet handed on, in reverse order
   bool queried_all_ = false;
-  std::vector<std::string> key_columns_;
-  // Of the batch that was read last: the number of its first record, and of those that were left out.
-  int64_t first_record_ = 1;
+  bool ended_well_ = false;  // the query may be used again
+  // The number of the last record before the batch that was read last, that batch's rows, and the numbers of
+  // the bad records behind `last_record_`: a reader may tell of them before the rows around them.
+  int64_t last_record_ = 0;
+  int64_t batch_rows_ = 0;
   std::vector<int64_t> left_out_;
   RejectLog* rejects_ = nullptr;
   Progress* progress_ = nullptr;

@@ -77,7 +77,6 @@ class Group {
   Result<std::unique_ptr<merge::KeyHistory>> History(const odf::MergeStrategy& strategy);
   Status MakeEvents(dataset::CommitRequest* request);
   IngestOutcome OutcomeOf(const Item& item) const;
-  void UpdateIndexes();
 
   const GroupContext& context_;
   dataset::Dataset& dataset_;
@@ -101,7 +100,7 @@ class Group {
 };
 
 Status Group::Judge(Item& item, const std::optional<odf::SourceState>& now) const {
-  const auto& name = item.batch.ready.source.name;
+  const auto& name = item.batch.ready.plan->source().name;
   const auto source = chain_.push_sources.find(name);
   if (source == chain_.push_sources.end() || source->second.activated_at != item.batch.activation)
     return NotFound("push source '{}' was disabled after the batch was taken", name);
@@ -138,9 +137,9 @@ Result<std::unique_ptr<merge::KeyHistory>> Group::History(const odf::MergeStrate
 Status Group::StartRun(const Item& item) {
   const auto& ready = item.batch.ready;
   merger_.reset();  // before the history that it asks
-  ASSIGN_OR_RETURN(history_, History(ready.source.merge));
+  ASSIGN_OR_RETURN(history_, History(ready.plan->source().merge));
   merge::MergeSpec spec;
-  spec.strategy = ready.source.merge;
+  spec.strategy = ready.plan->source().merge;
   spec.vocabulary = chain_.vocabulary;
   spec.input = ready.schema;
   ASSIGN_OR_RETURN(merger_, merge::Merger::Make(spec, history_.get()));
@@ -191,7 +190,7 @@ Status Group::AddRows(Item& item, const std::vector<RowsPtr>& rows) {
 
 Status Group::MergeOne(Item& item) {
   const auto& ready = item.batch.ready;
-  const bool own_block = ready.source.merge.kind == odf::MergeKind::kSnapshot;
+  const bool own_block = ready.plan->source().merge.kind == odf::MergeKind::kSnapshot;
   if (ready.schema) {
     if (!merger_ || !run_schema_->Equals(*ready.schema)) {
       RETURN_IF_ERROR(FinishBlock());
@@ -232,7 +231,7 @@ Status Group::MergeOne(Item& item) {
   item.block = blocks_.size() - 1;
   if (item.batch.state)
     blocks_.back().state =
-        odf::SourceState{ready.source.name, item.batch.state->kind, item.batch.state->next};
+        odf::SourceState{ready.plan->source().name, item.batch.state->kind, item.batch.state->next};
   return {};
 }
 
@@ -276,8 +275,8 @@ Status Group::MergeAll() {
       item.duplicate = item.has_block = false;
       item.counts = {};
       item.offsets.reset();
-      auto& list = members[item.batch.ready.source.name];
-      if (list.empty()) order.push_back(item.batch.ready.source.name);
+      auto& list = members[item.batch.ready.plan->source().name];
+      if (list.empty()) order.push_back(item.batch.ready.plan->source().name);
       list.push_back(i);
     }
     for (const auto& name : order) {
@@ -304,18 +303,7 @@ Status Group::MakeEvents(dataset::CommitRequest* request) {
       RETURN_IF_ERROR(add(odf::SetDataSchema{std::nullopt, std::move(schema)}));
     }
     if (block.slice || block.state) {
-      odf::AddData data;
-      data.prev_offset = chain.last_offset();
-      if (chain.last_data) data.prev_checkpoint = chain.last_data->checkpoint;
-      data.new_watermark = chain.watermark();
-      if (block.slice) {
-        data.new_data = block.slice->slice;
-        data.extra = block.extra;
-        data.new_watermark =
-            std::max(data.new_watermark.value_or(block.slice->max_event_time), block.slice->max_event_time);
-      }
-      data.new_source_state = block.state;
-      RETURN_IF_ERROR(add(std::move(data)));
+      RETURN_IF_ERROR(add(MakeAddData(chain, block.slice, block.extra, block.state)));
       block.is_made = true;
     }
     block.hash = *chain.head;
@@ -353,15 +341,6 @@ IngestOutcome Group::OutcomeOf(const Item& item) const {
   return outcome;
 }
 
-void Group::UpdateIndexes() {
-  // The commit stands whatever happens here: an index left behind catches up before its next use.
-  for (const auto& set : NeededKeySets(dataset_.state())) {
-    auto index = context_.session->Index();
-    if (!index.ok()) return;
-    (void)SyncIndex(**index, set, dataset_, nullptr).ok();
-  }
-}
-
 Result<GroupResult> Group::Run(const BeforeHead& before_head) {
   system_time_ = dataset_.NextSystemTime(*context_.clock);
   old_head_ = new_head_ = dataset_.head();
@@ -386,18 +365,16 @@ Result<GroupResult> Group::Run(const BeforeHead& before_head) {
   if (result.commit->new_head != new_head_)
     return Internal("the head after the commit is {}, not {}", result.commit->new_head.ToString(),
                     new_head_.ToString());
-  UpdateIndexes();
+  UpdateIndexes(*context_.session, dataset_, nullptr);
   return result;
 }
 
 }  // namespace
 
-Result<ReadyBatch> MakeReady(std::shared_ptr<const odf::ChainState> chain, const SourceDefinition& source,
-                             std::unique_ptr<read::ByteSource> input, std::optional<odf::ReadFormat> format,
+Result<ReadyBatch> MakeReady(std::shared_ptr<FramePlan> plan, std::unique_ptr<read::ByteSource> input,
                              RejectLog& rejects, const FrameOptions& options) {
   ReadyBatch ready;
-  ready.source = source;
-  ASSIGN_OR_RETURN(auto frame, Frame::Open(source, *chain, std::move(input), format, &rejects, options));
+  ASSIGN_OR_RETURN(auto frame, Frame::Open(plan, std::move(input), &rejects, options));
   ready.schema = frame->schema();
   while (ready.schema) {
     ASSIGN_OR_RETURN(auto rows, frame->Next());
@@ -405,15 +382,16 @@ Result<ReadyBatch> MakeReady(std::shared_ptr<const odf::ChainState> chain, const
     ready.rows.push_back(std::move(rows));
   }
   ready.records = frame->rows_read();
-  ready.chain = std::move(chain);
+  ready.plan = std::move(plan);
   return ready;
 }
 
-bool IsReadyFor(const ReadyBatch& ready, const odf::ChainState& chain) {
-  if (ready.chain->head == chain.head) return true;
-  if (ready.chain->vocabulary != chain.vocabulary || ready.chain->schema != chain.schema) return false;
-  auto source = SelectPushSource(chain, ready.source.name);
-  return source.ok() && *source == ready.source;
+Result<ReadyBatch> MakeReady(const std::shared_ptr<const odf::ChainState>& chain,
+                             const SourceDefinition& source, std::unique_ptr<read::ByteSource> input,
+                             std::optional<odf::ReadFormat> format, RejectLog& rejects,
+                             const FrameOptions& options) {
+  ASSIGN_OR_RETURN(auto plan, FramePlan::Make(source, *chain, format));
+  return MakeReady(std::move(plan), std::move(input), rejects, options);
 }
 
 Result<GroupResult> CommitGroup(const GroupContext& context, std::vector<GroupBatch> batches,

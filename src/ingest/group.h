@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/result.h"
 #include "ingest/frame.h"
+#include "ingest/frame_plan.h"
 #include "ingest/ingest.h"
 
 // Group commit (push-protocol.md 6): batches of several sources of one dataset, committed with one head move,
@@ -17,8 +18,7 @@ namespace sluice::ingest {
 
 // A batch that is read, queried and shaped: past every check that needs no history.
 struct ReadyBatch {
-  std::shared_ptr<const odf::ChainState> chain;  // that it was made ready for
-  SourceDefinition source;
+  std::shared_ptr<FramePlan> plan;        // by which it was read
   std::shared_ptr<arrow::Schema> schema;  // null: no frame (odf-ingest.md 4.6)
   std::vector<std::shared_ptr<arrow::RecordBatch>> rows;
   int64_t records = 0;  // read, before the query
@@ -26,12 +26,13 @@ struct ReadyBatch {
 
 // Reads a whole batch. Errors: those of Frame; kInvalidRecords naming the first bad records, all of which are
 // in `rejects`.
-Result<ReadyBatch> MakeReady(std::shared_ptr<const odf::ChainState> chain, const SourceDefinition& source,
-                             std::unique_ptr<read::ByteSource> input, std::optional<odf::ReadFormat> format,
+Result<ReadyBatch> MakeReady(std::shared_ptr<FramePlan> plan, std::unique_ptr<read::ByteSource> input,
                              RejectLog& rejects, const FrameOptions& options);
-
-// Whether `ready` still holds for the dataset as it is now: same source, schema and vocabulary.
-bool IsReadyFor(const ReadyBatch& ready, const odf::ChainState& chain);
+// The same by a plan of its own.
+Result<ReadyBatch> MakeReady(const std::shared_ptr<const odf::ChainState>& chain,
+                             const SourceDefinition& source, std::unique_ptr<read::ByteSource> input,
+                             std::optional<odf::ReadFormat> format, RejectLog& rejects,
+                             const FrameOptions& options);
 
 struct GroupBatch {
   ReadyBatch ready;
@@ -67,9 +68,9 @@ using BeforeHead = std::function<Status(const GroupResult& result)>;
 
 // Merges and commits. The order is source by source, by each one's first batch; within a source as given. The
 // result is that of committing the batches one by one in that order, in offsets, op, event time and data.
-// Each batch must be ready for the dataset as it is (IsReadyFor); while the dataset has no schema, only the
-// last of them may have a frame. An error, in contrast to those in the result, means that nothing was
-// committed (kCommitUnknown: that it is not known). Confined to one thread.
+// Each batch's plan must hold for the dataset as it is (FramePlan::HoldsFor); while the dataset has no
+// schema, only the last of them may have a frame. An error, in contrast to those in the result, means that
+// nothing was committed (kCommitUnknown: that it is not known). Confined to one thread.
 Result<GroupResult> CommitGroup(const GroupContext& context, std::vector<GroupBatch> batches,
                                 const BeforeHead& before_head);
 

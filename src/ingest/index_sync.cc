@@ -169,6 +169,14 @@ Status SyncIndex(index::KeyIndex& index, const index::KeySet& set, const dataset
   return loader->Finish(*state.head);
 }
 
+void UpdateIndexes(index::GuardedIndex& session, const dataset::Dataset& dataset, Progress* progress) {
+  for (const auto& set : NeededKeySets(dataset.state())) {
+    auto index = session.Index();
+    if (!index.ok()) return;
+    (void)SyncIndex(**index, set, dataset, progress).ok();
+  }
+}
+
 Result<std::unique_ptr<merge::KeyHistory>> MakeEmptyHistory(const odf::ChainState& state) {
   ASSIGN_OR_RETURN(auto schema, IndexRowSchema(state));
   return std::unique_ptr<merge::KeyHistory>(std::make_unique<EmptyHistory>(std::move(schema)));

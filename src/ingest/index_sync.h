@@ -7,6 +7,7 @@
 
 #include "base/result.h"
 #include "dataset/dataset.h"
+#include "index/guarded_index.h"
 #include "index/key_index.h"
 #include "ingest/progress.h"
 #include "merge/merger.h"
@@ -25,6 +26,10 @@ std::optional<index::KeySet> KeySetFor(const odf::ChainState& state, const odf::
 // known to be durable: an index ahead of the chain drops rows as already seen.
 Status SyncIndex(index::KeyIndex& index, const index::KeySet& set, const dataset::Dataset& dataset,
                  Progress* progress, std::stop_token stop = {});
+
+// After a commit: every set up to its head. The commit stands whatever happens here: an index left behind
+// catches up before its next use.
+void UpdateIndexes(index::GuardedIndex& session, const dataset::Dataset& dataset, Progress* progress);
 
 // Columns that the index keeps of a row: the dataset's, without offset, op and system time.
 Result<std::shared_ptr<arrow::Schema>> IndexRowSchema(const odf::ChainState& state);

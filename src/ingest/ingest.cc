@@ -4,8 +4,10 @@
 #include <arrow/type.h>
 
 #include <algorithm>
+#include <map>
 
 #include "base/cancel.h"
+#include "ingest/frame_plan.h"
 #include "ingest/index_sync.h"
 #include "ingest/linked_objects.h"
 #include "ingest/slice_builder.h"
@@ -107,7 +109,6 @@ class Ingestion {
   Result<std::optional<odf::SourceState>> NextPolledState(const IngestInput& input,
                                                           const odf::ChainState& chain, bool has_rows) const;
   IngestOutcome Unchanged(IngestStatus status) const;
-  void UpdateIndexes(index::GuardedIndex& session);
 
   const IngestContext& context_;
   std::vector<IngestInput> inputs_;
@@ -181,16 +182,16 @@ Status Ingestion::Prepare() {
   batches_.clear();
   prepared_taken_ = taken_;
   std::optional<odf::DataSchema> schema = prepared_for_.schema;
-  FrameOptions frame_options = options_.frame;
-  // Each input is read to its end before the next one is opened: they can share the engine.
-  PreprocessCache cache;
-  if (inputs_.size() > 1) frame_options.preprocess_cache = &cache;
+  std::map<std::optional<odf::ReadFormat>, std::shared_ptr<FramePlan>> plans;
   for (size_t i = 0; i < inputs_.size(); ++i) {
     PreparedBatch batch;
     if (!taken_[i]) {
       ASSIGN_OR_RETURN(auto source, inputs_[i].open());
-      ASSIGN_OR_RETURN(batch.frame, Frame::Open(source_, prepared_for_, std::move(source), inputs_[i].format,
-                                                &rejects_, frame_options));
+      auto& plan = plans[inputs_[i].format];
+      if (!plan) {
+        ASSIGN_OR_RETURN(plan, FramePlan::Make(source_, prepared_for_, inputs_[i].format));
+      }
+      ASSIGN_OR_RETURN(batch.frame, Frame::Open(plan, std::move(source), &rejects_, options_.frame));
     }
     if (batch.schema() && inputs_.size() > 1 && !prepared_for_.schema) {
       if (!schema) {
@@ -444,18 +445,7 @@ Status Ingestion::AddEvents(const IngestInput& input, MergedBatch& merged, odf::
   }
   ASSIGN_OR_RETURN(auto state, NextState(input, *chain, merged.slice.has_value()));
   if (!merged.slice && !state) return {};
-  odf::AddData data;
-  data.prev_offset = chain->last_offset();
-  if (chain->last_data) data.prev_checkpoint = chain->last_data->checkpoint;
-  data.new_watermark = chain->watermark();
-  if (merged.slice) {
-    data.new_data = merged.slice->slice;
-    data.extra = merged.extra;
-    data.new_watermark =
-        std::max(data.new_watermark.value_or(merged.slice->max_event_time), merged.slice->max_event_time);
-  }
-  data.new_source_state = std::move(state);
-  return add(std::move(data));
+  return add(MakeAddData(*chain, merged.slice, merged.extra, std::move(state)));
 }
 
 IngestOutcome Ingestion::Unchanged(IngestStatus status) const {
@@ -511,17 +501,8 @@ Result<std::vector<IngestOutcome>> Ingestion::Commit(std::vector<MergedBatch> me
   if (options_.polling && options_.polling->before_commit) RETURN_IF_ERROR(options_.polling->before_commit());
   ASSIGN_OR_RETURN(auto result, dataset_.Commit(std::move(request)));
   (void)result;
-  UpdateIndexes(session);
+  UpdateIndexes(session, dataset_, options_.frame.progress);
   return outcomes;
-}
-
-void Ingestion::UpdateIndexes(index::GuardedIndex& session) {
-  // The commit stands whatever happens here: an index left behind catches up before its next use.
-  for (const auto& set : NeededKeySets(dataset_.state())) {
-    auto index = session.Index();
-    if (!index.ok()) return;
-    (void)SyncIndex(**index, set, dataset_, options_.frame.progress).ok();
-  }
 }
 
 // What was merged before the locks, once more where the dataset changed since.

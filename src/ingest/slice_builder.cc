@@ -305,4 +305,19 @@ Result<std::optional<BuiltSlice>> SliceBuilder::Finish() {
   return std::optional<BuiltSlice>(std::move(built));
 }
 
+odf::AddData MakeAddData(const odf::ChainState& chain, const std::optional<BuiltSlice>& slice,
+                         std::optional<std::string> extra, std::optional<odf::SourceState> state) {
+  odf::AddData data;
+  data.prev_offset = chain.last_offset();
+  if (chain.last_data) data.prev_checkpoint = chain.last_data->checkpoint;
+  data.new_watermark = chain.watermark();
+  if (slice) {
+    data.new_data = slice->slice;
+    data.extra = std::move(extra);
+    data.new_watermark = std::max(data.new_watermark.value_or(slice->max_event_time), slice->max_event_time);
+  }
+  data.new_source_state = std::move(state);
+  return data;
+}
+
 }  // namespace sluice::ingest

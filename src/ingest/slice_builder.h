@@ -9,6 +9,7 @@
 #include "base/result.h"
 #include "columnar/slice.h"
 #include "columnar/sorter.h"
+#include "odf/chain_state.h"
 #include "odf/events.h"
 #include "storage/storage.h"
 
@@ -59,5 +60,10 @@ class SliceBuilder {
   explicit SliceBuilder(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;
 };
+
+// The data event that follows `chain`: rows (none, for a state alone), their source's state, what links
+// count. Its watermark never goes back.
+odf::AddData MakeAddData(const odf::ChainState& chain, const std::optional<BuiltSlice>& slice,
+                         std::optional<std::string> extra, std::optional<odf::SourceState> state);
 
 }  // namespace sluice::ingest

@@ -21,8 +21,9 @@ Result<DataSchema> SchemaOf(const SetDataSchema& event) {
 // Takes one event that has been judged into the state. Cannot fail.
 class Advance {
  public:
-  Advance(ChainState& state, const MetadataBlock& block, std::optional<DataSchema> schema)
-      : state_(state), block_(block), schema_(std::move(schema)) {}
+  Advance(ChainState& state, const MetadataBlock& block, const Multihash& hash,
+          std::optional<DataSchema> schema)
+      : state_(state), block_(block), hash_(hash), schema_(std::move(schema)) {}
 
   void operator()(const Seed& event) {
     state_.dataset_id = event.dataset_id;
@@ -92,6 +93,7 @@ class Advance {
         ChainState::PushSource& source = state_.push_sources[source_state.source_name];
         source.state = source_state;
         source.state_sequence = block_.sequence_number;
+        source.state_block = hash_;
         return;
       }
       case StateTrack::kPushFile: {
@@ -105,6 +107,7 @@ class Advance {
 
   ChainState& state_;
   const MetadataBlock& block_;
+  const Multihash& hash_;
   std::optional<DataSchema> schema_;
 };
 
@@ -152,7 +155,7 @@ Status ChainState::Apply(const MetadataBlock& block, const Multihash& hash, Judg
     ASSIGN_OR_RETURN(new_schema, SchemaOf(*event));
   }
 
-  std::visit(Advance(*this, block, std::move(new_schema)), block.event);
+  std::visit(Advance(*this, block, hash, std::move(new_schema)), block.event);
   head = hash;
   sequence = block.sequence_number;
   system_time = block.system_time;

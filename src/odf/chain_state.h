@@ -26,6 +26,7 @@ struct ChainState {
     uint64_t activated_at = 0;         // sequence of the AddPushSource met while the name was not active
     std::optional<SourceState> state;  // newest client state since then (push-protocol.md 1)
     std::optional<uint64_t> state_sequence;  // block that carries `state`
+    std::optional<Multihash> state_block;    // its hash
     std::optional<SourceState> file_state;   // newest `sluice/file` state since then (decisions.md 13)
     std::optional<uint64_t> file_state_sequence;
     bool operator==(const PushSource&) const = default;

@@ -17,7 +17,7 @@ namespace sluice::odf {
 namespace {
 
 constexpr std::string_view kMagic = "SLCHAIN";
-constexpr char kVersion = 1;
+constexpr char kVersion = 2;
 constexpr size_t kDigestBytes = sizeof(multiformats::Sha3Digest);
 
 std::string_view AsBytes(const multiformats::Sha3Digest& digest) {
@@ -162,6 +162,7 @@ void PutSources(Writer& writer, const ChainState& state) {
     writer.Put(source.activated_at);
     writer.Put(source.state);
     writer.Put(source.state_sequence);
+    writer.Put(source.state_block);
     writer.Put(source.file_state);
     writer.Put(source.file_state_sequence);
   }
@@ -180,6 +181,7 @@ void GetSources(Reader& reader, ChainState& state) {
     reader.Get(source.activated_at);
     reader.Get(source.state);
     reader.Get(source.state_sequence);
+    reader.Get(source.state_block);
     reader.Get(source.file_state);
     reader.Get(source.file_state_sequence);
     std::string name = source.event.source_name;

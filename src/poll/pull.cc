@@ -8,6 +8,7 @@
 #include "base/cancel.h"
 #include "fetch/prepare.h"
 #include "ingest/ingest.h"
+#include "ingest/slice_builder.h"
 
 namespace sluice::poll {
 namespace {
@@ -232,14 +233,13 @@ Result<bool> SetWatermark(const PullTarget& target, Instant watermark, const std
     return InvalidArgument("the watermark {} is before the present one, {}", FormatInstant(watermark),
                            FormatInstant(*now));
   }
-  odf::AddData data;
-  data.prev_offset = state.last_offset();
-  if (state.last_data) data.prev_checkpoint = state.last_data->checkpoint;
-  data.new_watermark = watermark;
+  std::optional<odf::SourceState> source_state;
   if (state.polling_source && state.polling_source->state) {
-    data.new_source_state = state.polling_source->state;
-    data.new_source_state->source_name = state_name;
+    source_state = state.polling_source->state;
+    source_state->source_name = state_name;
   }
+  odf::AddData data = ingest::MakeAddData(state, std::nullopt, std::nullopt, std::move(source_state));
+  data.new_watermark = watermark;
   dataset::CommitRequest request;
   request.events.emplace_back(std::move(data));
   request.system_time = target.dataset->NextSystemTime(clock);

@@ -56,8 +56,22 @@ Status CheckReadStep(const odf::ReadStep& step) {
 
 Result<std::unique_ptr<Reader>> OpenReader(const odf::ReadStep& step, std::unique_ptr<ByteSource> source,
                                            const ReadOptions& options) {
+  ASSIGN_OR_RETURN(const auto plan, PlanRead(step));
+  return OpenReader(*plan, std::move(source), options);
+}
+
+Result<std::shared_ptr<const ReadPlan>> PlanRead(const odf::ReadStep& step) {
   RETURN_IF_ERROR(CheckReadStep(step));
-  ASSIGN_OR_RETURN(auto schema, StaticSchema(step));
+  auto plan = std::make_shared<ReadPlan>();
+  plan->step = step;
+  ASSIGN_OR_RETURN(plan->schema, StaticSchema(step));
+  return std::shared_ptr<const ReadPlan>(std::move(plan));
+}
+
+Result<std::unique_ptr<Reader>> OpenReader(const ReadPlan& plan, std::unique_ptr<ByteSource> source,
+                                           const ReadOptions& options) {
+  const odf::ReadStep& step = plan.step;
+  auto schema = plan.schema;
   switch (step.format) {
     case odf::ReadFormat::kCsv:
       return OpenCsv(step, std::move(schema), std::move(source), options);

@@ -73,8 +73,18 @@ class Reader {
   virtual std::string projection() const { return {}; }
 };
 
+// A read step that was checked, and the schema that it declares; null: the data's own. Immutable.
+struct ReadPlan {
+  odf::ReadStep step;
+  std::shared_ptr<arrow::Schema> schema;
+};
+// For many inputs of one source. Errors: those of CheckReadStep.
+Result<std::shared_ptr<const ReadPlan>> PlanRead(const odf::ReadStep& step);
+
 // Starts reading. Errors: as Next, and kUnsupported for formats and options that CheckReadStep refuses.
 Result<std::unique_ptr<Reader>> OpenReader(const odf::ReadStep& step, std::unique_ptr<ByteSource> source,
+                                           const ReadOptions& options);
+Result<std::unique_ptr<Reader>> OpenReader(const ReadPlan& plan, std::unique_ptr<ByteSource> source,
                                            const ReadOptions& options);
 
 // What can be said of a read step without data: every option's value. Run when a source is added
