@@ -4,6 +4,7 @@
 
 #include "base/random.h"
 #include "server/metrics.h"
+#include "server/names.h"
 #include "server/problem.h"
 #include "server/routes.h"
 
@@ -93,12 +94,13 @@ class Api final : public net::HttpHandler {
 
   Status Admit(Call& call, const Route& route) {
     if (route.right == Right::kNone && call.route != "/receipts/{id}") return {};
-    ASSIGN_OR_RETURN(call.caller, options_.authenticate(call.request));
+    ASSIGN_OR_RETURN(call.caller, options_.access->Authenticate(call.request));
     if (route.right == Right::kOperator && !call.caller.is_operator)
       return MakeError(ErrorCode::kPermissionDenied, "this call is served on the workspace's socket only");
-    std::optional<std::string> source;
-    if (route.right == Right::kPush) source = call.request.url.Parameter("sourceName");
-    return options_.authorize(call.caller, route.right, call.dataset, source);
+    // Of the path, or of the query.
+    std::optional<std::string> source = call.request.url.Parameter("sourceName");
+    if (route.path.find("{source}") != std::string::npos) source = call.rest.front();
+    return options_.access->Check(call.caller, route.right, call.dataset, source);
   }
 
   void Note(const Call& call, int status, uint64_t bytes) {
@@ -130,6 +132,14 @@ void Call::Answer(net::HttpResponse response) {
   response.headers.Set("X-Request-Id", id);
   if (on_answer) on_answer(response.status, SizeOf(response));
   responder->Send(std::move(response));
+}
+
+Result<workspace::Entry> DatasetOf(const Context& context, const Call& call) {
+  auto entry = context.names->Resolve(call.dataset);
+  // Near names would tell a token's holder of datasets that are not shown.
+  const bool hides = call.caller.principal && !entry.ok() && entry.error().code() == ErrorCode::kNotFound;
+  if (hides) return NotFound("dataset not found: {}", call.dataset);
+  return entry;
 }
 
 std::unique_ptr<net::HttpHandler> MakeApi(const Context& context, ApiOptions options) {

@@ -3,6 +3,7 @@
 #include <functional>
 #include <memory>
 
+#include "server/access.h"
 #include "server/call.h"
 
 namespace sluice::server {
@@ -15,17 +16,9 @@ struct AccessRecord {
   std::chrono::steady_clock::duration took{};
 };
 
-// Decides who asks. Errors: kUnauthenticated, kPermissionDenied.
-using Authenticate = std::function<Result<Caller>(const net::HttpRequest& request)>;
-// Whether `caller` may do that with the dataset (or at all, when there is none). Errors: kPermissionDenied;
-// kNotFound where even its existence is not told.
-using Authorize = std::function<Status(const Caller& caller, Right right, const std::string& dataset,
-                                       const std::optional<std::string>& source)>;
-
 struct ApiOptions {
-  Authenticate authenticate;
-  Authorize authorize;
-  std::function<void(const AccessRecord&)> log;
+  std::shared_ptr<const Access> access;
+  std::function<void(const AccessRecord&)> log;  // on many threads; null = none
 };
 
 // The HTTP API of a node: finds the route, checks the caller, answers. Thread-safe.

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "auth/access.h"
 #include "gateway/gateway.h"
 #include "net/http_server.h"
 #include "workspace/workspace.h"
@@ -14,12 +15,14 @@ namespace sluice::server {
 
 class Leases;
 class Metrics;
+class Names;
 
 // Who asks. An operator is whoever may use the workspace's folder: the socket.
 struct Caller {
   std::string account;
   bool is_operator = false;
   bool is_anonymous = false;
+  std::shared_ptr<const auth::Principal> principal;  // of a token
 };
 
 // What a caller may want to do with a dataset.
@@ -32,7 +35,7 @@ struct Context {
   const Clock* clock = nullptr;
   Leases* leases = nullptr;
   Metrics* metrics = nullptr;
-  bool is_multi_tenant = false;
+  Names* names = nullptr;
 };
 
 // One request on its way to its answer.
@@ -51,5 +54,8 @@ struct Call {
   void Answer(net::HttpResponse response);
 };
 using CallPtr = std::shared_ptr<Call>;
+
+// The dataset of the path. Errors: kNotFound, with near names only for whom every dataset is shown.
+Result<workspace::Entry> DatasetOf(const Context& context, const Call& call);
 
 }  // namespace sluice::server

@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "base/random.h"
+#include "server/names.h"
 
 namespace sluice::server {
 namespace {
@@ -19,8 +20,8 @@ constexpr size_t kIdSize = 16;
 
 class LeaseThread final : public Leases {
  public:
-  explicit LeaseThread(gateway::Gateway& gateway)
-      : gateway_(gateway), thread_([this](std::stop_token stop) { Work(stop); }) {}
+  LeaseThread(gateway::Gateway& gateway, Names& names)
+      : gateway_(gateway), names_(names), thread_([this](std::stop_token stop) { Work(stop); }) {}
 
   void Grant(std::optional<workspace::Entry> dataset,
              std::function<void(Result<std::string>)> granted) override {
@@ -53,6 +54,7 @@ class LeaseThread final : public Leases {
         waiting_.pop_front();
       }
       bool told = false;
+      names_.Suspend();
       const Status stepped = gateway_.StepAside(request.dataset, kSettleTime, [&] {
         std::unique_lock lock(mutex_);
         const std::string lease = present_ = RandomName(kIdSize);
@@ -63,11 +65,13 @@ class LeaseThread final : public Leases {
         changed_.wait_for(lock, stop, kLeaseTime, [&] { return present_ != lease; });
         present_.clear();
       });
+      names_.Resume();
       if (!told) request.granted(stepped.ok() ? Error(ErrorCode::kInternal, "no lease") : stepped.error());
     }
   }
 
   gateway::Gateway& gateway_;
+  Names& names_;
   std::mutex mutex_;
   std::condition_variable_any changed_;
   std::deque<Request> waiting_;  // under mutex_
@@ -77,8 +81,8 @@ class LeaseThread final : public Leases {
 
 }  // namespace
 
-std::unique_ptr<Leases> Leases::Start(gateway::Gateway& gateway) {
-  return std::make_unique<LeaseThread>(gateway);
+std::unique_ptr<Leases> Leases::Start(gateway::Gateway& gateway, Names& names) {
+  return std::make_unique<LeaseThread>(gateway, names);
 }
 
 }  // namespace sluice::server

@@ -9,13 +9,15 @@
 
 namespace sluice::server {
 
+class Names;
+
 // Turns of other processes of the same workspace (decisions.md 11): the node settles what it has taken, gives
 // the kernel locks up, and takes them back when the other is done. The locks stay the only truth: a lease
 // that is forgotten ends by itself, and the node then waits for the lock like anybody else. Thread-safe.
 class Leases {
  public:
   virtual ~Leases() = default;  // ends the present lease
-  static std::unique_ptr<Leases> Start(gateway::Gateway& gateway);
+  static std::unique_ptr<Leases> Start(gateway::Gateway& gateway, Names& names);
   // Calls `granted` with the lease's id once the locks are free; one lease at a time, in order of asking.
   virtual void Grant(std::optional<workspace::Entry> dataset,
                      std::function<void(Result<std::string>)> granted) = 0;

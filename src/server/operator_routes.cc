@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "server/leases.h"
+#include "server/names.h"
 #include "server/problem.h"
 #include "server/routes.h"
 
@@ -51,7 +52,7 @@ void GetStatus(const Context& context, const CallPtr& call) {
 }
 
 void GetQueue(const Context& context, const CallPtr& call) {
-  auto entry = context.workspace->Resolve(call->dataset);
+  auto entry = DatasetOf(context, *call);
   if (!entry.ok()) return call->Answer(Problem(entry.error(), call->id));
   auto letters = context.gateway->DeadLetters(*entry);
   if (!letters.ok()) return call->Answer(Problem(letters.error(), call->id));
@@ -80,7 +81,7 @@ void GetQueue(const Context& context, const CallPtr& call) {
 }
 
 void PostQueue(const Context& context, const CallPtr& call) {
-  auto entry = context.workspace->Resolve(call->dataset);
+  auto entry = DatasetOf(context, *call);
   if (!entry.ok()) return call->Answer(Problem(entry.error(), call->id));
   const auto& receipt = call->rest[0];
   const auto& action = call->rest[1];
@@ -98,7 +99,7 @@ void PostQueue(const Context& context, const CallPtr& call) {
 
 void PostCompact(const Context& context, const CallPtr& call) {
   const auto& url = call->request.url;
-  auto entry = context.workspace->Resolve(url.Parameter("dataset").value_or(""));
+  auto entry = context.names->Resolve(url.Parameter("dataset").value_or(""));
   if (!entry.ok()) return call->Answer(Problem(entry.error(), call->id));
   workspace::CompactOptions options;
   const auto number = [&](const char* name, uint64_t* value) {
@@ -119,7 +120,7 @@ void PostCompact(const Context& context, const CallPtr& call) {
 void PostLease(const Context& context, const CallPtr& call) {
   std::optional<workspace::Entry> entry;
   if (auto dataset = call->request.url.Parameter("dataset")) {
-    auto found = context.workspace->Resolve(*dataset);
+    auto found = context.names->Resolve(*dataset);
     if (!found.ok()) return call->Answer(Problem(found.error(), call->id));
     entry = std::move(*found);
   }

@@ -168,7 +168,7 @@ json SourceJson(const gateway::SourceView& view) {
 }  // namespace
 
 void PostIngest(const Context& context, const CallPtr& call) {
-  auto entry = context.workspace->Resolve(call->dataset);
+  auto entry = DatasetOf(context, *call);
   if (!entry.ok()) return call->Answer(Problem(entry.error(), call->id));
   auto push = RequestOf(*call);
   if (!push.ok()) return call->Answer(Problem(push.error(), call->id));
@@ -201,7 +201,7 @@ void GetReceipt(const Context& context, const CallPtr& call) {
 }
 
 void GetSources(const Context& context, const CallPtr& call) {
-  auto entry = context.workspace->Resolve(call->dataset);
+  auto entry = DatasetOf(context, *call);
   if (!entry.ok()) return call->Answer(Problem(entry.error(), call->id));
   auto views = context.gateway->Sources(*entry, std::nullopt);
   if (!views.ok()) return call->Answer(Problem(views.error(), call->id));
@@ -211,7 +211,7 @@ void GetSources(const Context& context, const CallPtr& call) {
 }
 
 void GetSource(const Context& context, const CallPtr& call) {
-  auto entry = context.workspace->Resolve(call->dataset);
+  auto entry = DatasetOf(context, *call);
   if (!entry.ok()) return call->Answer(Problem(entry.error(), call->id));
   auto views = context.gateway->Sources(*entry, call->rest[0]);
   if (!views.ok()) return call->Answer(Problem(views.error(), call->id));

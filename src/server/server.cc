@@ -2,6 +2,7 @@
 
 #include "server/leases.h"
 #include "server/metrics.h"
+#include "server/names.h"
 
 namespace sluice::server {
 namespace {
@@ -13,20 +14,22 @@ class Node final : public Server {
 
   Status Run(workspace::Workspace& workspace, const Clock& clock) {
     ASSIGN_OR_RETURN(gateway_, gateway::Gateway::Open(workspace, clock, options_.gateway));
-    leases_ = Leases::Start(*gateway_);
+    names_ = std::make_unique<Names>(workspace);
+    leases_ = Leases::Start(*gateway_, *names_);
     Context context;
     context.workspace = &workspace;
     context.gateway = gateway_.get();
     context.clock = &clock;
     context.leases = leases_.get();
     context.metrics = &metrics_;
-    context.is_multi_tenant = options_.is_multi_tenant;
+    context.names = names_.get();
     handler_ = MakeApi(context, options_.api);
     std::vector<net::HttpEndpoint> endpoints = options_.endpoints;
     net::HttpEndpoint socket;
     socket.unix_path = NodeSocket(workspace);
     endpoints.push_back(socket);
     ASSIGN_OR_RETURN(http_, net::HttpServer::Start(endpoints, *handler_, options_.http));
+    compactor_ = Compactor::Start(workspace, *gateway_, options_.compaction, options_.on_compaction);
     return {};
   }
 
@@ -36,6 +39,7 @@ class Node final : public Server {
 
   void Stop() override {
     if (!http_) return;
+    compactor_.reset();
     gateway_->Drain(options_.shutdown_grace);
     http_->Stop(options_.shutdown_grace);
     leases_.reset();
@@ -47,7 +51,9 @@ class Node final : public Server {
   ServerOptions options_;
   Metrics metrics_;
   std::unique_ptr<gateway::Gateway> gateway_;
+  std::unique_ptr<Names> names_;
   std::unique_ptr<Leases> leases_;
+  std::unique_ptr<Compactor> compactor_;
   std::unique_ptr<net::HttpHandler> handler_;
   std::unique_ptr<net::HttpServer> http_;
 };

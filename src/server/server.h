@@ -10,6 +10,7 @@
 #include "gateway/gateway.h"
 #include "net/http_server.h"
 #include "server/api.h"
+#include "server/compactor.h"
 
 namespace sluice::server {
 
@@ -18,7 +19,9 @@ struct ServerOptions {
   net::HttpServerOptions http;
   gateway::GatewayOptions gateway;
   ApiOptions api;
-  bool is_multi_tenant = false;
+  std::vector<CompactionRule> compaction;
+  // Told of compactions, on a thread of the node's.
+  std::function<void(const std::string& dataset, const Status& outcome)> on_compaction;
   std::chrono::milliseconds shutdown_grace{10'000};
 };
 
