@@ -137,7 +137,10 @@ Status Store::Write(const KeySet& set, rocksdb::WriteBatch* batch, bool sync) {
   rocksdb::WriteOptions options;
   options.sync = sync;
   const rocksdb::Status status = database->Write(options, batch);
-  if (!status.ok()) Forget(set);
+  if (!status.ok()) {
+    // A database whose log met an I/O error takes no more writes until it is opened anew: the next call does.
+    (void)Close().ok();
+  }
   RETURN_IF_ROCKS_ERROR(status, "writing");
   return OkStatus();
 }

@@ -43,7 +43,7 @@ class Store {
   static Result<uint16_t> SchemaNumber(OpenSet* open, const std::shared_ptr<arrow::Schema>& schema,
                                        rocksdb::WriteBatch* batch);
   static void PutState(const OpenSet& open, rocksdb::WriteBatch* batch);
-  // Writes, and after a failure forgets what was known of `set`.
+  // Writes. After a failure the database is closed, with all that was known of it.
   Status Write(const KeySet& set, rocksdb::WriteBatch* batch, bool sync);
   void Forget(const KeySet& set) { sets_.erase(CatalogKey(set)); }
   // Deletes what the numbers hold, in `batch`; then gives the space back as far as that is cheap.

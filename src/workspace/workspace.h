@@ -98,7 +98,6 @@ class Workspace {
   Status Hold();
   // Gives them up. No commit may be running.
   void Release();
-  bool is_held() const { return holding_ != nullptr; }
 
   // Locks one dataset for a commit: the workspace's lock, then the dataset's. Errors: kUnavailable after the
   // lock time-out, naming the holder.

@@ -10,13 +10,17 @@ const sleep = (ms) => new Promise((wake) => setTimeout(wake, ms))
 async function call(address, options = {}) {
   if (process.env.SLUICE_TOKEN) options.headers = { ...options.headers, Authorization: `Bearer ${process.env.SLUICE_TOKEN}` }
   for (let pause = 100; ; pause = Math.min(pause * 2, 10_000)) {
+    const abort = new AbortController()
+    const timer = setTimeout(() => abort.abort(), 30_000) // and something to stay alive for, when a connection is cut
     try {
-      const response = await fetch(address, { ...options, signal: AbortSignal.timeout(60_000) })
+      const response = await fetch(address, { ...options, signal: abort.signal })
       const answer = await response.json()
       const again = response.status === 408 || response.status === 429 || response.status >= 500
       if (!again) return [response.status, answer]
     } catch {
       // no answer, or half of one
+    } finally {
+      clearTimeout(timer)
     }
     await sleep(pause * (0.5 + Math.random() / 2))
   }
