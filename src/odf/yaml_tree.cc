@@ -67,6 +67,7 @@ class TreeBuilder final : public YAML::EventHandler {
     YAML::anchor_t anchor;
     YAML::Mark mark;
     std::optional<std::string> key;
+    int key_line = 0;
   };
 
   static YamlNode Located(YamlNode node, const YAML::Mark& mark) {
@@ -95,7 +96,7 @@ class TreeBuilder final : public YAML::EventHandler {
     if (stack_.size() >= static_cast<size_t>(kMaxYamlDepth)) {
       return Fail(mark, fmt::format("nested deeper than {} levels", kMaxYamlDepth));
     }
-    stack_.push_back({Located(std::move(node), mark), anchor, mark, std::nullopt});
+    stack_.push_back({Located(std::move(node), mark), anchor, mark, std::nullopt, 0});
   }
 
   void End() {
@@ -121,6 +122,7 @@ class TreeBuilder final : public YAML::EventHandler {
       parent.node.items.push_back(std::move(node));
     } else if (parent.key) {
       parent.node.keys.push_back(*std::move(parent.key));
+      parent.node.key_lines.push_back(parent.key_line);
       parent.node.items.push_back(std::move(node));
       parent.key.reset();
     } else {
@@ -137,6 +139,7 @@ class TreeBuilder final : public YAML::EventHandler {
     }
     if (keys.size() >= 4096) return Fail(mark, "an object with more than 4096 keys");
     parent->key = key.text;
+    parent->key_line = mark.line + 1;
   }
 
   std::string origin_;

@@ -18,6 +18,7 @@ struct YamlNode {
   int line = 0;                   // from 1; 0 when not from a text
   std::string text;               // of a scalar
   std::vector<std::string> keys;  // of a mapping, in order, distinct
+  std::vector<int> key_lines;     // of `keys`, when from a text
   std::vector<YamlNode> items;    // of a sequence; the values of a mapping
 
   static YamlNode Text(std::string_view text);
