@@ -5,6 +5,9 @@
 #include "cli/node_client.h"
 #include "cli/rows.h"
 #include "net/url.h"
+#include "server/config.h"
+#include "server/promises.h"
+#include "workspace/config.h"
 
 namespace sluice::cli {
 namespace {
@@ -12,7 +15,7 @@ namespace {
 using nlohmann::json;
 
 struct NodeArgs {
-  std::string url, token, format, dataset, receipt;
+  std::string url, token, format, dataset, receipt, config;
 };
 
 void AddNodeOptions(CLI::App* command, NodeArgs& args) {
@@ -127,8 +130,41 @@ Guarantee GuaranteeOf(const odf::MergeStrategy& merge) {
   return {};
 }
 
+// What the node's configuration makes of the guarantees: of a file, of the running node, or the default.
+Result<server::Promises> PromisesOf(const NodeArgs& args, const workspace::Workspace& workspace,
+                                    std::string* whose) {
+  if (!args.config.empty()) {
+    server::ConfigReader reader(server::ProcessEnvironment);
+    RETURN_IF_ERROR(reader.ReadFile(args.config));
+    ASSIGN_OR_RETURN(auto config, reader.Finish());
+    *whose = "a node with the configuration '" + args.config + "'";
+    return server::Promises::Of(config.gateway, config.weakened);
+  }
+  if (auto node = FindNode(workspace); node.ok()) {
+    ASSIGN_OR_RETURN(const json status, CallNode(*node, "GET", "/operator/status"));
+    *whose = "the node that is running here";
+    return server::PromisesFrom(status.value("promises", json()));
+  }
+  *whose = "a node without a configuration";
+  return server::Promises::Of({}, {});
+}
+
+std::string ExplainNode(const server::Promises& promises, const std::string& whose) {
+  std::string text = whose + "\n";
+  text += promises.ack_durable
+              ? "  answers pushes when they are durable in its queue; receipts say what became of them\n"
+              : "  answers pushes when they are committed, unless the client prefers respond-async\n";
+  text += fmt::format("  keeps receipts for {}\n", workspace::FormatDuration(promises.receipt_window));
+  for (const auto& line : promises.weakened) text += "  weakened, as asked for: " + line + "\n";
+  if (promises.weakened.empty()) text += "  nothing in its configuration weakens what follows\n";
+  return text;
+}
+
 Status Explain(Session& session, const NodeArgs& args) {
   ASSIGN_OR_RETURN(auto* workspace, session.OpenWorkspace());
+  std::string whose;
+  ASSIGN_OR_RETURN(const auto promises, PromisesOf(args, *workspace, &whose));
+  RETURN_IF_ERROR(session.Out(ExplainNode(promises, whose)));
   ASSIGN_OR_RETURN(auto entries,
                    args.dataset.empty() ? workspace->List() : workspace->ResolvePattern(args.dataset));
   for (const auto& entry : entries) {
@@ -144,9 +180,10 @@ Status Explain(Session& session, const NodeArgs& args) {
           "    with ODF-Source-State and ODF-If-Source-State: {}; the state is committed in the "
           "same block as the records\n",
           guarantee.with_state);
-      text +=
-          "    with Idempotency-Key: exactly once while the key is remembered (24 h, 1,000,000 keys), on this "
-          "node; a copy of the dataset does not know the keys\n";
+      text += fmt::format(
+          "    with Idempotency-Key: exactly once while the key is remembered ({}, {} keys), on this node; a copy "
+          "of the dataset does not know the keys\n",
+          workspace::FormatDuration(promises.key_window), promises.keys_per_source);
       text += fmt::format("    with neither: {}\n", guarantee.without_state);
       text +=
           "    answered 200: durable in the chain; answered 202 (Prefer: respond-async): durable in the queue, "
@@ -200,6 +237,8 @@ void AddNode(Commands& commands) {
       commands.Add("explain", "Say in plain words what each source guarantees, and what weakens it",
                    "sluice explain readings", [args](Session& session) { return Explain(session, *args); });
   explain->add_option("dataset", args->dataset, "Dataset or pattern with % (default: all)");
+  explain->add_option("--config", args->config,
+                      "A node's configuration (default: what the running node has)");
 }
 
 }  // namespace sluice::cli

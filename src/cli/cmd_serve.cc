@@ -1,51 +1,81 @@
 #include <unistd.h>
 
-#include <charconv>
 #include <condition_variable>
-#include <cstdio>
 #include <mutex>
 #include <nlohmann/json.hpp>
 
-#include "auth/token_store.h"
 #include "cli/commands.h"
 #include "cli/node_client.h"
 #include "cli/usage.h"
+#include "net/tls.h"
+#include "server/config.h"
+#include "server/log_lines.h"
+#include "server/open_files.h"
 #include "server/server.h"
+#include "workspace/secrets.h"
 
 namespace sluice::cli {
 namespace {
 
+using nlohmann::json;
+using server::LogLevel;
+
+// What was said on the command line, by option.
 struct ServeArgs {
-  std::vector<std::string> listen;
-  std::string block_budget = "1", ack = "committed";
-  bool accept_new_log = false;
-  int64_t shutdown_seconds = 10;
-  std::string tls_certificate, tls_key;
-  bool insecure_http = false;
-  std::string jwks, jwt_issuer, jwt_audience, access_log;
-  std::vector<std::string> compact;
-  uint64_t compact_records = server::CompactionRule().max_slice_records;
-  uint64_t compact_bytes = server::CompactionRule().max_slice_bytes;
+  std::string config;
+  bool check = false;
+  std::map<std::string, std::vector<std::string>> values;
+  std::map<std::string, bool> flags;
 };
 
-// `8080`, `127.0.0.1:8080`, `[::1]:8080`, `unix:/path`.
-Result<net::HttpEndpoint> ParseListen(const std::string& text) {
-  net::HttpEndpoint endpoint;
-  if (text.starts_with("unix:")) {
-    endpoint.unix_path = text.substr(5);
-    if (endpoint.unix_path.empty()) return UsageError("--listen unix:PATH needs a path");
-    return endpoint;
+Result<server::NodeConfig> ConfigOf(const ServeArgs& args) {
+  server::ConfigReader reader(server::ProcessEnvironment);
+  if (!args.config.empty()) RETURN_IF_ERROR(reader.ReadFile(args.config));
+  for (const auto& [option, values] : args.values) {
+    for (const auto& value : values) {
+      if (auto status = reader.SetOption(option, value); !status.ok())
+        return std::move(status).error().With("usage");
+    }
   }
-  const auto colon = text.rfind(':');
-  std::string port = colon == std::string::npos ? text : text.substr(colon + 1);
-  if (colon != std::string::npos) endpoint.host = text.substr(0, colon);
-  if (endpoint.host.starts_with('[') && endpoint.host.ends_with(']'))
-    endpoint.host = endpoint.host.substr(1, endpoint.host.size() - 2);
-  const auto [end, error] = std::from_chars(port.data(), port.data() + port.size(), endpoint.port);
-  if (error != std::errc() || end != port.data() + port.size() || endpoint.host.empty())
-    return UsageError("--listen takes PORT, HOST:PORT or unix:PATH, not '{}'", text);
-  return endpoint;
+  for (const auto& [option, is_given] : args.flags) {
+    if (is_given) RETURN_IF_ERROR(reader.SetOption(option, "true"));
+  }
+  auto config = reader.Finish();
+  if (!config.ok() && args.config.empty()) return std::move(config).error().With("usage");
+  return config;
 }
+
+// Tells the operator: on the terminal in words, in the log as an event; once where both are one stream.
+class Voice {
+ public:
+  static Result<std::unique_ptr<Voice>> Open(Session& session, const server::LogOptions& options) {
+    ASSIGN_OR_RETURN(auto log, server::LogLines::Open(options, session.clock()));
+    return std::unique_ptr<Voice>(new Voice(session, options, std::move(log)));
+  }
+  void Tell(LogLevel level, std::string_view event, const std::string& text, json members) {
+    if (!is_words_) {
+      members["text"] = text;
+      log_->Write(level, event, members);
+    }
+    if (has_own_stream_ || is_words_) {
+      if (level == LogLevel::kInfo) session_.Say(text);
+      if (level > LogLevel::kInfo) session_.Warn(text);
+    }
+  }
+  server::LogLines& log() { return *log_; }
+
+ private:
+  Voice(Session& session, const server::LogOptions& options, std::unique_ptr<server::LogLines> log)
+      : session_(session),
+        log_(std::move(log)),
+        has_own_stream_(!options.file.empty()),
+        is_words_(options.file.empty() && !options.is_json) {}
+
+  Session& session_;
+  std::unique_ptr<server::LogLines> log_;
+  const bool has_own_stream_;  // the terminal is free for words
+  const bool is_words_;        // the log is the terminal, and for people
+};
 
 void WaitForStop(const std::stop_token& stop) {
   std::mutex mutex;
@@ -54,144 +84,152 @@ void WaitForStop(const std::stop_token& stop) {
   stopped.wait(lock, stop, [] { return false; });
 }
 
-bool IsLoopback(const net::HttpEndpoint& endpoint) {
-  return !endpoint.unix_path.empty() || endpoint.host == "localhost" || endpoint.host == "::1" ||
-         endpoint.host.starts_with("127.");
-}
-
-// Where it listens, and whether the listeners are safe for tokens.
-Status AddListeners(const ServeArgs& args, server::ServerOptions* options, bool* loopback_only) {
-  std::optional<net::TlsFiles> tls;
-  if (args.tls_certificate.empty() != args.tls_key.empty())
-    return UsageError("--tls-certificate and --tls-key go together");
-  if (!args.tls_key.empty()) tls = net::TlsFiles{args.tls_certificate, args.tls_key};
-  *loopback_only = true;
-  for (const auto& text : args.listen) {
-    ASSIGN_OR_RETURN(auto endpoint, ParseListen(text));
-    if (endpoint.unix_path.empty()) endpoint.tls = tls;
-    const bool loopback = IsLoopback(endpoint);
-    if (!loopback && !tls && !args.insecure_http) {
-      return UsageError(
-          "--listen {} can be reached by others, who would see tokens and records: give --tls-certificate and "
-          "--tls-key, or --insecure-http when the network is yours",
-          text);
-    }
-    *loopback_only = *loopback_only && loopback;
-    options->endpoints.push_back(std::move(endpoint));
-  }
-  return {};
-}
-
 Result<std::shared_ptr<server::Access>> OpenAccess(Session& session, const workspace::Workspace& workspace,
-                                                   const ServeArgs& args, bool loopback_only) {
+                                                   const server::NodeConfig& config, Voice& voice) {
   server::AccessOptions access;
-  access.allow_anonymous = loopback_only;
+  access.allow_anonymous = config.is_loopback_only();
   access.auth.workspace_root = workspace.root();
-  if (!args.jwks.empty()) {
-    access.auth.jwt.emplace();
-    access.auth.jwt->jwks = args.jwks;
-    access.auth.jwt->rules.issuer = args.jwt_issuer;
-    access.auth.jwt->rules.audience = args.jwt_audience;
+  access.auth.jwt = config.jwt;
+  if (access.allow_anonymous) {
+    voice.Tell(
+        LogLevel::kWarn, "anonymous-access",
+        "Whoever uses this machine may push and read without a token: the node listens on loopback only",
+        json::object());
   }
-  if (access.allow_anonymous)
-    session.Warn(
-        "Whoever uses this machine may push and read without a token: the node listens on loopback only");
   return server::Access::Open(std::move(access), session.clock());
 }
 
-Status AddCompaction(Session& session, const ServeArgs& args, server::ServerOptions* options) {
-  for (const auto& text : args.compact) {
-    const auto equals = text.rfind('=');
-    if (equals == std::string::npos || equals == 0)
-      return UsageError("--compact takes DATASET=INTERVAL, such as 'readings=24h', not '{}'", text);
-    server::CompactionRule rule;
-    rule.datasets = text.substr(0, equals);
-    auto every = auth::ParseLifetime(text.substr(equals + 1));
-    if (!every.ok()) return std::move(every).error().With("usage");
-    rule.every = *every;
-    rule.max_slice_records = args.compact_records;
-    rule.max_slice_bytes = args.compact_bytes;
-    options->compaction.push_back(std::move(rule));
+json MembersOf(const server::AccessRecord& record) {
+  return {{"id", record.id},
+          {"peer", record.peer},
+          {"account", record.account},
+          {"method", record.method},
+          {"target", server::WithoutSecrets(record.target)},
+          {"route", record.route},
+          {"status", record.status},
+          {"bytesIn", record.bytes_in},
+          {"bytesOut", record.bytes_out},
+          {"millis", std::chrono::duration<double, std::milli>(record.took).count()}};
+}
+
+// Requests: all in the access log; in the node's log those that failed on the node's side, others when it is
+// asked for everything.
+Status AddRequestLogs(const server::NodeConfig& config, const Clock& clock, server::LogLines& log,
+                      server::ServerOptions* options) {
+  std::shared_ptr<server::LogLines> access;
+  if (!config.access_log.empty()) {
+    server::LogOptions lines;
+    lines.is_json = true;
+    if (config.access_log != "-") lines.file = config.access_log;
+    ASSIGN_OR_RETURN(access, server::LogLines::Open(lines, clock));
   }
-  options->on_compaction = [&session](const std::string& dataset, const Status& outcome) {
-    session.Warn(outcome.ok() ? fmt::format("{}: compacted", dataset)
-                              : fmt::format("{}: not compacted: {}", dataset, outcome.error().ToString()));
+  options->api.log = [access, &log](const server::AccessRecord& record) {
+    constexpr int kServerFault = 500;
+    const bool has_failed = record.status >= kServerFault;
+    const auto level = has_failed ? LogLevel::kWarn : LogLevel::kDebug;
+    if (!access && !log.is_on(level)) return;
+    const json members = MembersOf(record);
+    if (access) access->Write(LogLevel::kInfo, "request", members);
+    log.Write(level, has_failed ? "request-failed" : "request", members);
+  };
+  // What the server answered by itself: no route was asked.
+  options->http.on_access = [access, &log](const net::AccessRecord& record) {
+    if (record.response_headers.Contains("X-Request-Id") || (!access && !log.is_on(LogLevel::kDebug))) return;
+    const json members = {{"peer", std::string(record.peer)},
+                          {"method", std::string(record.method)},
+                          {"target", server::WithoutSecrets(std::string(record.target))},
+                          {"status", record.status}};
+    if (access) access->Write(LogLevel::kInfo, "refused-request", members);
+    log.Write(LogLevel::kDebug, "refused-request", members);
+  };
+  options->http.on_notice = [&log](const std::string& notice) {
+    log.Write(LogLevel::kWarn, "notice", {{"text", notice}});
   };
   return {};
 }
 
-// One JSON object a request.
-class AccessLog {
- public:
-  static Result<std::shared_ptr<AccessLog>> Open(const std::string& path, const Clock& clock) {
-    std::FILE* file = path == "-" ? stderr : std::fopen(path.c_str(), "ae");
-    if (!file) return FromErrno(errno, fmt::format("cannot write the access log '{}'", path));
-    return std::shared_ptr<AccessLog>(new AccessLog(file, clock));
-  }
-  ~AccessLog() {
-    if (file_ != stderr) std::fclose(file_);
-  }
-  void Write(const server::AccessRecord& record) {
-    const double millis = std::chrono::duration<double, std::milli>(record.took).count();
-    const nlohmann::json line = {{"time", FormatInstant(clock_.Now())},
-                                 {"id", record.id},
-                                 {"peer", record.peer},
-                                 {"account", record.account},
-                                 {"method", record.method},
-                                 {"target", record.target},
-                                 {"status", record.status},
-                                 {"bytesIn", record.bytes_in},
-                                 {"bytesOut", record.bytes_out},
-                                 {"millis", millis}};
-    const std::string text = line.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
-    std::lock_guard lock(mutex_);
-    std::fwrite(text.data(), 1, text.size(), file_);
-    std::fflush(file_);
-  }
+// The open files that the connections need.
+void RaiseLimits(server::NodeConfig* config, Voice& voice) {
+  const int wanted = config->http.max_connections;
+  const auto files = server::RaiseOpenFileLimit(wanted);
+  if (files.is_enough) return;
+  config->http.max_connections = files.connections;
+  voice.Tell(
+      LogLevel::kWarn, "open-files",
+      fmt::format("This process may open {} files, {} connections need {}: the node takes {} connections. "
+                  "'ulimit -Hn', or LimitNOFILE= of systemd, raises it",
+                  files.limit, wanted, server::OpenFilesFor(wanted), files.connections),
+      {{"limit", files.limit}, {"connections", files.connections}});
+}
 
- private:
-  AccessLog(std::FILE* file, const Clock& clock) : file_(file), clock_(clock) {}
-  std::mutex mutex_;
-  std::FILE* file_;
-  const Clock& clock_;
-};
+Result<server::ServerOptions> OptionsOf(Session& session, const server::NodeConfig& config, Voice& voice) {
+  server::ServerOptions options;
+  options.endpoints = config.listen;
+  options.http = config.http;
+  options.gateway = config.gateway;
+  options.compaction = config.compaction;
+  options.weakened = config.weakened;
+  options.quota = config.quota;
+  options.account_quotas = config.account_quotas;
+  options.shutdown_grace = config.shutdown;
+  options.on_compaction = [&voice](const std::string& dataset, const Status& outcome) {
+    if (outcome.ok())
+      return voice.Tell(LogLevel::kWarn, "compacted", dataset + ": compacted", {{"dataset", dataset}});
+    const std::string reason = outcome.error().ToString();
+    voice.Tell(LogLevel::kError, "compaction-failed", fmt::format("{}: not compacted: {}", dataset, reason),
+               {{"dataset", dataset}, {"error", reason}});
+  };
+  RETURN_IF_ERROR(AddRequestLogs(config, session.clock(), voice.log(), &options));
+  return options;
+}
+
+// Certificates that cannot be read are found without a workspace.
+Status Check(Session& session, const ServeArgs& args, const server::NodeConfig& config) {
+  for (const auto& endpoint : config.listen) {
+    if (endpoint.tls) RETURN_IF_ERROR(net::TlsContext::Load(*endpoint.tls));
+  }
+  for (const auto& line : config.weakened) session.Say("Weakened, as asked for: " + line);
+  session.Say("The configuration{} can be served", args.config.empty() ? "" : " '" + args.config + "'");
+  return {};
+}
 
 Status Serve(Session& session, const ServeArgs& args) {
-  server::ServerOptions options;
-  bool loopback_only = true;
-  RETURN_IF_ERROR(AddListeners(args, &options, &loopback_only));
-  RETURN_IF_ERROR(AddCompaction(session, args, &options));
-  if (args.block_budget == "unlimited") {
-    options.gateway.blocks_per_second.reset();
-  } else {
-    double rate = 0;
-    const auto [end, error] =
-        std::from_chars(args.block_budget.data(), args.block_budget.data() + args.block_budget.size(), rate);
-    if (error != std::errc() || end != args.block_budget.data() + args.block_budget.size() || !(rate > 0))
-      return UsageError("--block-budget takes blocks a second, or 'unlimited', not '{}'", args.block_budget);
-    options.gateway.blocks_per_second = rate;
-    options.gateway.block_burst = std::max(1.0, rate * 3600);
-  }
-  options.gateway.ack_durable = args.ack == "durable";
-  options.gateway.journal.accept_new_log = args.accept_new_log;
-  options.shutdown_grace = std::chrono::seconds(args.shutdown_seconds);
-  if (!args.access_log.empty()) {
-    ASSIGN_OR_RETURN(auto log, AccessLog::Open(args.access_log, session.clock()));
-    options.api.log = [log](const server::AccessRecord& record) { log->Write(record); };
-  }
+  ASSIGN_OR_RETURN(auto config, ConfigOf(args));
+  if (args.check) return Check(session, args, config);
   ASSIGN_OR_RETURN(auto* workspace, session.OpenWorkspace());
   if (FindNode(*workspace).ok()) {
     return MakeError(ErrorCode::kUnavailable,
                      "a node is running in this workspace already: it listens on '{}'",
                      server::NodeSocket(*workspace));
   }
-  ASSIGN_OR_RETURN(options.api.access, OpenAccess(session, *workspace, args, loopback_only));
+  // A key beside the data protects nothing (push-protocol.md 8).
+  ASSIGN_OR_RETURN(
+      const auto secrets,
+      workspace::Secrets::Load(workspace->root(), workspace::SecretsKeySource::FromEnvironment()));
+  RETURN_IF_ERROR(secrets.CheckKey());
+  ASSIGN_OR_RETURN(const auto voice, Voice::Open(session, config.log));
+  for (const auto& line : config.weakened)
+    voice->Tell(LogLevel::kWarn, "weakened", "Weakened, as asked for: " + line, json::object());
+  RaiseLimits(&config, *voice);
+  ASSIGN_OR_RETURN(auto options, OptionsOf(session, config, *voice));
+  ASSIGN_OR_RETURN(options.api.access, OpenAccess(session, *workspace, config, *voice));
   ASSIGN_OR_RETURN(auto node, server::Server::Start(*workspace, session.clock(), std::move(options)));
-  session.Say("Serving workspace {} on {}", workspace->root(), node->url());
+  voice->Tell(LogLevel::kInfo, "start",
+              fmt::format("Serving workspace {} on {}", workspace->root(), node->url()),
+              {{"workspace", workspace->root()}, {"url", node->url()}, {"pid", getpid()}});
   WaitForStop(session.stop());
-  session.Say("Shutting down: taking no more, committing what waits");
+  voice->Tell(LogLevel::kInfo, "stopping", "Shutting down: taking no more, committing what waits",
+              json::object());
   node->Stop();
+  voice->log().Write(LogLevel::kInfo, "stop", json::object());
   return {};
+}
+
+std::string KeysFooter() {
+  std::string text = "Keys of the configuration file (--config), which is YAML; sections nest at the dots:\n";
+  for (const auto& key : server::NodeConfigKeys())
+    text += fmt::format("  {:<38} {} (default {})\n", key.path, key.kind, key.fallback);
+  return text + "Values may hold ${{ env.NAME }}. Options of the command line win over the file.";
 }
 
 }  // namespace
@@ -199,48 +237,23 @@ Status Serve(Session& session, const ServeArgs& args) {
 void AddServe(Commands& commands) {
   auto args = std::make_shared<ServeArgs>();
   auto* command = commands.Add("serve", "Run a node: take pushed records over HTTP",
-                               "sluice serve --listen 127.0.0.1:8080", [args](Session& session) {
-                                 if (args->listen.empty()) args->listen.push_back("127.0.0.1:8080");
-                                 return Serve(session, *args);
-                               });
-  command->add_option("--listen", args->listen,
-                      "PORT, HOST:PORT or unix:PATH; may be repeated (default 127.0.0.1:8080)");
-  command->add_option("--block-budget", args->block_budget,
-                      "Blocks a dataset gets per second, averaged over an hour, or 'unlimited' (default 1)");
-  command
-      ->add_option("--ack", args->ack,
-                   "When a push is answered: committed (default), or durable in the queue")
-      ->check(CLI::IsMember({"committed", "durable"}));
-  command->add_option("--tls-certificate", args->tls_certificate,
-                      "PEM file: certificate with its chain; read again when it changes");
-  command->add_option("--tls-key", args->tls_key, "PEM file: its private key");
-  command->add_flag("--insecure-http", args->insecure_http,
-                    "Listen on other than loopback addresses without TLS");
-  auto* jwks = command->add_option(
-      "--jwks", args->jwks,
-      "File or https URL with the keys of an identity provider, whose tokens are taken too");
-  auto* issuer =
-      command->add_option("--jwt-issuer", args->jwt_issuer, "With --jwks: the provider's name ('iss')")
-          ->needs(jwks);
-  auto* audience =
-      command->add_option("--jwt-audience", args->jwt_audience, "With --jwks: this node's name there ('aud')")
-          ->needs(jwks);
-  jwks->needs(issuer)->needs(audience);
-  command->add_option("--access-log", args->access_log,
-                      "File to append one JSON line a request to, '-' for standard error");
-  command->add_option(
-      "--compact", args->compact,
-      "DATASET=INTERVAL: compact it so often (30m, 24h, 7d); may be repeated; replaces history");
-  command->add_option("--compact-slice-records", args->compact_records,
-                      "With --compact: records of a slice (default 10000)");
-  command->add_option("--compact-slice-bytes", args->compact_bytes,
-                      "With --compact: bytes of a slice (default 300000000)");
-  command->add_flag("--accept-new-log", args->accept_new_log,
-                    "Go on although the node's log is missing: acknowledged batches may be gone");
-  command
-      ->add_option("--shutdown-seconds", args->shutdown_seconds,
-                   "Time to finish when told to stop (default 10)")
-      ->check(CLI::Range(int64_t{0}, int64_t{3600}));
+                               "sluice serve --listen 127.0.0.1:8080\n\n" + KeysFooter(),
+                               [args](Session& session) { return Serve(session, *args); });
+  command->add_option("--config", args->config, "YAML file with all of this and more: see below");
+  command->add_flag("--check-config", args->check,
+                    "Only say whether this configuration can be served, and what it weakens");
+  for (const auto& key : server::NodeConfigKeys()) {
+    if (key.option.empty()) continue;
+    if (key.fallback == "false") {
+      command->add_flag(key.option, args->flags[key.option], key.meaning);
+    } else {
+      command
+          ->add_option(key.option, args->values[key.option],
+                       fmt::format("{} (default {})", key.meaning, key.fallback))
+          ->expected(1)
+          ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+    }
+  }
 }
 
 }  // namespace sluice::cli

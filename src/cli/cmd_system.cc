@@ -9,6 +9,7 @@
 #include "cli/usage.h"
 #include "odf/yaml.h"
 #include "poll/workspace_pull.h"
+#include "server/config.h"
 #include "workspace/compact.h"
 
 namespace sluice::cli {
@@ -138,6 +139,13 @@ void AddSystem(Commands& commands) {
       .Add(
           "error-codes", "Print the table of error codes", "sluice system error-codes",
           [](Session& session) { return session.Out(ErrorTable()); }, parent)
+      ->group("");
+
+  // And the table of keys in docs/node.md.
+  commands
+      .Add(
+          "config-keys", "Print the table of a node's configuration keys", "sluice system config-keys",
+          [](Session& session) { return session.Out(server::DescribeNodeConfig()); }, parent)
       ->group("");
 
   auto args = std::make_shared<CompactArgs>();

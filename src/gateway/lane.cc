@@ -439,6 +439,13 @@ void Lane::Leave(const BatchPtr& batch) {
   }
 }
 
+std::chrono::seconds Lane::QueueAge() const {
+  for (const auto& batch : waiting_) {
+    if (batch->place) return std::chrono::seconds(shared_.clock->Now().seconds - batch->received.seconds);
+  }
+  return std::chrono::seconds(0);
+}
+
 void Lane::Take(const std::shared_ptr<PushRequest>& request, BatchPtr batch, Done done) {
   const bool queued = request->respond_async || shared_.options.ack_durable;
   batch->charged_bytes = kBatchOverhead + batch->body_bytes;
@@ -447,6 +454,14 @@ void Lane::Take(const std::shared_ptr<PushRequest>& request, BatchPtr batch, Don
   {
     MutexLock lock(mutex_);
     if (AnswerWithoutTaking(request, batch, done, &answer)) {
+    } else if (const auto age = queued ? QueueAge() : std::chrono::seconds(0);
+               queued && age > shared_.options.max_queue_age) {
+      const auto full =
+          MakeError(ErrorCode::kUnavailable,
+                    "the oldest queued batch of '{}' has waited for {} h, nothing more is queued "
+                    "behind it: 'sluice status' says why",
+                    entry_.alias, age.count() / 3600);
+      answer = [done, refusal = Busy(full, kRetryLaterSeconds)] { done(refusal); };
     } else if (queued) {
       QueuedBatch header;
       header.dataset = entry_.id;

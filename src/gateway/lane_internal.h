@@ -174,6 +174,8 @@ class Lane : public std::enable_shared_from_this<Lane> {
                                                     std::optional<odf::ReadFormat> format,
                                                     const odf::ChainState& chain);
   void Take(const std::shared_ptr<PushRequest>& request, BatchPtr batch, Done done);
+  // How long the oldest queued batch has waited.
+  std::chrono::seconds QueueAge() const REQUIRES(mutex_);
   void OnQueued(const BatchPtr& batch, Status status);
   void Enter(const BatchPtr& batch) REQUIRES(mutex_);
   void Leave(const BatchPtr& batch) REQUIRES(mutex_);

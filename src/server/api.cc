@@ -6,6 +6,7 @@
 #include "server/metrics.h"
 #include "server/names.h"
 #include "server/problem.h"
+#include "server/quotas.h"
 #include "server/routes.h"
 
 namespace sluice::server {
@@ -89,7 +90,24 @@ class Api final : public net::HttpHandler {
     call->rest = std::move(match.rest);
     if (auto status = Admit(*call, *match.route); !status.ok())
       return call->Answer(Problem(status.error(), call->id));
+    if (const auto wait = QuotaWait(*call, *match.route))
+      return call->Answer(OverQuota(call->caller.account, *wait, call->id));
     match.route->handler(context_, call);
+  }
+
+  // Seconds after which an account that is over its quota may call again. The operator has none.
+  std::optional<int> QuotaWait(const Call& call, const Route& route) {
+    if (call.caller.is_operator || route.right == Right::kNone) return std::nullopt;
+    return context_.quotas->Take(call.caller.account, call.body_bytes, call.started);
+  }
+
+  static net::HttpResponse OverQuota(const std::string& account, int wait, const std::string& id) {
+    const std::string who = account.empty() ? "callers without a token are" : "account '" + account + "' is";
+    gateway::Refusal refusal{
+        .error = MakeError(ErrorCode::kResourceExhausted, "{} over the quota; try again in {} s", who, wait)};
+    refusal.http_status = 429;
+    refusal.retry_after_seconds = wait;
+    return Problem(refusal, id);
   }
 
   Status Admit(Call& call, const Route& route) {

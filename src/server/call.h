@@ -16,6 +16,8 @@ namespace sluice::server {
 class Leases;
 class Metrics;
 class Names;
+class Quotas;
+struct Promises;
 
 // Who asks. An operator is whoever may use the workspace's folder: the socket.
 struct Caller {
@@ -36,6 +38,8 @@ struct Context {
   Leases* leases = nullptr;
   Metrics* metrics = nullptr;
   Names* names = nullptr;
+  Quotas* quotas = nullptr;
+  const Promises* promises = nullptr;
 };
 
 // One request on its way to its answer.

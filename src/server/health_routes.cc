@@ -2,6 +2,7 @@
 
 #include "server/metrics.h"
 #include "server/problem.h"
+#include "server/quotas.h"
 #include "server/routes.h"
 
 namespace sluice::server {
@@ -11,6 +12,22 @@ using nlohmann::json;
 
 void Gauge(std::string* out, std::string_view name, std::string_view help, double value) {
   *out += fmt::format("# HELP {} {}\n# TYPE {} gauge\n{} {}\n", name, help, name, name, value);
+}
+
+// By account; those of nobody known have no name.
+std::string TenantMetrics(const Context& context) {
+  const auto uses = context.quotas->uses();
+  std::string text;
+  const auto add = [&](std::string_view name, std::string_view help, uint64_t Quotas::Use::* member) {
+    text += fmt::format("# HELP {} {}\n# TYPE {} counter\n", name, help, name);
+    for (const auto& [account, use] : uses)
+      text += fmt::format("{}{{tenant=\"{}\"}} {}\n", name, LabelValue(account), use.*member);
+  };
+  add("sluice_tenant_requests_total", "Requests of an account that were within its quota.",
+      &Quotas::Use::requests);
+  add("sluice_tenant_bytes_total", "Bytes of their bodies, decoded.", &Quotas::Use::bytes);
+  add("sluice_tenant_refused_total", "Requests of an account over its quota.", &Quotas::Use::refused);
+  return text;
 }
 
 }  // namespace
@@ -46,6 +63,7 @@ void GetMetrics(const Context& context, const CallPtr& call) {
     text += fmt::format("sluice_commits_total{{dataset=\"{}\"}} {}\n", label, dataset.commits);
     text += fmt::format("sluice_records_total{{dataset=\"{}\"}} {}\n", label, dataset.records);
   }
+  text += TenantMetrics(context);
   net::HttpResponse response;
   response.headers.Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8");
   response.body = std::move(text);

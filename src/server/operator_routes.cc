@@ -5,6 +5,7 @@
 #include "server/leases.h"
 #include "server/names.h"
 #include "server/problem.h"
+#include "server/promises.h"
 #include "server/routes.h"
 
 namespace sluice::server {
@@ -48,6 +49,7 @@ void GetStatus(const Context& context, const CallPtr& call) {
                                   {"queueDiskBytes", journal.queue_bytes},
                                   {"journalDiskBytes", journal.log_bytes},
                                   {"waitingBytes", context.gateway->waiting_bytes()},
+                                  {"promises", ToJson(*context.promises)},
                                   {"datasets", std::move(datasets)}}));
 }
 

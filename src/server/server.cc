@@ -3,6 +3,7 @@
 #include "server/leases.h"
 #include "server/metrics.h"
 #include "server/names.h"
+#include "server/promises.h"
 
 namespace sluice::server {
 namespace {
@@ -23,6 +24,10 @@ class Node final : public Server {
     context.leases = leases_.get();
     context.metrics = &metrics_;
     context.names = names_.get();
+    quotas_ = std::make_unique<Quotas>(options_.quota, options_.account_quotas);
+    context.quotas = quotas_.get();
+    promises_ = Promises::Of(options_.gateway, options_.weakened);
+    context.promises = &promises_;
     handler_ = MakeApi(context, options_.api);
     std::vector<net::HttpEndpoint> endpoints = options_.endpoints;
     net::HttpEndpoint socket;
@@ -50,6 +55,8 @@ class Node final : public Server {
  private:
   ServerOptions options_;
   Metrics metrics_;
+  std::unique_ptr<Quotas> quotas_;
+  Promises promises_;
   std::unique_ptr<gateway::Gateway> gateway_;
   std::unique_ptr<Names> names_;
   std::unique_ptr<Leases> leases_;

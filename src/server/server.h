@@ -1,6 +1,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -11,6 +12,7 @@
 #include "net/http_server.h"
 #include "server/api.h"
 #include "server/compactor.h"
+#include "server/quotas.h"
 
 namespace sluice::server {
 
@@ -20,6 +22,9 @@ struct ServerOptions {
   gateway::GatewayOptions gateway;
   ApiOptions api;
   std::vector<CompactionRule> compaction;
+  std::vector<std::string> weakened;  // what the configuration weakens, in plain words
+  Quota quota;                        // of accounts that have none of their own
+  std::map<std::string, Quota> account_quotas;
   // Told of compactions, on a thread of the node's.
   std::function<void(const std::string& dataset, const Status& outcome)> on_compaction;
   std::chrono::milliseconds shutdown_grace{10'000};

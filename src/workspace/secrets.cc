@@ -129,6 +129,12 @@ Result<std::optional<std::string>> Secrets::Find(const std::string& alias, const
   return std::optional(std::move(*value));
 }
 
+Status Secrets::CheckKey() const {
+  if (sealed_.empty()) return {};
+  auto key = Key(false);
+  return key.ok() ? OkStatus() : Status(key.error());
+}
+
 Status Secrets::Set(const std::string& alias, const std::string& name, const std::string& value) {
   if (!IsVariableName(name)) return InvalidArgument("'{}' is not a name: letters, digits, _ and -", name);
   ASSIGN_OR_RETURN(const auto key, Key(true));

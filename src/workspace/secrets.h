@@ -28,6 +28,8 @@ class Secrets {
   // An empty alias = of the workspace. Nothing when there is none. Errors: kPermissionDenied for a missing or
   // other key, a key file inside the workspace, or one that others may read.
   Result<std::optional<std::string>> Find(const std::string& alias, const std::string& name) const;
+  // Whether the key can be used, when there are secrets. Errors: as Find.
+  Status CheckKey() const;
   // Makes the key file when there is no key. Errors: as Find; kInvalidArgument for names.
   Status Set(const std::string& alias, const std::string& name, const std::string& value);
   // False when there was none.
