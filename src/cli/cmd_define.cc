@@ -9,9 +9,11 @@
 #include "cli/rows.h"
 #include "cli/usage.h"
 #include "ingest/frame.h"
-#include "ingest/index_sync.h"
+#include "ingest/metadata_commit.h"
+#include "ingest/snapshot_rules.h"
 #include "ingest/source_rules.h"
 #include "odf/yaml.h"
+#include "workspace/manifests.h"
 #include "workspace/trust.h"
 
 namespace sluice::cli {
@@ -101,87 +103,14 @@ Result<std::vector<NamedSnapshot>> ReadSnapshots(const AddOptions& options) {
   return snapshots;
 }
 
-// Inputs before what is derived from them. Errors: a cycle, naming its members.
+// Inputs before what is derived from them.
 Status OrderByDependency(std::vector<NamedSnapshot>* snapshots) {
+  std::vector<const odf::DatasetSnapshot*> plain;
+  for (const auto& named : *snapshots) plain.push_back(&named.snapshot);
+  ASSIGN_OR_RETURN(const auto order, workspace::DependencyOrder(plain));
   std::vector<NamedSnapshot> ordered;
-  while (!snapshots->empty()) {
-    auto ready = std::find_if(snapshots->begin(), snapshots->end(), [&](const NamedSnapshot& candidate) {
-      for (const auto& event : candidate.snapshot.metadata) {
-        const auto* transform = std::get_if<odf::SetTransform>(&event);
-        if (!transform) continue;
-        for (const auto& input : transform->inputs) {
-          for (const auto& other : *snapshots) {
-            if (&other != &candidate && other.snapshot.name == input.dataset_ref) return false;
-            if (&other == &candidate && other.snapshot.name == input.dataset_ref) return false;
-          }
-        }
-      }
-      return true;
-    });
-    if (ready == snapshots->end()) {
-      return InvalidArgument("datasets depend on each other in a circle, '{}' among them",
-                             snapshots->front().snapshot.name);
-    }
-    ordered.push_back(std::move(*ready));
-    snapshots->erase(ready);
-  }
+  for (const size_t i : order) ordered.push_back(std::move((*snapshots)[i]));
   *snapshots = std::move(ordered);
-  return {};
-}
-
-// Names of inputs become ids; `made` are the datasets of the same command.
-Status ResolveInputs(const workspace::Workspace& workspace, const std::vector<workspace::NewDataset>& made,
-                     std::vector<odf::MetadataEvent>* events) {
-  for (auto& event : *events) {
-    auto* transform = std::get_if<odf::SetTransform>(&event);
-    if (!transform) continue;
-    for (auto& input : transform->inputs) {
-      const auto with_it = std::find_if(made.begin(), made.end(), [&](const workspace::NewDataset& other) {
-        return other.snapshot.name == input.dataset_ref;
-      });
-      std::string id;
-      if (with_it != made.end()) {
-        id = with_it->key.id().ToString();
-      } else {
-        ASSIGN_OR_RETURN(auto entry, workspace.Resolve(input.dataset_ref));
-        id = entry.id.ToString();
-      }
-      if (!input.alias) input.alias = input.dataset_ref;
-      input.dataset_ref = std::move(id);
-    }
-  }
-  return {};
-}
-
-Status CheckSnapshot(const odf::DatasetSnapshot& snapshot, bool shared_snapshot) {
-  for (const auto& event : snapshot.metadata) {
-    if (std::holds_alternative<odf::Seed>(event) || std::holds_alternative<odf::AddData>(event) ||
-        std::holds_alternative<odf::ExecuteTransform>(event) ||
-        std::holds_alternative<odf::DisablePushSource>(event) ||
-        std::holds_alternative<odf::DisablePollingSource>(event)) {
-      return InvalidArgument("event {} is not allowed in a DatasetSnapshot", odf::KindNameOf(event));
-    }
-    const bool source = std::holds_alternative<odf::AddPushSource>(event) ||
-                        std::holds_alternative<odf::SetPollingSource>(event);
-    if (source && snapshot.kind != odf::DatasetKind::kRoot) {
-      return InvalidArgument("event {} belongs to a Root dataset, this one is Derivative",
-                             odf::KindNameOf(event));
-    }
-    if (std::holds_alternative<odf::SetTransform>(event) && snapshot.kind != odf::DatasetKind::kDerivative) {
-      return InvalidArgument("event SetTransform belongs to a Derivative dataset, this one is Root");
-    }
-  }
-  ingest::SourceRuleOptions options;
-  options.shared_snapshot = shared_snapshot;
-  RETURN_IF_ERROR(ingest::CheckNewEvents(odf::ChainState(), snapshot.metadata, options));
-  // The chain's own rules, over the chain that this would become.
-  odf::ChainState chain;
-  auto apply = [&](odf::MetadataEvent event) -> Status {
-    odf::MetadataBlock block{Instant{}, chain.head, chain.head ? chain.sequence + 1 : 0, std::move(event)};
-    return chain.Apply(block, odf::HashBlock(odf::EncodeBlock(block)));
-  };
-  RETURN_IF_ERROR(apply(odf::Seed{odf::DatasetId::FromSeed("check"), snapshot.kind}));
-  for (const auto& event : snapshot.metadata) RETURN_IF_ERROR(apply(event));
   return {};
 }
 
@@ -203,8 +132,9 @@ Status Add(Session& session, const AddOptions& options) {
     auto check = [&]() -> Status {
       RETURN_IF_ERROR(workspace::CheckAlias(snapshot.name));
       RETURN_IF_ERROR(ingest::NormalizeEvents(&snapshot.metadata));
-      return snapshot.kind == odf::DatasetKind::kRoot ? CheckSnapshot(snapshot, options.shared_snapshot)
-                                                      : OkStatus();
+      return snapshot.kind == odf::DatasetKind::kRoot
+                 ? ingest::CheckSnapshot(snapshot, {options.shared_snapshot})
+                 : OkStatus();
     };
     if (auto status = check(); !status.ok()) {
       return std::move(status)
@@ -221,9 +151,9 @@ Status Add(Session& session, const AddOptions& options) {
       continue;
     }
     auto prepare = [&]() -> Status {
-      RETURN_IF_ERROR(ResolveInputs(*workspace, wanted, &snapshot.metadata));
+      RETURN_IF_ERROR(workspace::ResolveInputs(*workspace, wanted, &snapshot.metadata));
       if (snapshot.kind == odf::DatasetKind::kDerivative)
-        RETURN_IF_ERROR(CheckSnapshot(snapshot, options.shared_snapshot));
+        RETURN_IF_ERROR(ingest::CheckSnapshot(snapshot, {options.shared_snapshot}));
       return {};
     };
     if (auto status = prepare(); !status.ok()) {
@@ -259,51 +189,32 @@ Status Add(Session& session, const AddOptions& options) {
 
 // --- commit and source: events into an existing chain ---
 
-// A new key set is built when its source is added (decisions.md 10).
-Status BuildIndexes(Session& session, index::GuardedIndex& guard, const dataset::Dataset& dataset) {
-  ProgressBar progress(session.stderr_is_terminal() && !session.no_color && !session.quiet);
-  for (const auto& set : ingest::NeededKeySets(dataset.state())) {
-    ASSIGN_OR_RETURN(auto* index, guard.Index());
-    RETURN_IF_ERROR(ingest::SyncIndex(*index, set, dataset, &progress, session.stop()));
-  }
-  progress.Clear();
-  return {};
-}
-
 Status CommitEvents(Session& session, const std::string& ref, std::vector<odf::MetadataEvent> events,
                     bool shared_snapshot) {
   ASSIGN_OR_RETURN(auto* workspace, session.OpenWorkspace());
   ASSIGN_OR_RETURN(auto entry, workspace->Resolve(ref));
-  auto commit = [&]() -> Result<dataset::CommitResult> {
-    for (auto& event : events) {
-      if (std::holds_alternative<odf::Seed>(event) || std::holds_alternative<odf::AddData>(event) ||
-          std::holds_alternative<odf::ExecuteTransform>(event)) {
-        return InvalidArgument("event {} cannot be given by hand", odf::KindNameOf(event));
-      }
-    }
-    if (events.empty()) return InvalidArgument("there is no event to commit");
-    RETURN_IF_ERROR(ingest::NormalizeEvents(&events));
-    RETURN_IF_ERROR(ResolveInputs(*workspace, {}, &events));
+  ProgressBar progress(session.stderr_is_terminal() && !session.no_color && !session.quiet);
+  auto commit = [&]() -> Result<ingest::MetadataCommitResult> {
+    RETURN_IF_ERROR(ingest::CheckGivenEvents(&events));
+    RETURN_IF_ERROR(workspace::ResolveInputs(*workspace, {}, &events));
     RETURN_IF_ERROR(workspace::TrustSources(workspace->root(), events));
     ASSIGN_OR_RETURN(auto guard, workspace->BeginCommit(entry.id));
     ASSIGN_OR_RETURN(auto dataset, workspace->Open(entry));
-    ingest::SourceRuleOptions options;
-    options.shared_snapshot = shared_snapshot;
-    RETURN_IF_ERROR(ingest::CheckNewEvents(dataset->state(), events, options));
-    dataset::CommitRequest request;
+    ingest::MetadataCommit request;
     request.events = events;
-    request.system_time = session.clock().Now();
-    ASSIGN_OR_RETURN(auto result, dataset->Commit(std::move(request)));
-    // The events are in the chain whatever becomes of the index: what is missing there is built by the next
-    // ingest.
-    if (auto built = BuildIndexes(session, *guard, *dataset); !built.ok()) {
-      session.Warn(fmt::format("Note: the key index is not complete and will be built by the next ingest: {}",
-                               built.error().ToString()));
-    }
-    return result;
+    request.rules.shared_snapshot = shared_snapshot;
+    request.now = session.clock().Now();
+    request.progress = &progress;
+    request.stop = session.stop();
+    return ingest::CommitMetadata(*guard, *dataset, std::move(request));
   };
   auto result = commit();
+  progress.Clear();
   if (!result.ok()) return std::move(result).error().With(fmt::format("dataset '{}'", entry.alias));
+  if (!result->index.ok()) {
+    session.Warn(fmt::format("Note: the key index is not complete and will be built by the next ingest: {}",
+                             result->index.error().ToString()));
+  }
   for (const auto& event : events) {
     if (std::holds_alternative<odf::DisablePushSource>(event) ||
         std::holds_alternative<odf::DisablePollingSource>(event)) {
@@ -311,7 +222,8 @@ Status CommitEvents(Session& session, const std::string& ref, std::vector<odf::M
       break;
     }
   }
-  session.Say("Committed {} block(s), head is {}", result->blocks.size(), result->new_head.ToString());
+  session.Say("Committed {} block(s), head is {}", result->commit.blocks.size(),
+              result->commit.new_head.ToString());
   return {};
 }
 

@@ -31,6 +31,8 @@ std::string ToYaml(const MetadataBlock& block);  // as MetadataBlock manifest
 // The schema object alone, as `inspect schema -o odf-yaml` prints it; and as JSON.
 std::string ToYaml(const DataSchema& schema);
 std::string ToJson(const DataSchema& schema);
+// With the fields of the block's manifest.
+std::string ToJson(const MetadataBlock& block);
 Result<DataSchema> ParseSchemaJson(std::string_view json);
 
 // Joins `query` into `queries` and checks aliases (odf-metadata.md 5.5 step 3, 6.6). Errors:

@@ -99,5 +99,6 @@ std::string ToYaml(const MetadataEvent& event) { return ManifestText("MetadataEv
 std::string ToYaml(const MetadataBlock& block) { return ManifestText("MetadataBlock", kBlockVersion, block); }
 std::string ToYaml(const DataSchema& schema) { return EmitYaml(TreeOf(schema)); }
 std::string ToJson(const DataSchema& schema) { return PrettyJson(TreeOf(schema)); }
+std::string ToJson(const MetadataBlock& block) { return PrettyJson(TreeOf(block)); }
 
 }  // namespace sluice::odf

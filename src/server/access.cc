@@ -16,6 +16,13 @@ Error Denied(std::string_view what) {
   return MakeError(ErrorCode::kPermissionDenied, "this token does not give the right to {}", what);
 }
 
+// `account/name` of another account than the token's.
+bool IsOfAnother(const auth::Principal& principal, const std::string& dataset) {
+  const size_t slash = dataset.find('/');
+  return slash != std::string::npos &&
+         !net::EqualsIgnoringCase(std::string_view(dataset).substr(0, slash), principal.account);
+}
+
 // Whether some right of the token covers every source of the dataset, named or not.
 bool MayPushAnywhere(const auth::Principal& principal, const std::string& dataset) {
   auto rights = principal;
@@ -74,7 +81,8 @@ Status Access::Check(const Caller& caller, Right right, const std::string& datas
   const auto& principal = *caller.principal;
   const bool sees = principal.MayAdminister() || principal.MayRead(dataset, source) ||
                     principal.MayPush(dataset, std::nullopt);
-  if (!dataset.empty() && !sees) return NotFound("dataset not found: {}", dataset);
+  if (!dataset.empty() && (!sees || IsOfAnother(principal, dataset)))
+    return NotFound("dataset not found: {}", dataset);
   switch (right) {
     case Right::kNone:
       return {};

@@ -31,12 +31,6 @@ bool IsPlain(const std::string& text) {
                      [](unsigned char c) { return std::isalnum(c) || c == '-' || c == '_' || c == '.'; });
 }
 
-uint64_t SizeOf(const net::HttpResponse& response) {
-  if (const auto* text = std::get_if<std::string>(&response.body)) return text->size();
-  if (const auto* file = std::get_if<net::FileRange>(&response.body)) return file->size;
-  return 0;
-}
-
 class Api final : public net::HttpHandler {
  public:
   Api(const Context& context, ApiOptions options) : context_(context), options_(std::move(options)) {}
@@ -112,13 +106,13 @@ class Api final : public net::HttpHandler {
 
   Status Admit(Call& call, const Route& route) {
     if (route.right == Right::kNone && call.route != "/receipts/{id}") return {};
-    ASSIGN_OR_RETURN(call.caller, options_.access->Authenticate(call.request));
+    ASSIGN_OR_RETURN(call.caller, context_.access->Authenticate(call.request));
     if (route.right == Right::kOperator && !call.caller.is_operator)
       return MakeError(ErrorCode::kPermissionDenied, "this call is served on the workspace's socket only");
     // Of the path, or of the query.
     std::optional<std::string> source = call.request.url.Parameter("sourceName");
     if (route.path.find("{source}") != std::string::npos) source = call.rest.front();
-    return options_.access->Check(call.caller, route.right, call.dataset, source);
+    return context_.access->Check(call.caller, route.right, call.dataset, source);
   }
 
   void Note(const Call& call, int status, uint64_t bytes) {
@@ -145,20 +139,6 @@ class Api final : public net::HttpHandler {
 };
 
 }  // namespace
-
-void Call::Answer(net::HttpResponse response) {
-  response.headers.Set("X-Request-Id", id);
-  if (on_answer) on_answer(response.status, SizeOf(response));
-  responder->Send(std::move(response));
-}
-
-Result<workspace::Entry> DatasetOf(const Context& context, const Call& call) {
-  auto entry = context.names->Resolve(call.dataset);
-  // Near names would tell a token's holder of datasets that are not shown.
-  const bool hides = call.caller.principal && !entry.ok() && entry.error().code() == ErrorCode::kNotFound;
-  if (hides) return NotFound("dataset not found: {}", call.dataset);
-  return entry;
-}
 
 std::unique_ptr<net::HttpHandler> MakeApi(const Context& context, ApiOptions options) {
   return std::make_unique<Api>(context, std::move(options));

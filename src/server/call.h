@@ -1,6 +1,7 @@
 #pragma once
 
 #include <chrono>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -9,15 +10,22 @@
 #include "auth/access.h"
 #include "gateway/gateway.h"
 #include "net/http_server.h"
+#include "server/capability.h"
+#include "server/limits.h"
 #include "workspace/workspace.h"
 
 namespace sluice::server {
 
+class Access;
+class ChainIndexes;
+class ClientWatch;
 class Leases;
 class Metrics;
 class Names;
 class Quotas;
 struct Promises;
+class Uploads;
+class Workers;
 
 // Who asks. An operator is whoever may use the workspace's folder: the socket.
 struct Caller {
@@ -40,6 +48,14 @@ struct Context {
   Names* names = nullptr;
   Quotas* quotas = nullptr;
   const Promises* promises = nullptr;
+  const Access* access = nullptr;
+  Workers* short_calls = nullptr;
+  Workers* long_calls = nullptr;
+  ClientWatch* clients = nullptr;
+  ChainIndexes* chains = nullptr;
+  Uploads* uploads = nullptr;
+  Limits limits;
+  Capabilities capabilities;
 };
 
 // One request on its way to its answer.
@@ -56,10 +72,28 @@ struct Call {
   std::function<void(int status, uint64_t bytes)> on_answer;
 
   void Answer(net::HttpResponse response);
+  // An error becomes a problem.
+  void Answer(Result<net::HttpResponse> response);
 };
 using CallPtr = std::shared_ptr<Call>;
 
+// Answers with what `work` gives, on one of `workers`; 503 when too much waits for them. `context` and what
+// it refers to outlive the call.
+void AnswerLater(Workers& workers, const CallPtr& call, std::function<Result<net::HttpResponse>()> work);
+// The same for what may take long: on a thread for long calls, stopped when the client has gone.
+void AnswerLong(const Context& context, const CallPtr& call,
+                std::function<Result<net::HttpResponse>(std::stop_token stop)> work);
+Error TooManyCalls();
+
+// Whether the caller may do that with the dataset of this name.
+bool MayDo(const Context& context, const Caller& caller, Right right, const std::string& dataset);
+
 // The dataset of the path. Errors: kNotFound, with near names only for whom every dataset is shown.
 Result<workspace::Entry> DatasetOf(const Context& context, const Call& call);
+
+// Query parameters, strictly. Errors: kInvalidArgument quoting name and value.
+Result<uint64_t> NumberParameter(const Call& call, std::string_view name, uint64_t fallback, uint64_t min,
+                                 uint64_t max);
+Result<bool> FlagParameter(const Call& call, std::string_view name);
 
 }  // namespace sluice::server

@@ -36,7 +36,30 @@ Result<workspace::Entry> Names::Resolve(const std::string& ref) {
   return workspace_.Resolve(ref);  // an id, or an error with near names
 }
 
+Result<std::vector<workspace::Entry>> Names::List() {
+  ASSIGN_OR_RETURN(const auto table, Load());
+  std::vector<workspace::Entry> entries;
+  for (const auto& [name, entry] : *table) entries.push_back(entry);
+  return entries;
+}
+
+void Names::Invalidate() {
+  std::lock_guard lock(mutex_);
+  ++generation_;
+  table_.reset();
+}
+
+Status Names::Change(std::chrono::milliseconds wait, const std::function<Status()>& change) {
+  std::shared_lock turn(turn_, wait);
+  if (!turn.owns_lock())
+    return MakeError(ErrorCode::kUnavailable, "another process is changing the workspace; try again");
+  Status status = change();
+  Invalidate();
+  return status;
+}
+
 void Names::Suspend() {
+  turn_.lock();
   std::lock_guard lock(mutex_);
   ++generation_;
   is_suspended_ = true;
@@ -44,9 +67,12 @@ void Names::Suspend() {
 }
 
 void Names::Resume() {
-  std::lock_guard lock(mutex_);
-  ++generation_;
-  is_suspended_ = false;
+  {
+    std::lock_guard lock(mutex_);
+    ++generation_;
+    is_suspended_ = false;
+  }
+  turn_.unlock();
 }
 
 }  // namespace sluice::server

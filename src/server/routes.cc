@@ -6,6 +6,7 @@ namespace sluice::server {
 namespace {
 
 constexpr uint64_t kIngestBytes = 64 << 20;
+constexpr uint64_t kManifestBytes = 4 << 20;
 
 std::vector<std::string> Segments(const std::string& path) {
   std::vector<std::string> segments;
@@ -69,34 +70,54 @@ const std::vector<Route>& Routes() {
       {"POST", "/operator/compact", Right::kOperator, PostCompact},
       {"POST", "/operator/lease", Right::kOperator, PostLease},
       {"DELETE", "/operator/lease/{id}", Right::kOperator, DeleteLease},
+      {"GET", "/datasets", Right::kRead, GetDatasets},
+      {"POST", "/datasets", Right::kAdmin, PostDatasets, false, kManifestBytes},
       {"POST", "/{dataset}/ingest", Right::kPush, PostIngest, false, kIngestBytes},
       {"GET", "/{dataset}/sources", Right::kRead, GetSources},
+      {"POST", "/{dataset}/sources", Right::kAdmin, PostSources, false, kManifestBytes},
       {"GET", "/{dataset}/sources/{source}", Right::kRead, GetSource},
+      {"DELETE", "/{dataset}/sources/{source}", Right::kAdmin, DeleteSource},
+      {"DELETE", "/{dataset}/sources/odf/polling", Right::kAdmin, DeleteSource},
       {"GET", "/{dataset}/sources/{source}/state", Right::kRead, GetSource},
+      {"POST", "/{dataset}/commit", Right::kAdmin, PostCommit, false, kManifestBytes},
       {"GET", "/{dataset}/queue", Right::kAdmin, GetQueue},
       {"POST", "/{dataset}/queue/{receipt}/{action}", Right::kAdmin, PostQueue},
+      {"GET", "/{dataset}", Right::kRead, GetDataset},
+      {"DELETE", "/{dataset}", Right::kAdmin, DeleteDataset},
   };
   return routes;
 }
 
 bool IsReservedName(const std::string& name) {
-  static const std::vector<std::string> words = {
-      "livez", "readyz", "metrics", "receipts", "platform", "openapi.json", "operator", "datasets", "docs"};
+  static const std::vector<std::string> words = {"livez",    "readyz",       "metrics",  "receipts",
+                                                 "platform", "openapi.json", "operator", "datasets",
+                                                 "docs",     "query",        "console"};
   return std::find(words.begin(), words.end(), name) != words.end();
+}
+
+bool IsDatasetWord(const std::string& name) {
+  return std::any_of(Routes().begin(), Routes().end(), [&](const Route& route) {
+    const auto segments = Segments(route.path);
+    return segments.size() > 1 && segments[0] == "{dataset}" && segments[1] == name;
+  });
 }
 
 Match FindRoute(const std::string& method, const std::string& path, std::vector<std::string>* allow) {
   Match match;
   if (path.empty() || path[0] != '/') return match;
   const auto segments = Segments(path);
+  const std::string* meant = nullptr;  // the first path that fits: `/d/log` is no dataset of account `d`
   for (const auto& route : Routes()) {
     Match candidate;
+    if (meant && route.path != *meant) continue;
     if (!MatchesPath(route, segments, &candidate)) continue;
+    meant = &route.path;
     if (route.method == method || (method == "HEAD" && route.method == "GET")) {
       candidate.route = &route;
       return candidate;
     }
     allow->push_back(route.method);
+    if (route.method == "GET") allow->emplace_back("HEAD");
   }
   return match;
 }

@@ -21,7 +21,8 @@ struct Route {
   uint64_t max_body_bytes = 64 << 10;
 };
 
-// All calls. A fixed table: adding a call is one line.
+// All calls. A fixed table: adding a call is one line. Paths with a word come before `/{dataset}`, which also
+// stands for `/{account}/{dataset}`.
 const std::vector<Route>& Routes();
 
 // The route of a path, with dataset and rest filled in; nothing when no route has such a path. A path that is
@@ -35,6 +36,9 @@ Match FindRoute(const std::string& method, const std::string& path, std::vector<
 
 // Words that no dataset or account may be named when a node serves it.
 bool IsReservedName(const std::string& name);
+// Words that follow a dataset in paths (`log`): `account/log` could not be told from the history of
+// `account`.
+bool IsDatasetWord(const std::string& name);
 
 // --- the handlers, by file ---
 // push_routes.cc
@@ -42,6 +46,14 @@ void PostIngest(const Context& context, const CallPtr& call);
 void GetReceipt(const Context& context, const CallPtr& call);
 void GetSources(const Context& context, const CallPtr& call);
 void GetSource(const Context& context, const CallPtr& call);
+// dataset_routes.cc
+void PostDatasets(const Context& context, const CallPtr& call);
+void GetDatasets(const Context& context, const CallPtr& call);
+void GetDataset(const Context& context, const CallPtr& call);
+void DeleteDataset(const Context& context, const CallPtr& call);
+void PostCommit(const Context& context, const CallPtr& call);
+void PostSources(const Context& context, const CallPtr& call);
+void DeleteSource(const Context& context, const CallPtr& call);
 // health_routes.cc
 void GetLive(const Context& context, const CallPtr& call);
 void GetReady(const Context& context, const CallPtr& call);

@@ -4,6 +4,7 @@
 #include "server/metrics.h"
 #include "server/names.h"
 #include "server/promises.h"
+#include "server/workers.h"
 
 namespace sluice::server {
 namespace {
@@ -28,6 +29,15 @@ class Node final : public Server {
     context.quotas = quotas_.get();
     promises_ = Promises::Of(options_.gateway, options_.weakened);
     context.promises = &promises_;
+    const auto& limits = options_.limits;
+    short_calls_ = std::make_unique<Workers>("short-calls", limits.short_calls, limits.waiting_short_calls);
+    long_calls_ = std::make_unique<Workers>("long-calls", limits.long_calls, limits.waiting_long_calls);
+    context.access = options_.api.access.get();
+    context.short_calls = short_calls_.get();
+    context.long_calls = long_calls_.get();
+    context.clients = &clients_;
+    context.limits = limits;
+    context.capabilities = options_.capabilities;
     handler_ = MakeApi(context, options_.api);
     std::vector<net::HttpEndpoint> endpoints = options_.endpoints;
     net::HttpEndpoint socket;
@@ -47,6 +57,8 @@ class Node final : public Server {
     compactor_.reset();
     gateway_->Drain(options_.shutdown_grace);
     http_->Stop(options_.shutdown_grace);
+    long_calls_.reset();
+    short_calls_.reset();
     leases_.reset();
     gateway_.reset();
     http_.reset();
@@ -60,6 +72,8 @@ class Node final : public Server {
   std::unique_ptr<gateway::Gateway> gateway_;
   std::unique_ptr<Names> names_;
   std::unique_ptr<Leases> leases_;
+  ClientWatch clients_;
+  std::unique_ptr<Workers> short_calls_, long_calls_;
   std::unique_ptr<Compactor> compactor_;
   std::unique_ptr<net::HttpHandler> handler_;
   std::unique_ptr<net::HttpServer> http_;

@@ -21,6 +21,8 @@ struct ServerOptions {
   net::HttpServerOptions http;
   gateway::GatewayOptions gateway;
   ApiOptions api;
+  Limits limits;
+  Capabilities capabilities;  // null: nobody was granted any
   std::vector<CompactionRule> compaction;
   std::vector<std::string> weakened;  // what the configuration weakens, in plain words
   Quota quota;                        // of accounts that have none of their own

@@ -517,7 +517,7 @@ def unknown_datasets_and_paths():
     with served() as node:
         check_problem(node.push("nothing", ONE), 404, "nothing")
         check_problem(node.push("account/d", ONE), 404)
-        for path in ("/", "/d", "/d/", "/nothing/at/all", "/d/ingest/", "/d//ingest", "//d/ingest", "/livez/ingest",
+        for path in ("/", "/nothing", "/d/", "/nothing/at/all", "/d/ingest/", "/d//ingest", "//d/ingest", "/livez/ingest",
                      "/receipts", "/receipts/", "/receipts/ingest", "/d/sources/", "/d/sources//state"):
             check_problem(node.get(path), 404)
         check_problem(node.get("/nothing/sources"), 404)
