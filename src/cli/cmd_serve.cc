@@ -171,6 +171,11 @@ Result<server::ServerOptions> OptionsOf(Session& session, const server::NodeConf
   options.weakened = config.weakened;
   options.quota = config.quota;
   options.account_quotas = config.account_quotas;
+  options.limits = config.limits;
+  options.capabilities = [config](const std::string& account) {
+    const auto own = config.account_capabilities.find(account);
+    return own == config.account_capabilities.end() ? config.capabilities : own->second;
+  };
   options.shutdown_grace = config.shutdown;
   options.on_compaction = [&voice](const std::string& dataset, const Status& outcome) {
     if (outcome.ok())

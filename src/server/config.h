@@ -5,6 +5,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -13,7 +14,9 @@
 #include "base/result.h"
 #include "gateway/gateway.h"
 #include "net/http_server.h"
+#include "server/capability.h"
 #include "server/compactor.h"
+#include "server/limits.h"
 #include "server/log_lines.h"
 #include "server/quotas.h"
 
@@ -32,6 +35,9 @@ struct NodeConfig {
   std::vector<CompactionRule> compaction;
   Quota quota;  // of accounts that have none of their own
   std::map<std::string, Quota> account_quotas;
+  Limits limits;
+  std::set<Capability> capabilities;  // of accounts that have none of their own
+  std::map<std::string, std::set<Capability>> account_capabilities;
   // What weakens the node's guarantees and was asked for, in plain words; for `explain` and the log.
   std::vector<std::string> weakened;
 

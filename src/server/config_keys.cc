@@ -177,6 +177,19 @@ Quota& QuotaOf(ConfigDraft& draft, const std::string& account) {
   return account.empty() ? draft.config.quota : draft.config.account_quotas[account];
 }
 
+// An account's own grants replace the default as a whole.
+Status SetCapabilities(ConfigDraft* draft, const ConfigValue& value, const std::string& account) {
+  std::set<Capability> granted;
+  for (const auto& item : Items(value)) {
+    if (!item.json.is_string()) return InvalidArgument("names of capabilities are expected");
+    ASSIGN_OR_RETURN(const auto capability, ParseCapability(item.json.get<std::string>()));
+    granted.insert(capability);
+  }
+  (account.empty() ? draft->config.capabilities : draft->config.account_capabilities[account]) =
+      std::move(granted);
+  return {};
+}
+
 using Draft = ConfigDraft;
 using Name = std::string;
 
@@ -294,6 +307,11 @@ const std::vector<ConfigKey>& ConfigKeyTable() {
     for (auto& key : LimitKeys()) all.push_back(std::move(key));
     AddQuotaKeys("quotas.default", "an account", &all);
     AddQuotaKeys("quotas.accounts.*", "this account, instead of all the default's", &all);
+    const std::string meaning =
+        "manifests that arrive over HTTP may use: pipe, container, exec, file, filesGlob, ssh, env, privateAddresses";
+    all.push_back({{"capabilities.default", "", "list", "none", "What " + meaning}, SetCapabilities});
+    all.push_back({{"capabilities.accounts.*", "", "list", "the default's", "What this account's " + meaning},
+                   SetCapabilities});
     return all;
   }();
   return keys;

@@ -345,6 +345,36 @@ def tenants_see_their_own():
             problem(node.call("POST", "/datasets", manifest("acme/sources", APPEND), acme), 400, "path of the node's own")
 
 
+def capabilities_are_granted_by_account():
+    snapshot = ("kind: DatasetSnapshot\nversion: 1\ncontent:\n  name: {}\n  kind: Root\n  metadata:\n"
+                "  - kind: SetPollingSource\n    fetch: {{kind: Url, url: '{}'}}\n"
+                "    read: {{kind: NdJson}}\n    merge: {{kind: Append}}\n")
+    with Workspace() as ws:
+        kim, bob = token(ws, "kim", "admin"), token(ws, "bob", "admin")
+        data = ws.write("data.ndjson", records([1, 2]))
+        path = ws.write("node.yaml", "capabilities:\n  default: [env]\n  accounts:\n    kim: [file, exec]\n")
+        with Node(ws, "--config", path) as node:
+            assert node.call("POST", "/datasets", snapshot.format("k", "file://" + data), kim).status == 201
+            problem(node.call("POST", "/datasets", snapshot.format("b", "file://" + data), bob), 403, "may not use file:")
+            assert node.call("POST", "/datasets", snapshot.format("b", "http://x.example/${{ env.A }}"), bob).status == 201
+            problem(node.call("POST", "/datasets", snapshot.format("e", "http://x.example/${{ env.A }}"), kim), 403, "may not use env:")
+            problem(node.post("/datasets", snapshot.format("c", "exec:x")), 403, "may not use exec:")
+        ws.run("pull", "k")
+        assert len(ws.rows("k")) == 2
+        done = ws.run("serve", "--check-config", "--config", ws.write("bad.yaml", "capabilities: {default: [pipes]}\n"), code=(1, 2))
+        assert "is not a capability: known are pipe" in done.err.decode(), done
+
+
+def an_account_has_so_many_datasets():
+    with node_with("d") as ws:
+        kim = token(ws, "kim", "admin")
+        path = ws.write("node.yaml", "quotas:\n  accounts:\n    kim: {datasets: 2}\n")
+        with Node(ws, "--config", path) as node:
+            assert node.call("POST", "/datasets", manifest("a", APPEND), kim).status == 201
+            problem(node.call("POST", "/datasets", manifest("b", APPEND), kim), 429, "may have 2 dataset(s)")
+            assert node.post("/datasets", manifest("b", APPEND)).status == 201
+
+
 if __name__ == "__main__":
     main([datasets_are_made_listed_and_deleted, bad_manifests_are_refused, inputs_are_not_deleted_under_their_dependants, sources_are_added_replaced_and_disabled, a_dataset_switches_to_polling_and_back, metadata_is_committed, manifests_may_not_use_the_machine, other_methods_are_refused, names_are_right_while_others_change_them, what_was_taken_before_is_settled_first,
-          changes_need_the_right_to_administer, tenants_see_their_own])
+          changes_need_the_right_to_administer, tenants_see_their_own, capabilities_are_granted_by_account, an_account_has_so_many_datasets])
