@@ -2,17 +2,41 @@
 
 #include <sys/random.h>
 
+#include <cstring>
+
 #include "base/clock.h"
 
 namespace sluice {
 
-std::string RandomBytes(size_t size) {
-  std::string bytes(size, '\0');
+namespace {
+
+void Fill(char* bytes, size_t size) {
   size_t done = 0;
   while (done < size) {
-    ssize_t n = getrandom(bytes.data() + done, size - done, 0);
+    const ssize_t n = getrandom(bytes + done, size - done, 0);
     if (n > 0) done += static_cast<size_t>(n);
   }
+}
+
+}  // namespace
+
+std::string RandomBytes(size_t size) {
+  // The kernel is asked for several at once: a call costs more than the bytes.
+  constexpr size_t kKept = 512;
+  thread_local char kept[kKept];
+  thread_local size_t left = 0;
+  std::string bytes(size, '\0');
+  if (size > kKept / 4) {
+    Fill(bytes.data(), size);
+    return bytes;
+  }
+  if (left < size) {
+    Fill(kept, kKept);
+    left = kKept;
+  }
+  left -= size;
+  std::memcpy(bytes.data(), kept + left, size);
+  std::memset(kept + left, 0, size);  // given out once
   return bytes;
 }
 

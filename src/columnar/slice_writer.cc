@@ -28,6 +28,8 @@ namespace {
 constexpr size_t kQueuedBatches = 4;
 constexpr size_t kQueuedBuffers = 64;  // about the column chunks of one row group
 constexpr int64_t kRowsForThreads = 32 * 1024;
+constexpr int64_t kSmallRows = 1024;
+constexpr int64_t kGatheredRows = 8192;
 
 using BatchPtr = std::shared_ptr<arrow::RecordBatch>;
 
@@ -139,7 +141,7 @@ class SliceWriterImpl final : public SliceWriter {
     ASSIGN_OR_RETURN(auto batches, ConvertBatch(batch, schema_));
     for (auto& part : batches) {
       rows_ += part->num_rows();
-      RETURN_IF_ERROR(Accept(std::move(part)));
+      RETURN_IF_ERROR(Gather(std::move(part)));
     }
     return {};
   }
@@ -147,6 +149,7 @@ class SliceWriterImpl final : public SliceWriter {
   Result<SliceInfo> Close() override {
     if (closed_) return Internal("a slice was closed twice");
     closed_ = true;
+    RETURN_IF_ERROR(PassGathered());
     RETURN_IF_ERROR(Flush());
     JoinThreads();
     RETURN_IF_ERROR(error_.Get());
@@ -166,6 +169,26 @@ class SliceWriterImpl final : public SliceWriter {
   std::unique_ptr<storage::StagedFile> TakeFile() override { return std::move(end_.file); }
 
  private:
+  // A batch costs Parquet and the hash the same for one row as for hundreds: small ones go together.
+  Status Gather(BatchPtr batch) {
+    if (batch->num_rows() >= kSmallRows) {
+      RETURN_IF_ERROR(PassGathered());
+      return Accept(std::move(batch));
+    }
+    gathered_rows_ += batch->num_rows();
+    small_.push_back(std::move(batch));
+    return gathered_rows_ >= kGatheredRows ? PassGathered() : Status();
+  }
+
+  Status PassGathered() {
+    gathered_rows_ = 0;
+    auto small = std::exchange(small_, {});
+    if (small.empty()) return {};
+    if (small.size() == 1) return Accept(std::move(small.front()));
+    ASSIGN_OR_RETURN_ARROW(auto one, arrow::ConcatenateRecordBatches(small));
+    return Accept(std::move(one));
+  }
+
   // Batches are kept back until it is known whether the slice is worth three threads.
   Status Accept(BatchPtr batch) {
     if (threads_ && !running()) {
@@ -245,6 +268,8 @@ class SliceWriterImpl final : public SliceWriter {
   const bool threads_;
   bool closed_ = false;
   int64_t rows_ = 0;
+  std::vector<BatchPtr> small_;
+  int64_t gathered_rows_ = 0;
   std::vector<BatchPtr> held_;
   FirstError error_;
   LogicalHasher logical_;  // hash thread while it runs

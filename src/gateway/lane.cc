@@ -241,7 +241,7 @@ bool Lane::AnswerRepeat(const PushRequest& request, const BatchPtr& batch, const
     };
     return true;
   }
-  if (request.respond_async && first->place) {
+  if ((request.respond_async || shared_.options.ack_durable) && first->place) {
     *answer = [this, self = shared_from_this(), first, done = std::move(done)] {
       shared_.acknowledger->Await(first->journal, *first->place, [first, done](const Status& status) {
         if (!status.ok()) return done(Busy(status.error(), kRetrySoonSeconds));
@@ -407,7 +407,7 @@ Status Lane::MakeReady(Batch& batch, const odf::ChainState& chain, Refusal* refu
 
 void Lane::Enter(const BatchPtr& batch) {
   batch->order = next_order_++;
-  waiting_.push_back(batch);
+  waiting_.Append(batch);
   shared_.waiting_bytes += batch->charged_bytes;
   Gate& gate = gates_[batch->source];
   if (batch->state) gate.accepted_by = batch;
@@ -418,8 +418,7 @@ void Lane::Leave(const BatchPtr& batch) {
   shared_.waiting_bytes -= batch->charged_bytes;
   batch->charged_bytes = 0;
   batch->is_settled = true;
-  std::erase(waiting_, batch);
-  std::erase(committing_, batch);
+  waiting_.Remove(batch);
   Gate& gate = gates_[batch->source];
   if (gate.stopped == batch) gate.stopped = nullptr;
   if (batch->key) {
@@ -490,7 +489,7 @@ void Lane::Take(const std::shared_ptr<PushRequest>& request, BatchPtr batch, Don
           batch->charged_bytes = kBatchOverhead;
         }
         Enter(batch);
-        Schedule({});
+        Schedule();
       }
     } else if (shared_.waiting_bytes + batch->charged_bytes > shared_.options.max_waiting_bytes) {
       answer = [done, refusal = Busy(MakeError(ErrorCode::kUnavailable,
@@ -499,7 +498,7 @@ void Lane::Take(const std::shared_ptr<PushRequest>& request, BatchPtr batch, Don
     } else {
       batch->waiters.push_back({done, false});
       Enter(batch);
-      Schedule({});
+      Schedule();
     }
   }
   if (answer) return answer();
@@ -525,7 +524,7 @@ void Lane::OnQueued(const BatchPtr& batch, Status status) {
     MutexLock lock(mutex_);
     if (status.ok()) {
       batch->is_durable = true;
-    } else if (std::find(waiting_.begin(), waiting_.end(), batch) != waiting_.end()) {
+    } else if (waiting_.Contains(batch)) {
       Leave(batch);
       for (auto& waiter : batch->waiters) {
         calls.push_back([done = std::move(waiter.done), refusal = Busy(status.error(), kRetrySoonSeconds)] {
@@ -565,7 +564,7 @@ void Lane::AddQueued(const Place& place, const Journal::Queued& queued) {
   MutexLock lock(mutex_);
   GateOf(batch->source, *view_);
   Enter(batch);
-  Schedule({});
+  Schedule();
 }
 
 }  // namespace sluice::gateway

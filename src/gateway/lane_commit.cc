@@ -10,6 +10,9 @@ namespace {
 using std::chrono::steady_clock;
 
 constexpr auto kDurableWindow = std::chrono::seconds(5);  // with ack: durable
+// Between the commits of what is durable in the queue and was answered: nobody waits for them, and each costs
+// the same for one batch as for hundreds.
+constexpr auto kQueueWindow = std::chrono::milliseconds(50);
 constexpr size_t kMaxGroup = 10'000;
 
 // The cause passes: the batch may be tried again as it is.
@@ -66,29 +69,33 @@ Status Lane::Refresh() {
 // --- when ---
 
 steady_clock::duration Lane::BudgetDelay() {
-  steady_clock::duration delay{};
-  if (shared_.draining) return delay;
-  if (shared_.options.ack_durable) {
-    uint64_t bytes = 0;
-    for (const auto& batch : waiting_) bytes += batch->body_bytes;
-    if (bytes < shared_.options.group_bytes) delay = kDurableWindow;
-  }
-  if (!shared_.options.blocks_per_second) return delay;
+  if (shared_.draining || !shared_.options.blocks_per_second) return {};
   const double rate = *shared_.options.blocks_per_second;
   const auto now = steady_clock::now();
   const std::chrono::duration<double> passed = now - tokens_at_;
   tokens_ = std::min(shared_.options.block_burst, tokens_ + passed.count() * rate);
   tokens_at_ = now;
-  if (tokens_ >= 1) return delay;
+  if (tokens_ >= 1) return {};
   const std::chrono::duration<double> wait((1 - tokens_) / rate);
-  return std::max(delay, std::chrono::duration_cast<steady_clock::duration>(wait));
+  return std::chrono::duration_cast<steady_clock::duration>(wait);
 }
 
-void Lane::Schedule(steady_clock::duration delay) {
-  if (scheduled_ || gone_) return;
-  scheduled_ = true;
-  delay = std::max(delay, BudgetDelay());
-  shared_.committers->RunAt(steady_clock::now() + delay, [self = shared_from_this()] { self->Run(); });
+steady_clock::duration Lane::Window() const {
+  if (shared_.draining || barrier_ || waiting_.clients() > 0) return {};
+  if (waiting_.body_bytes() >= shared_.options.group_bytes || waiting_.size() >= kMaxGroup) return {};
+  if (shared_.options.ack_durable) return kDurableWindow;
+  return std::max(steady_clock::duration::zero(), started_at_ + kQueueWindow - steady_clock::now());
+}
+
+void Lane::Schedule() {
+  if (gone_) return;
+  const auto now = steady_clock::now();
+  if (due_ && *due_ <= now) return;
+  const auto due = std::max(now + std::max(BudgetDelay(), Window()), not_before_);
+  constexpr auto kWorthwhile = std::chrono::milliseconds(1);
+  if (due_ && *due_ <= due + kWorthwhile) return;
+  due_ = due;
+  shared_.committers->RunAt(due, [self = shared_from_this()] { self->Run(); });
 }
 
 Status Lane::Undo(const multiformats::DatasetId& dataset) {
@@ -139,7 +146,7 @@ std::vector<BatchPtr> Lane::TakeGroup() {
   std::vector<BatchPtr> group;
   uint64_t bytes = 0;
   for (auto it = waiting_.begin(); it != waiting_.end() && group.size() < kMaxGroup;) {
-    const BatchPtr& batch = *it;
+    BatchPtr batch = *it;
     if (barrier_ && batch->order >= *barrier_) break;
     // What is queued behind the batch at which its source stands must not overtake it.
     if (gates_[batch->source].stopped) {
@@ -148,8 +155,8 @@ std::vector<BatchPtr> Lane::TakeGroup() {
     }
     if (!group.empty() && bytes + batch->body_bytes > shared_.options.group_bytes) break;
     bytes += batch->body_bytes;
-    group.push_back(batch);
-    it = waiting_.erase(it);
+    it = waiting_.Remove(it);
+    group.push_back(std::move(batch));
   }
   committing_ = group;
   return group;
@@ -161,8 +168,10 @@ void Lane::Run() {
   std::lock_guard dataset_lock(dataset_mutex_);
   {
     MutexLock lock(mutex_);
-    scheduled_ = false;
-    if (gone_) return;
+    // An earlier time may have been found since this one was set.
+    if (gone_ || !due_ || *due_ > steady_clock::now()) return;
+    due_.reset();
+    started_at_ = steady_clock::now();
   }
   const Status resolved = ResolveUnknown();
   {
@@ -394,49 +403,58 @@ void Lane::Finish(std::vector<Settled> settled, std::vector<BatchPtr> later) {
     MutexLock lock(mutex_);
     PublishView();
     last_error_.clear();
+    committing_.clear();
+    // A queued batch with a state that cannot be committed: its source stands still at it.
+    const auto stops = [](const Settled& one) {
+      return one.refusal && one.batch->place && one.batch->state &&
+             one.refusal->error.code() != ErrorCode::kNotFound;
+    };
     std::vector<BatchPtr> back = std::move(later);
+    for (const auto& one : settled) {
+      if (stops(one)) back.push_back(one.batch);
+    }
+    waiting_.PutBack(std::move(back));
     for (auto& one : settled) {
       Gate& gate = gates_[one.batch->source];
-      const bool stops = one.refusal && one.batch->place && one.batch->state &&
-                         one.refusal->error.code() != ErrorCode::kNotFound;
       if (one.refusal) {
         gate.last_error = one.refusal->error.ToString();
         if (one.refusal->error.code() == ErrorCode::kPrecondition && !one.refusal->states)
           one.refusal->states = Precondition(gate, *one.batch, *view_).states;
       }
-      if (stops) {
+      if (stops(one)) {
         if (!gate.stopped) gate.stopped = one.batch;
-        back.push_back(one.batch);
+        one.refusal = Stopped(gate, one.batch->source);
+        one.outcome.reset();
       } else {
         Leave(one.batch);
       }
-      for (auto& waiter : one.batch->waiters) {
-        if (stops) {
-          calls.push_back(
-              [done = std::move(waiter.done), refusal = Stopped(gate, one.batch->source)] { done(refusal); });
-        } else if (one.outcome) {
-          Outcome outcome = *one.outcome;
-          outcome.duplicate = outcome.duplicate || waiter.is_repeat;
-          calls.push_back([done = std::move(waiter.done), outcome = std::move(outcome)] { done(outcome); });
-        } else {
-          calls.push_back([done = std::move(waiter.done), refusal = *one.refusal] { done(refusal); });
-        }
-      }
-      one.batch->waiters.clear();
-      for (auto& call : one.batch->afterwards) calls.push_back(std::move(call));
-      one.batch->afterwards.clear();
+      Tell(one, &calls);
     }
-    committing_.clear();
-    std::sort(back.begin(), back.end(), [](const auto& a, const auto& b) { return a->order < b->order; });
-    waiting_.insert(waiting_.begin(), back.begin(), back.end());
     RefuseBehindStopped(&calls);
-    if (!waiting_.empty()) Schedule({});
+    if (!waiting_.empty()) Schedule();
     changed_.NotifyAll();
   }
   for (const auto& call : calls) call();
 }
 
+void Lane::Tell(const Settled& settled, std::vector<std::function<void()>>* calls) {
+  for (auto& waiter : settled.batch->waiters) {
+    if (!settled.outcome) {
+      calls->push_back([done = std::move(waiter.done), refusal = *settled.refusal] { done(refusal); });
+      continue;
+    }
+    Outcome outcome = *settled.outcome;
+    outcome.duplicate = outcome.duplicate || waiter.is_repeat;
+    calls->push_back([done = std::move(waiter.done), outcome = std::move(outcome)] { done(outcome); });
+  }
+  settled.batch->waiters.clear();
+  for (auto& call : settled.batch->afterwards) calls->push_back(std::move(call));
+  settled.batch->afterwards.clear();
+}
+
 void Lane::RefuseBehindStopped(std::vector<std::function<void()>>* calls) {
+  if (std::none_of(gates_.begin(), gates_.end(), [](const auto& gate) { return gate.second.stopped; }))
+    return;
   const auto waiting = waiting_;
   for (const auto& batch : waiting) {
     const Gate& gate = gates_[batch->source];
@@ -460,7 +478,7 @@ void Lane::GiveUp(std::vector<BatchPtr> group, const Error& error) {
     MutexLock lock(mutex_);
     last_error_ = error.ToString();
     committing_.clear();
-    waiting_.insert(waiting_.begin(), group.begin(), group.end());
+    waiting_.PutBack(group);
     const auto is_built_on = [&](const BatchPtr& batch) {
       return batch->state && std::any_of(waiting_.begin(), waiting_.end(), [&](const auto& other) {
                return other->place && other->source == batch->source && other->order > batch->order;
@@ -477,7 +495,8 @@ void Lane::GiveUp(std::vector<BatchPtr> group, const Error& error) {
       batch->afterwards.clear();
       if (!batch->place && !is_built_on(batch)) Leave(batch);
     }
-    if (!waiting_.empty()) Schedule(shared_.options.retry_after_failure);
+    not_before_ = steady_clock::now() + shared_.options.retry_after_failure;
+    if (!waiting_.empty()) Schedule();
     changed_.NotifyAll();
   }
   for (const auto& call : calls) call();

@@ -112,12 +112,13 @@ Status Lane::RunExclusive(bool drop_queue, std::chrono::milliseconds wait, bool 
       }
     }
     barrier_ = next_order_;
+    if (!waiting_.empty()) Schedule();
     const auto settled = [this] {
-      return committing_.empty() && (waiting_.empty() || waiting_.front()->order >= *barrier_);
+      return committing_.empty() && (waiting_.empty() || (*waiting_.begin())->order >= *barrier_);
     };
     if (!changed_.WaitFor(mutex_, left(), settled)) {
       barrier_.reset();
-      if (!waiting_.empty()) Schedule({});
+      if (!waiting_.empty()) Schedule();
       changed_.NotifyAll();
       return busy("what was taken before is not committed yet" +
                   (last_error_.empty() ? std::string() : " (" + last_error_ + ")"));
@@ -146,7 +147,7 @@ Status Lane::RunExclusive(bool drop_queue, std::chrono::milliseconds wait, bool 
   }
   MutexLock lock(mutex_);
   barrier_.reset();
-  if (!waiting_.empty()) Schedule({});
+  if (!waiting_.empty()) Schedule();
   changed_.NotifyAll();
   return status;
 }
@@ -206,7 +207,7 @@ Result<std::string> Lane::Retry(const std::string& receipt) {
       if (!gate.stopped || gate.stopped->receipt != receipt) continue;
       gate.stopped->ready.reset();
       gate.stopped = nullptr;
-      Schedule({});
+      Schedule();
       return receipt;
     }
   }
@@ -263,7 +264,7 @@ Status Lane::Drop(const std::string& receipt) {
           calls.push_back([done = std::move(waiter.done), refusal] { done(refusal); });
         for (auto& call : batch->afterwards) calls.push_back(std::move(call));
       }
-      if (!waiting_.empty()) Schedule({});
+      if (!waiting_.empty()) Schedule();
       changed_.NotifyAll();
     }
   }
@@ -300,8 +301,8 @@ void Lane::DropQueuedFromMemory() {
 
 void Lane::Hurry() {
   MutexLock lock(mutex_);
-  if (waiting_.empty()) return;
-  shared_.committers->RunAt(std::chrono::steady_clock::now(), [self = shared_from_this()] { self->Run(); });
+  not_before_ = {};
+  if (!waiting_.empty()) Schedule();
 }
 
 bool Lane::is_idle() const {

@@ -96,6 +96,32 @@ struct Batch {
 };
 using BatchPtr = std::shared_ptr<Batch>;
 
+// The batches of a lane that wait for a commit, in their order.
+class WaitingLine {
+ public:
+  using Batches = std::deque<BatchPtr>;
+  bool empty() const { return batches_.empty(); }
+  size_t size() const { return batches_.size(); }
+  uint64_t body_bytes() const { return body_bytes_; }
+  // Of them, those that are not answered before they are committed.
+  size_t clients() const { return clients_; }
+  Batches::const_iterator begin() const { return batches_.begin(); }
+  Batches::const_iterator end() const { return batches_.end(); }
+
+  void Append(BatchPtr batch);
+  // Batches that had left for a commit and come back to their places.
+  void PutBack(std::vector<BatchPtr> batches);
+  bool Contains(const BatchPtr& batch) const;
+  // Nothing happens when it is not there.
+  void Remove(const BatchPtr& batch);
+  Batches::const_iterator Remove(Batches::const_iterator at);
+
+ private:
+  Batches batches_;
+  uint64_t body_bytes_ = 0;
+  size_t clients_ = 0;
+};
+
 inline constexpr int kRetrySoonSeconds = 1;
 // 503, with when to come again.
 Refusal Busy(Error error, int seconds);
@@ -183,7 +209,10 @@ class Lane : public std::enable_shared_from_this<Lane> {
   std::vector<std::function<void()>> TurnAllAway(const Error& error) REQUIRES(mutex_);
 
   // --- committing (lane_commit.cc) ---
-  void Schedule(std::chrono::steady_clock::duration delay) REQUIRES(mutex_);
+  // Sees to it that what waits is committed when its time has come.
+  void Schedule() REQUIRES(mutex_);
+  // How long what waits may gather, seen from now.
+  std::chrono::steady_clock::duration Window() const REQUIRES(mutex_);
   void Run();
   std::vector<BatchPtr> TakeGroup() REQUIRES(mutex_);
   // What became of each batch of a group: nothing for those that stay.
@@ -205,6 +234,8 @@ class Lane : public std::enable_shared_from_this<Lane> {
   Status SettleFailures(std::vector<Settled>* settled);
   Status Bury(const Batch& batch, const Error& error, OutcomeRecord* record);
   void Finish(std::vector<Settled> settled, std::vector<BatchPtr> later);
+  // Collects what tells those who wait for a batch.
+  static void Tell(const Settled& settled, std::vector<std::function<void()>>* calls);
   // Tells those who wait behind a batch at which their source has come to a stand.
   void RefuseBehindStopped(std::vector<std::function<void()>>* calls) REQUIRES(mutex_);
   void GiveUp(std::vector<BatchPtr> group, const Error& error);
@@ -237,12 +268,14 @@ class Lane : public std::enable_shared_from_this<Lane> {
   CondVar changed_;
   workspace::Entry entry_ GUARDED_BY(mutex_);
   std::shared_ptr<const odf::ChainState> view_ GUARDED_BY(mutex_);
-  std::deque<BatchPtr> waiting_ GUARDED_BY(mutex_);
+  WaitingLine waiting_ GUARDED_BY(mutex_);
   std::vector<BatchPtr> committing_ GUARDED_BY(mutex_);
   std::map<std::string, Gate> gates_ GUARDED_BY(mutex_);
   uint64_t next_order_ GUARDED_BY(mutex_) = 1;
   std::optional<uint64_t> barrier_ GUARDED_BY(mutex_);  // batches from here on wait for a change to be made
-  bool scheduled_ GUARDED_BY(mutex_) = false;
+  std::optional<std::chrono::steady_clock::time_point> due_ GUARDED_BY(mutex_);  // the next commit
+  std::chrono::steady_clock::time_point started_at_ GUARDED_BY(mutex_);          // the last one
+  std::chrono::steady_clock::time_point not_before_ GUARDED_BY(mutex_);          // after a failure
   bool gone_ GUARDED_BY(mutex_) = false;
   std::string last_error_ GUARDED_BY(mutex_);
   double tokens_ GUARDED_BY(mutex_) = 0;

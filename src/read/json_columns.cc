@@ -387,9 +387,15 @@ std::shared_ptr<arrow::Field> GuessedField(const std::string& name, std::shared_
   return arrow::field(name, std::move(type), true, arrow::key_value_metadata({kMarkKey}, {kGuessMark}));
 }
 
-std::shared_ptr<arrow::Schema> WithoutMarks(const arrow::Schema& schema) {
+std::shared_ptr<arrow::Schema> WithoutMarks(const std::shared_ptr<arrow::Schema>& schema) {
+  const auto& given = schema->fields();
+  if (!schema->metadata() && std::none_of(given.begin(), given.end(), [](const auto& field) {
+        return field->metadata() != nullptr || field->type()->num_fields() > 0;
+      })) {
+    return schema;  // the same object: what follows is known for it already
+  }
   arrow::FieldVector fields;
-  for (const auto& field : schema.fields()) fields.push_back(WithoutMarks(*field));
+  for (const auto& field : given) fields.push_back(WithoutMarks(*field));
   return arrow::schema(std::move(fields));
 }
 

@@ -53,6 +53,6 @@ std::shared_ptr<arrow::Field> JsonTextField(const std::string& name);
 std::shared_ptr<arrow::Field> GuessedField(const std::string& name, std::shared_ptr<arrow::DataType> type);
 
 // `schema` without the marks that those functions leave.
-std::shared_ptr<arrow::Schema> WithoutMarks(const arrow::Schema& schema);
+std::shared_ptr<arrow::Schema> WithoutMarks(const std::shared_ptr<arrow::Schema>& schema);
 
 }  // namespace sluice::read

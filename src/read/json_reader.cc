@@ -201,7 +201,7 @@ Result<std::unique_ptr<Reader>> OpenJsonDocument(const odf::ReadStep& step,
     }
   }
   if (!rows->fields) rows->fields = arrow::schema(arrow::FieldVector{});
-  rows->schema = WithoutMarks(*rows->fields);
+  rows->schema = WithoutMarks(rows->fields);
   return std::make_unique<JsonDocumentReader>(std::move(document), bytes, array, std::move(rows), options);
 }
 

@@ -13,6 +13,7 @@ namespace sluice::read {
 namespace {
 
 constexpr size_t kCellsPerRound = 16384;
+constexpr size_t kFirstRows = 16;  // most inputs of a node have few
 
 std::vector<std::string> NamesOf(const arrow::Schema& schema) {
   std::vector<std::string> names;
@@ -25,8 +26,8 @@ std::vector<std::string> NamesOf(const arrow::Schema& schema) {
 JsonRows::JsonRows(std::shared_ptr<const JsonRowsPlan> plan)
     : plan_(std::move(plan)),
       slots_(NamesOf(*plan_->fields)),
-      round_rows_(std::clamp<size_t>(kCellsPerRound / std::max<size_t>(slots_.size(), 1), 16, 2048)),
-      values_(round_rows_ * slots_.size()) {}
+      round_rows_(std::clamp<size_t>(kCellsPerRound / std::max<size_t>(slots_.size(), 1), kFirstRows, 2048)),
+      values_(kFirstRows * slots_.size()) {}
 
 Result<std::unique_ptr<JsonRows>> JsonRows::Make(std::shared_ptr<const JsonRowsPlan> plan) {
   std::unique_ptr<JsonRows> rows(new JsonRows(std::move(plan)));
@@ -46,7 +47,9 @@ Result<const char*> JsonRows::AddObject(const char* p, JsonPlace place, CheckBeh
                                         JsonError* error) {
   std::string unknown;
   std::string* unknown_out = plan_->strict ? &unknown : nullptr;
-  std::string_view* values = values_.data() + places_.size() * slots_.size();
+  const size_t used = places_.size() * slots_.size();
+  if (used == values_.size() && used > 0) values_.resize(std::min(round_rows_ * slots_.size(), used * 4));
+  std::string_view* values = values_.data() + used;
   const char* next =
       plan_->features ? SkipJsonValue(p, 0, error) : slots_.ReadObject(p, 0, values, unknown_out, error);
   if (next == nullptr || (check_behind != nullptr && check_behind(next, error) == nullptr)) return nullptr;

@@ -96,7 +96,7 @@ Result<std::unique_ptr<Reader>> OpenNdJson(const odf::ReadStep& step, std::share
     };
     return std::make_unique<BlockReader>(std::move(plan), options);
   }
-  rows->schema = WithoutMarks(*rows->fields);
+  rows->schema = WithoutMarks(rows->fields);
   if (rows->schema->num_fields() > 0) plan.schema = rows->schema;
   plan.work = [rows](const TextBlock& block) { return CastBlock(rows, block); };
   return std::make_unique<BlockReader>(std::move(plan), options);
