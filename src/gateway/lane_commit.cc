@@ -116,20 +116,29 @@ Status Lane::ResolveUnknown() {
   RETURN_IF_ERROR(RefreshLocked());
   const auto& [record, place] = *unconfirmed_;
   ASSIGN_OR_RETURN(const bool holds, dataset_->IsAncestor(*record.new_head));
+  std::vector<std::function<void()>> calls;
   if (holds) {
     shared_.journal()->Confirm(record, place);
     MutexLock lock(mutex_);
-    const auto waiting = waiting_;
+    PublishView();  // the head that is here already was not told yet
+    std::map<uint64_t, const SettledBatch*> queued;
     for (const auto& entry : record.batches) {
-      for (const auto& batch : waiting) {
-        if (entry.queue_sequence != 0 && batch->place && batch->place->sequence == entry.queue_sequence)
-          Leave(batch);
-      }
+      if (entry.queue_sequence != 0) queued.emplace(entry.queue_sequence, &entry);
+    }
+    const auto waiting = waiting_;
+    for (const auto& batch : waiting) {
+      const auto entry = batch->place ? queued.find(batch->place->sequence) : queued.end();
+      if (entry == queued.end()) continue;
+      Outcome outcome = entry->second->outcome;
+      outcome.source = batch->source;
+      Leave(batch);
+      Tell({batch, std::move(outcome), std::nullopt}, &calls);
     }
   } else {
     RETURN_IF_ERROR(Undo(record.dataset));
   }
   unconfirmed_.reset();
+  for (const auto& call : calls) call();
   return {};
 }
 
@@ -139,6 +148,8 @@ Status Lane::CompareJournal() {
   RETURN_IF_ERROR(CheckJournal());
   RETURN_IF_ERROR(shared_.journal()->MarkSeen(entry().id));
   unconfirmed_.reset();
+  MutexLock view_lock(mutex_);
+  PublishView();  // a head whose outcome was unknown is settled with this
   return {};
 }
 
