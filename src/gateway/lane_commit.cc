@@ -53,11 +53,13 @@ Status Lane::CheckJournal() {
 
 Status Lane::RefreshLocked() {
   ASSIGN_OR_RETURN(const bool moved, dataset_->Refresh());
+  is_behind_ = is_behind_ || moved;
   RETURN_IF_ERROR(dataset_->EnsureDurable());
-  if (!moved) return {};
+  if (!is_behind_) return {};
   RETURN_IF_ERROR(CheckJournal());
   MutexLock lock(mutex_);
   PublishView();
+  is_behind_ = false;
   return {};
 }
 
@@ -120,7 +122,6 @@ Status Lane::ResolveUnknown() {
   if (holds) {
     shared_.journal()->Confirm(record, place);
     MutexLock lock(mutex_);
-    PublishView();  // the head that is here already was not told yet
     std::map<uint64_t, const SettledBatch*> queued;
     for (const auto& entry : record.batches) {
       if (entry.queue_sequence != 0) queued.emplace(entry.queue_sequence, &entry);
@@ -148,8 +149,6 @@ Status Lane::CompareJournal() {
   RETURN_IF_ERROR(CheckJournal());
   RETURN_IF_ERROR(shared_.journal()->MarkSeen(entry().id));
   unconfirmed_.reset();
-  MutexLock view_lock(mutex_);
-  PublishView();  // a head whose outcome was unknown is settled with this
   return {};
 }
 

@@ -19,6 +19,26 @@
 
 namespace sluice::gateway {
 
+// A shared mutex whose sharers do not overtake the one who wants it alone: commits follow each other closely,
+// and would keep it for ever.
+class Turn {
+ public:
+  void lock() {
+    std::lock_guard first(gate_);
+    mutex_.lock();
+  }
+  void unlock() { mutex_.unlock(); }
+  void lock_shared() {
+    std::lock_guard first(gate_);
+    mutex_.lock_shared();
+  }
+  void unlock_shared() { mutex_.unlock_shared(); }
+
+ private:
+  std::mutex gate_;
+  std::shared_mutex mutex_;
+};
+
 // What all lanes of a gateway share.
 struct Shared {
   workspace::Workspace* workspace = nullptr;
@@ -33,7 +53,7 @@ struct Shared {
   std::atomic<bool> reopening{false};
   std::stop_source stop;
   // Commits hold it shared; who lets another process write holds it alone.
-  std::shared_mutex turn;
+  Turn turn;
 
   std::shared_ptr<Journal> journal() const {
     std::lock_guard lock(mutex_);
@@ -254,6 +274,7 @@ class Lane : public std::enable_shared_from_this<Lane> {
   std::mutex dataset_mutex_;
   std::unique_ptr<workspace::Scratch> scratch_;
   std::unique_ptr<dataset::Dataset> dataset_;
+  bool is_behind_ = false;  // the head of `dataset_` moved, and journal and view do not know
   // Journalled for a commit that failed, perhaps after its head moved.
   std::optional<std::pair<OutcomeRecord, Place>> unconfirmed_;
 
