@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cctype>
+#include <iterator>
 #include <string>
 #include <vector>
 
@@ -73,6 +74,12 @@ std::optional<odf::ReadFormat> FormatByExtension(std::string_view path) {
     if (extension == row.extension) return row.format;
   }
   return std::nullopt;
+}
+
+std::string_view MediaTypeOf(odf::ReadFormat format) {
+  const auto* row = std::find_if(std::begin(kFormats), std::end(kFormats),
+                                 [&](const FormatRow& candidate) { return candidate.format == format; });
+  return row == std::end(kFormats) ? "" : row->media_type;
 }
 
 }  // namespace sluice::read

@@ -103,5 +103,7 @@ odf::ReadStep OverrideFormat(const odf::ReadStep& step, odf::ReadFormat format);
 Result<odf::ReadFormat> FormatByName(std::string_view name);
 Result<odf::ReadFormat> FormatByMediaType(std::string_view media_type);
 std::optional<odf::ReadFormat> FormatByExtension(std::string_view path);
+// `text/csv`.
+std::string_view MediaTypeOf(odf::ReadFormat format);
 
 }  // namespace sluice::read

@@ -85,6 +85,7 @@ Status Access::Check(const Caller& caller, Right right, const std::string& datas
     return NotFound("dataset not found: {}", dataset);
   switch (right) {
     case Right::kNone:
+    case Right::kCaller:
       return {};
     case Right::kRead:
       return principal.MayRead(dataset, source) ? OkStatus() : Denied("read here");

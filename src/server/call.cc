@@ -48,6 +48,11 @@ Error TooManyCalls() {
   return MakeError(ErrorCode::kUnavailable, "too many long calls are waiting already; try again");
 }
 
+bool IsUnspecificMediaType(std::string_view media_type) {
+  return media_type.empty() || media_type == "application/octet-stream" || media_type == "text/plain" ||
+         media_type == "application/x-www-form-urlencoded";
+}
+
 bool MayDo(const Context& context, const Caller& caller, Right right, const std::string& dataset) {
   return context.access->Check(caller, right, dataset, std::nullopt).ok();
 }

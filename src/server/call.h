@@ -35,8 +35,8 @@ struct Caller {
   std::shared_ptr<const auth::Principal> principal;  // of a token
 };
 
-// What a caller may want to do with a dataset.
-enum class Right { kNone, kRead, kPush, kAdmin, kOperator };
+// What a caller may want to do with a dataset. kCaller: whoever is known, with any right.
+enum class Right { kNone, kCaller, kRead, kPush, kAdmin, kOperator };
 
 // What all routes share. Outlives every call.
 struct Context {
@@ -54,6 +54,7 @@ struct Context {
   ClientWatch* clients = nullptr;
   ChainIndexes* chains = nullptr;
   Uploads* uploads = nullptr;
+  std::string scheme = "http";  // by which clients reach this node
   Limits limits;
   Capabilities capabilities;
 };
@@ -84,6 +85,9 @@ void AnswerLater(Workers& workers, const CallPtr& call, std::function<Result<net
 void AnswerLong(const Context& context, const CallPtr& call,
                 std::function<Result<net::HttpResponse>(std::stop_token stop)> work);
 Error TooManyCalls();
+
+// Media types that say nothing of the format: what clients send when nobody told them.
+bool IsUnspecificMediaType(std::string_view media_type);
 
 // Whether the caller may do that with the dataset of this name.
 bool MayDo(const Context& context, const Caller& caller, Right right, const std::string& dataset);

@@ -190,6 +190,20 @@ Status SetCapabilities(ConfigDraft* draft, const ConfigValue& value, const std::
   return {};
 }
 
+Result<uint64_t> ConfigUpload(const ConfigValue& value) {
+  constexpr uint64_t kMost = 64 << 20;
+  ASSIGN_OR_RETURN(const auto bytes, ConfigBytes(value));
+  if (bytes > kMost) return InvalidArgument("at most 64MiB is expected");
+  return bytes;
+}
+
+Result<uint64_t> ConfigThreads(const ConfigValue& value) {
+  constexpr uint64_t kMost = 256;
+  ASSIGN_OR_RETURN(const auto count, ConfigCount(value));
+  if (count == 0 || count > kMost) return InvalidArgument("a number from 1 to {} is expected", kMost);
+  return count;
+}
+
 using Draft = ConfigDraft;
 using Name = std::string;
 
@@ -282,6 +296,23 @@ std::vector<ConfigKey> LimitKeys() {
        ToTime([](Draft& d) -> auto& { return d.config.http.body_timeout; })},
       {{"limits.writeTime", "", "time", "30s", "For each piece of an answer"},
        ToTime([](Draft& d) -> auto& { return d.config.http.write_timeout; })},
+      {{"limits.queryTime", "", "time", "30s", "A query over HTTP; a longer one is answered 422"},
+       ToTime([](Draft& d) -> auto& { return d.config.limits.query_time; })},
+      {{"limits.queryMemory", "", "bytes", "256MiB", "Memory of each; what does not fit waits on disk"},
+       To(ConfigBytes, [](Draft& d, const Name&) -> auto& { return d.config.limits.query_memory_bytes; })},
+      {{"limits.queryRows", "", "number", "1000000", "Rows of a result; more are answered 422"},
+       To(ConfigCount, [](Draft& d, const Name&) -> auto& { return d.config.limits.query_rows; })},
+      {{"limits.queryBytes", "", "bytes", "256MiB", "Bytes of a result; more are answered 422"},
+       To(ConfigBytes, [](Draft& d, const Name&) -> auto& { return d.config.limits.query_bytes; })},
+      {{"limits.upload", "", "bytes", "50MiB", "A file of the upload flow; at most 64MiB, as of any batch"},
+       To(ConfigUpload, [](Draft& d, const Name&) -> auto& { return d.config.limits.upload_bytes; })},
+      {{"limits.uploadTime", "", "time", "1h", "How long an upload token holds, and its file is kept"},
+       ToTime([](Draft& d) -> auto& { return d.config.limits.upload_lifetime; })},
+      {{"limits.uploads", "", "bytes", "4GiB", "Uploaded files that wait for their ingestion; over it 503"},
+       To(ConfigBytes, [](Draft& d, const Name&) -> auto& { return d.config.limits.waiting_upload_bytes; })},
+      {{"limits.longCalls", "", "number", "3",
+        "Queries, tails and verifications that run at the same time; some more wait, then 503"},
+       To(ConfigThreads, [](Draft& d, const Name&) -> auto& { return d.config.limits.long_calls; })},
   };
 }
 

@@ -6,6 +6,7 @@
 #include "ingest/snapshot_rules.h"
 #include "odf/yaml.h"
 #include "server/access.h"
+#include "server/chain_index.h"
 #include "server/names.h"
 #include "server/problem.h"
 #include "server/quotas.h"
@@ -195,6 +196,7 @@ Result<net::HttpResponse> Delete(const Context& context, const Call& call) {
         return {};
       }));
   context.names->Invalidate();
+  context.chains->Forget(entry.id);
   return JsonResponse(200, {{"status", "deleted"}, {"name", entry.alias}, {"id", entry.id.ToString()}});
 }
 

@@ -4,6 +4,7 @@
 #include "server/problem.h"
 #include "server/quotas.h"
 #include "server/routes.h"
+#include "server/workers.h"
 
 namespace sluice::server {
 namespace {
@@ -55,6 +56,10 @@ void GetMetrics(const Context& context, const CallPtr& call) {
         static_cast<double>(journal.log_bytes));
   Gauge(&text, "sluice_idempotency_keys", "Idempotency keys that are remembered.",
         static_cast<double>(journal.keys));
+  Gauge(&text, "sluice_long_calls", "Queries and verifications that run.",
+        static_cast<double>(context.long_calls->running()));
+  Gauge(&text, "sluice_long_calls_waiting", "Queries and verifications that wait for a thread.",
+        static_cast<double>(context.long_calls->waiting()));
   text +=
       "# HELP sluice_commits_total Commits since the start.\n# TYPE sluice_commits_total counter\n"
       "# HELP sluice_records_total Records committed since the start.\n# TYPE sluice_records_total counter\n";

@@ -15,12 +15,6 @@ using nlohmann::json;
 
 constexpr size_t kTagDigits = 16;
 
-// Media types that say nothing of the format: what clients send when nobody told them.
-bool IsUnspecific(std::string_view media_type) {
-  return media_type.empty() || media_type == "application/octet-stream" || media_type == "text/plain" ||
-         media_type == "application/x-www-form-urlencoded";
-}
-
 std::string WithoutParameters(const std::string& value) {
   std::string type(net::Trimmed(std::string_view(value).substr(0, value.find(';'))));
   for (char& c : type) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
@@ -55,7 +49,7 @@ Status CheckSaidOnce(const net::HttpRequest& request) {
     });
     if (count > 1) return InvalidArgument("header {} is given {} times", name, count);
   }
-  for (const char* name : {"sourceName", "allowEmpty"}) {
+  for (const char* name : {"sourceName", "allowEmpty", "uploadToken"}) {
     const auto& query = request.url.query;
     const auto count =
         std::count_if(query.begin(), query.end(), [&](const auto& item) { return item.first == name; });
@@ -77,7 +71,7 @@ Result<gateway::PushRequest> RequestOf(Call& call) {
   push.account = call.caller.account;
   if (auto type = request.headers.Find("Content-Type")) {
     push.media_type = WithoutParameters(*type);
-    if (!IsUnspecific(push.media_type)) {
+    if (!IsUnspecificMediaType(push.media_type)) {
       ASSIGN_OR_RETURN(push.format, read::FormatByMediaType(*type));
     }
   }
@@ -165,15 +159,20 @@ json SourceJson(const gateway::SourceView& view) {
   return body;
 }
 
-}  // namespace
-
-void PostIngest(const Context& context, const CallPtr& call) {
+void PushBody(const Context& context, const CallPtr& call) {
   auto entry = DatasetOf(context, *call);
   if (!entry.ok()) return call->Answer(Problem(entry.error(), call->id));
   auto push = RequestOf(*call);
   if (!push.ok()) return call->Answer(Problem(push.error(), call->id));
   context.gateway->Push(*entry, std::move(*push),
                         [call](const gateway::PushAnswer& answer) { call->Answer(AnswerOf(answer, *call)); });
+}
+
+}  // namespace
+
+void PostIngest(const Context& context, const CallPtr& call) {
+  if (call->request.url.Parameter("uploadToken")) return PostUploadedIngest(context, call, PushBody);
+  PushBody(context, call);
 }
 
 void GetReceipt(const Context& context, const CallPtr& call) {

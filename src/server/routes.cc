@@ -7,6 +7,7 @@ namespace {
 
 constexpr uint64_t kIngestBytes = 64 << 20;
 constexpr uint64_t kManifestBytes = 4 << 20;
+constexpr uint64_t kQueryBytes = 1 << 20;
 
 std::vector<std::string> Segments(const std::string& path) {
   std::vector<std::string> segments;
@@ -65,13 +66,18 @@ const std::vector<Route>& Routes() {
       {"GET", "/livez", Right::kNone, GetLive},
       {"GET", "/readyz", Right::kNone, GetReady},
       {"GET", "/metrics", Right::kNone, GetMetrics},
-      {"GET", "/receipts/{id}", Right::kNone, GetReceipt},
+      {"GET", "/receipts/{id}", Right::kCaller, GetReceipt},
       {"GET", "/operator/status", Right::kOperator, GetStatus},
       {"POST", "/operator/compact", Right::kOperator, PostCompact},
       {"POST", "/operator/lease", Right::kOperator, PostLease},
       {"DELETE", "/operator/lease/{id}", Right::kOperator, DeleteLease},
+      {"GET", "/openapi.json", Right::kNone, GetOpenApi},
+      {"POST", "/platform/file/upload/prepare", Right::kCaller, PostUploadPrepare},
+      {"POST", "/platform/file/upload/{token}", Right::kCaller, PostUpload},
+      {"GET", "/platform/file/upload/{token}", Right::kCaller, GetUpload},
       {"GET", "/datasets", Right::kRead, GetDatasets},
       {"POST", "/datasets", Right::kAdmin, PostDatasets, false, kManifestBytes},
+      {"POST", "/query", Right::kRead, PostQuery, false, kQueryBytes},
       {"POST", "/{dataset}/ingest", Right::kPush, PostIngest, false, kIngestBytes},
       {"GET", "/{dataset}/sources", Right::kRead, GetSources},
       {"POST", "/{dataset}/sources", Right::kAdmin, PostSources, false, kManifestBytes},
@@ -82,10 +88,25 @@ const std::vector<Route>& Routes() {
       {"POST", "/{dataset}/commit", Right::kAdmin, PostCommit, false, kManifestBytes},
       {"GET", "/{dataset}/queue", Right::kAdmin, GetQueue},
       {"POST", "/{dataset}/queue/{receipt}/{action}", Right::kAdmin, PostQueue},
+      {"GET", "/{dataset}/log", Right::kRead, GetLog},
+      {"GET", "/{dataset}/tail", Right::kRead, GetTail},
+      {"GET", "/{dataset}/query", Right::kRead, GetQuery},
+      {"POST", "/{dataset}/query", Right::kRead, GetQuery, false, kQueryBytes},
+      {"GET", "/{dataset}/schema", Right::kRead, GetSchema},
+      {"GET", "/{dataset}/verify", Right::kRead, GetVerify},
+      {"GET", "/{dataset}/refs/head", Right::kRead, GetHead},
+      {"GET", "/{dataset}/blocks/{hash}", Right::kRead, GetBlock},
+      {"GET", "/{dataset}/data/{hash}", Right::kRead, GetData},
+      {"GET", "/{dataset}/checkpoints/{hash}", Right::kRead, GetCheckpoint},
       {"GET", "/{dataset}", Right::kRead, GetDataset},
       {"DELETE", "/{dataset}", Right::kAdmin, DeleteDataset},
   };
   return routes;
+}
+
+uint64_t MaxBodyBytes(const Route& route, const Limits& limits) {
+  constexpr uint64_t kFraming = 64 << 10;  // of a multipart body
+  return route.handler == PostUpload ? limits.upload_bytes + kFraming : route.max_body_bytes;
 }
 
 bool IsReservedName(const std::string& name) {

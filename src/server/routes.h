@@ -21,9 +21,10 @@ struct Route {
   uint64_t max_body_bytes = 64 << 10;
 };
 
-// All calls. A fixed table: adding a call is one line. Paths with a word come before `/{dataset}`, which also
-// stands for `/{account}/{dataset}`.
+// All calls. A fixed table: adding a call is one line, and one in openapi_calls.cc. Paths with a word come
+// before `/{dataset}`, which also stands for `/{account}/{dataset}`.
 const std::vector<Route>& Routes();
+uint64_t MaxBodyBytes(const Route& route, const Limits& limits);
 
 // The route of a path, with dataset and rest filled in; nothing when no route has such a path. A path that is
 // known with other methods gives those in `allow`.
@@ -54,6 +55,27 @@ void DeleteDataset(const Context& context, const CallPtr& call);
 void PostCommit(const Context& context, const CallPtr& call);
 void PostSources(const Context& context, const CallPtr& call);
 void DeleteSource(const Context& context, const CallPtr& call);
+// read_routes.cc
+void GetLog(const Context& context, const CallPtr& call);
+void GetTail(const Context& context, const CallPtr& call);
+void GetSchema(const Context& context, const CallPtr& call);
+void GetVerify(const Context& context, const CallPtr& call);
+// query_routes.cc
+void GetQuery(const Context& context, const CallPtr& call);
+void PostQuery(const Context& context, const CallPtr& call);
+// transfer_routes.cc
+void GetHead(const Context& context, const CallPtr& call);
+void GetBlock(const Context& context, const CallPtr& call);
+void GetData(const Context& context, const CallPtr& call);
+void GetCheckpoint(const Context& context, const CallPtr& call);
+// upload_routes.cc
+void PostUploadPrepare(const Context& context, const CallPtr& call);
+void PostUpload(const Context& context, const CallPtr& call);
+void GetUpload(const Context& context, const CallPtr& call);
+// `ingest` once the file of the parameter `uploadToken` stands in the place of the body.
+void PostUploadedIngest(const Context& context, const CallPtr& call, RouteHandler ingest);
+// openapi.cc
+void GetOpenApi(const Context& context, const CallPtr& call);
 // health_routes.cc
 void GetLive(const Context& context, const CallPtr& call);
 void GetReady(const Context& context, const CallPtr& call);

@@ -1,9 +1,11 @@
 #include "server/server.h"
 
+#include "server/chain_index.h"
 #include "server/leases.h"
 #include "server/metrics.h"
 #include "server/names.h"
 #include "server/promises.h"
+#include "server/uploads.h"
 #include "server/workers.h"
 
 namespace sluice::server {
@@ -36,6 +38,14 @@ class Node final : public Server {
     context.short_calls = short_calls_.get();
     context.long_calls = long_calls_.get();
     context.clients = &clients_;
+    context.chains = &chains_;
+    UploadOptions uploads;
+    uploads.lifetime = limits.upload_lifetime;
+    uploads.max_total_bytes = limits.waiting_upload_bytes;
+    ASSIGN_OR_RETURN(uploads_, Uploads::Open(workspace.root(), clock, uploads));
+    context.uploads = uploads_.get();
+    for (const auto& endpoint : options_.endpoints)
+      if (endpoint.tls) context.scheme = "https";
     context.limits = limits;
     context.capabilities = options_.capabilities;
     handler_ = MakeApi(context, options_.api);
@@ -73,6 +83,8 @@ class Node final : public Server {
   std::unique_ptr<Names> names_;
   std::unique_ptr<Leases> leases_;
   ClientWatch clients_;
+  ChainIndexes chains_;
+  std::unique_ptr<Uploads> uploads_;
   std::unique_ptr<Workers> short_calls_, long_calls_;
   std::unique_ptr<Compactor> compactor_;
   std::unique_ptr<net::HttpHandler> handler_;

@@ -92,6 +92,12 @@ Status ReadRows(const dataset::Dataset& dataset, uint64_t first_offset, uint64_t
 Result<QuerySession> RunQuery(const Workspace& workspace, const std::string& statement,
                               const sql::Limits& limits, std::stop_token stop) {
   ASSIGN_OR_RETURN(auto entries, workspace.List());
+  return RunQueryOver(workspace, entries, statement, limits, std::move(stop));
+}
+
+Result<QuerySession> RunQueryOver(const Workspace& workspace, const std::vector<Entry>& entries,
+                                  const std::string& statement, const sql::Limits& limits,
+                                  std::stop_token stop) {
   QuerySession session;
   std::vector<std::string> without_schema;
   ASSIGN_OR_RETURN(session.engine, sql::Engine::OpenFenced(limits));

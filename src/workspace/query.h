@@ -4,6 +4,7 @@
 #include <memory>
 #include <stop_token>
 #include <string>
+#include <vector>
 
 #include "base/result.h"
 #include "sql/engine.h"
@@ -33,6 +34,10 @@ struct QuerySession {
 };
 Result<QuerySession> RunQuery(const Workspace& workspace, const std::string& statement,
                               const sql::Limits& limits, std::stop_token stop);
+// The same over `entries` alone, which are all that the user may read: no other dataset exists for it.
+Result<QuerySession> RunQueryOver(const Workspace& workspace, const std::vector<Entry>& entries,
+                                  const std::string& statement, const sql::Limits& limits,
+                                  std::stop_token stop);
 
 // The dataset's Arrow schema; null when it has none yet.
 Result<std::shared_ptr<arrow::Schema>> ArrowSchemaOf(const dataset::Dataset& dataset);
