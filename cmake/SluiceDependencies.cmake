@@ -7,6 +7,9 @@ find_package(nlohmann_json REQUIRED)
 find_package(yaml-cpp REQUIRED)
 find_package(tl-expected REQUIRED)
 find_package(simdjson REQUIRED)
+# libparquet has a simdjson of another version under the same names. Ours must be found first, wherever the libraries
+# that need it stand in a link line, or JSON is read by the wrong one, which crashes.
+add_link_options("$<$<STREQUAL:$<TARGET_PROPERTY:TYPE>,EXECUTABLE>:$<TARGET_FILE:simdjson::simdjson>>")
 find_package(CLI11 REQUIRED)
 find_package(RocksDB REQUIRED)
 find_package(CURL REQUIRED)
