@@ -314,6 +314,23 @@ TEST_F(HttpServerLimitsTest, NoticesClientsThatVanish) {
   handler_.held.clear();
 }
 
+TEST_F(HttpServerLimitsTest, NoticesClientsThatSendTheirEnd) {
+  Start();
+  RawClient client(server_->endpoints()[0]);
+  client.Send("POST /hold HTTP/1.1\r\nHost: x\r\n\r\n");
+  while (handler_.HeldCount() == 0) std::this_thread::sleep_for(milliseconds(1));
+  EXPECT_FALSE(handler_.held[0].second.has_client_ended());
+  client.EndSending();
+  for (int i = 0; i < 500 && !handler_.held[0].second.has_client_ended(); ++i)
+    std::this_thread::sleep_for(milliseconds(10));
+  EXPECT_TRUE(handler_.held[0].second.has_client_ended());
+  // It may still want its answer.
+  EXPECT_FALSE(handler_.held[0].second.is_client_gone());
+  handler_.held[0].second.Send(TextResponse(200, "late"));
+  EXPECT_THAT(client.ReadAll(), StartsWith("HTTP/1.1 200 "));
+  handler_.held.clear();
+}
+
 TEST_F(HttpServerLimitsTest, ServesInlineAndPipelined) {
   options_.io_threads = 2;
   Start();

@@ -224,8 +224,10 @@ void Session::OnDeadline() {
     socket_.cancel(ignored);
     return;
   }
-  pollfd state{.fd = socket_.native_handle(), .events = 0, .revents = 0};
-  if (::poll(&state, 1, 0) > 0 && (state.revents & (POLLERR | POLLHUP)) != 0) {
+  pollfd state{.fd = socket_.native_handle(), .events = POLLRDHUP, .revents = 0};
+  const bool has_news = ::poll(&state, 1, 0) > 0;
+  if (has_news && (state.revents & POLLRDHUP) != 0 && slot_ != nullptr) slot_->SetEnded();
+  if (has_news && (state.revents & (POLLERR | POLLHUP)) != 0) {
     Cut();
   } else {
     loop_->SetDeadline(*this, Clock::now() + kProbeEvery);
