@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "auth/authenticator.h"
+#include "auth/token_store.h"
 #include "base/random.h"
 #include "server/metrics.h"
 #include "server/names.h"
@@ -14,6 +16,7 @@ namespace {
 
 constexpr size_t kRequestIdSize = 16;
 constexpr size_t kMaxGivenId = 64;
+constexpr size_t kLargeBodyDigits = 6;  // of a length: 100,000 bytes
 
 // Segments are told apart after decoding: a slash in disguise would name another path than a proxy in front
 // saw.
@@ -40,7 +43,8 @@ class Api final : public net::HttpHandler {
     const auto match = FindRoute(head.method, head.url.path, &allow);
     net::BodyPlan plan;
     if (!match.route) return plan;
-    plan.is_streamed = match.route->is_streamed;
+    // Who may not call is not listened to: the answer comes before the body is taken.
+    plan.is_streamed = match.route->is_streamed || (HasLargeBody(head) && IsRefused(head, match));
     plan.max_bytes = MaxBodyBytes(*match.route, context_.limits);
     return plan;
   }
@@ -82,8 +86,11 @@ class Api final : public net::HttpHandler {
     call->route = match.route->path;
     call->dataset = std::move(match.dataset);
     call->rest = std::move(match.rest);
-    if (auto status = Admit(*call, *match.route); !status.ok())
-      return call->Answer(Problem(status.error(), call->id));
+    auto caller = Admit(call->request, *match.route, call->dataset, call->rest);
+    if (!caller.ok()) return call->Answer(Problem(caller.error(), call->id));
+    call->caller = std::move(*caller);
+    if (call->request.stream && !match.route->is_streamed)  // a token that is new since the header came
+      return call->Answer(Problem(MakeError(ErrorCode::kUnavailable, "try again"), call->id));
     if (const auto wait = QuotaWait(*call, *match.route))
       return call->Answer(OverQuota(call->caller.account, *wait, call->id));
     match.route->handler(context_, call);
@@ -104,15 +111,33 @@ class Api final : public net::HttpHandler {
     return Problem(refusal, id);
   }
 
-  Status Admit(Call& call, const Route& route) {
-    if (route.right == Right::kNone) return {};
-    ASSIGN_OR_RETURN(call.caller, context_.access->Authenticate(call.request));
-    if (route.right == Right::kOperator && !call.caller.is_operator)
+  // Bodies that are worth a look at the caller before they are taken.
+  static bool HasLargeBody(const net::HttpRequest& head) {
+    if (head.headers.Contains("Transfer-Encoding")) return true;
+    const auto length = head.headers.Find("Content-Length");
+    return length && length->size() >= kLargeBodyDigits;
+  }
+
+  bool IsRefused(const net::HttpRequest& head, const Match& match) {
+    // A token that may have to be looked up elsewhere is judged where that may take its time.
+    const auto header = head.headers.Find("Authorization");
+    const auto token = header ? auth::BearerToken(*header) : std::nullopt;
+    if (token && !auth::IsStoredToken(*token)) return false;
+    return !Admit(head, *match.route, match.dataset, match.rest).ok();
+  }
+
+  Result<Caller> Admit(const net::HttpRequest& request, const Route& route, const std::string& dataset,
+                       const std::vector<std::string>& rest) {
+    Caller caller;
+    if (route.right == Right::kNone) return caller;
+    ASSIGN_OR_RETURN(caller, context_.access->Authenticate(request));
+    if (route.right == Right::kOperator && !caller.is_operator)
       return MakeError(ErrorCode::kPermissionDenied, "this call is served on the workspace's socket only");
     // Of the path, or of the query.
-    std::optional<std::string> source = call.request.url.Parameter("sourceName");
-    if (route.path.find("{source}") != std::string::npos) source = call.rest.front();
-    return context_.access->Check(call.caller, route.right, call.dataset, source);
+    std::optional<std::string> source = request.url.Parameter("sourceName");
+    if (route.path.find("{source}") != std::string::npos) source = rest.front();
+    RETURN_IF_ERROR(context_.access->Check(caller, route.right, dataset, source));
+    return caller;
   }
 
   void Note(const Call& call, int status, uint64_t bytes) {

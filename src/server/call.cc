@@ -30,7 +30,8 @@ void Call::Answer(Result<net::HttpResponse> response) {
 }
 
 void AnswerLater(Workers& workers, const CallPtr& call, std::function<Result<net::HttpResponse>()> work) {
-  const bool taken = workers.Run([call, work = std::move(work)] { call->Answer(work()); });
+  const bool taken =
+      workers.Run(call->caller.account, [call, work = std::move(work)] { call->Answer(work()); });
   if (!taken) call->Answer(Problem(TooManyCalls(), call->id));
 }
 
@@ -39,7 +40,7 @@ void AnswerLong(const Context& context, const CallPtr& call,
   AnswerLater(*context.long_calls, call, [&context, call, work = std::move(work)] {
     // Not asked any more once there is an answer to send.
     const auto watched =
-        context.clients->Watch([call] { return call->responder->is_client_gone(); }, call->request.stop);
+        context.clients->Watch([call] { return call->responder->has_client_ended(); }, call->request.stop);
     return work(watched->token());
   });
 }

@@ -2,6 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <array>
+#include <string_view>
+
 namespace sluice::server {
 
 std::string LabelValue(const std::string& text) {
@@ -17,12 +21,19 @@ std::string LabelValue(const std::string& text) {
   return escaped;
 }
 
+// Whatever else clients think of is one label.
+static bool IsKnown(const std::string& method) {
+  static constexpr std::array<std::string_view, 8> kMethods = {"GET",    "HEAD",  "POST",    "PUT",
+                                                               "DELETE", "PATCH", "OPTIONS", "TRACE"};
+  return std::find(kMethods.begin(), kMethods.end(), method) != kMethods.end();
+}
+
 void Metrics::OnRequest(const std::string& route, const std::string& method, int status, uint64_t bytes_in,
                         std::chrono::steady_clock::duration took) {
   const double seconds = std::chrono::duration<double>(took).count();
   std::lock_guard lock(mutex_);
   auto& counts = routes_[route];
-  ++counts.answers[{method, status}];
+  ++counts.answers[{IsKnown(method) ? method : "other", status}];
   ++counts.count;
   counts.seconds += seconds;
   counts.bytes_in += bytes_in;

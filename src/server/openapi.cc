@@ -32,6 +32,8 @@ json PathParameter(const std::string& name) {
       {"action", "What is to be done with the batch"},
   };
   json schema = {{"type", "string"}, {"minLength", 1}};
+  if (name == "dataset") schema["pattern"] = "^[A-Za-z0-9][A-Za-z0-9.:_-]*$";
+  if (name == "hash") schema["pattern"] = "^[A-Za-z0-9]+$";
   if (name == "action") schema = {{"type", "string"}, {"enum", {"retry", "drop"}}};
   const auto it = meanings.find(name);
   return {{"name", name},
@@ -58,7 +60,8 @@ json GoodAnswer(const CallDoc::Answer& good) {
   for (const auto& type : good.media_types) {
     json schema = {{"type", "string"}};
     if (!good.schema.empty()) schema = {{"$ref", "#/components/schemas/" + good.schema}};
-    if (good.schema.empty() && type == "application/json") schema = json::object();
+    const bool is_tree = type == "application/json" || type == "application/yaml";
+    if (good.schema.empty() && is_tree) schema = json::object();
     answer["content"][type]["schema"] = std::move(schema);
   }
   answer["headers"]["X-Request-Id"] = {{"description", "Names the request in the log"},
@@ -140,8 +143,6 @@ json OpenApi(const Limits& limits) {
             {"description", "From `sluice token create`; on a loopback listener without tokens, none"}}}}},
         {"schemas", Parse(kOpenApiSchemas)}}}};
 }
-
-std::string DescribeApi() { return OpenApi(Limits()).dump(1) + "\n"; }
 
 void GetOpenApi(const Context& context, const CallPtr& call) {
   call->Answer(JsonResponse(200, OpenApi(context.limits)));

@@ -35,7 +35,5 @@ const std::vector<CallDoc>& CallDocs();
 
 // The description of the API (OpenAPI 3.0), made from the routes and their documents.
 nlohmann::json OpenApi(const Limits& limits);
-// Of a node with the default limits.
-std::string DescribeApi();
 
 }  // namespace sluice::server

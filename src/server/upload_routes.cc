@@ -159,7 +159,7 @@ void GetUpload(const Context& context, const CallPtr& call) {
 }
 
 void PostUploadedIngest(const Context& context, const CallPtr& call, RouteHandler ingest) {
-  const bool taken = context.short_calls->Run([&context, call, ingest] {
+  const bool taken = context.short_calls->Run(call->caller.account, [&context, call, ingest] {
     const auto status = TakeUpload(context, *call);
     if (!status.ok()) return call->Answer(Problem(status.error(), call->id));
     ingest(context, call);

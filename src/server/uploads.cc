@@ -1,9 +1,6 @@
 #include "server/uploads.h"
 
 #include <fcntl.h>
-#include <openssl/crypto.h>
-#include <openssl/evp.h>
-#include <openssl/hmac.h>
 #include <sys/stat.h>
 
 #include <filesystem>
@@ -13,6 +10,7 @@
 
 #include "base/random.h"
 #include "multiformats/multibase.h"
+#include "multiformats/sealed.h"
 #include "net/headers.h"
 #include "storage/disk.h"
 #include "storage/storage.h"
@@ -23,7 +21,8 @@ namespace {
 namespace fs = std::filesystem;
 using nlohmann::json;
 
-constexpr size_t kKeyBytes = 32;
+constexpr size_t kKeyBytes = multiformats::kSealKeyBytes;
+constexpr char kSealContext[] = "upload token";
 constexpr size_t kIdSize = 24;
 constexpr size_t kMaxTokenBytes = 8192;
 
@@ -40,7 +39,7 @@ Result<std::string> LoadOrMakeKey(const std::string& root) {
     std::ifstream file(path, std::ios::binary);
     std::string key((std::istreambuf_iterator<char>(file)), {});
     if (key.size() == kKeyBytes) return key;
-    // Cut short by a crash: nothing was signed with it.
+    // Cut short by a crash: nothing was sealed with it.
     std::error_code ignored;
     fs::remove(path, ignored);
   }
@@ -74,21 +73,19 @@ class LocalUploads final : public Uploads {
                   {"content_length", upload.content_length},
                   {"expires", upload.expires}};
     if (!upload.content_type.empty()) about["content_type"] = upload.content_type;
-    const std::string text =
-        multiformats::EncodeBase64Url(about.dump(-1, ' ', false, json::error_handler_t::replace));
-    return text + "." + Sign(text);
+    const auto text = about.dump(-1, ' ', false, json::error_handler_t::replace);
+    ASSIGN_OR_RETURN(const auto sealed, multiformats::Seal(key_, text, kSealContext));
+    return multiformats::EncodeBase64Url(sealed);
   }
 
   Result<Upload> Check(const std::string& token) const override {
     const auto bad = [] { return InvalidArgument("this is not an upload token of this node"); };
-    const auto dot = token.find('.');
-    if (token.size() > kMaxTokenBytes || dot == std::string::npos) return bad();
-    const std::string text = token.substr(0, dot), mac = token.substr(dot + 1), expected = Sign(text);
-    if (mac.size() != expected.size() || CRYPTO_memcmp(mac.data(), expected.data(), mac.size()) != 0)
-      return bad();
-    const auto decoded = multiformats::DecodeBase64Url(text);
-    if (!decoded.ok()) return bad();
-    const auto about = json::parse(*decoded, nullptr, /*allow_exceptions=*/false);
+    if (token.size() > kMaxTokenBytes) return bad();
+    const auto sealed = multiformats::DecodeBase64Url(token);
+    if (!sealed.ok()) return bad();
+    const auto text = multiformats::Unseal(key_, *sealed, kSealContext);
+    if (!text.ok()) return bad();
+    const auto about = json::parse(*text, nullptr, /*allow_exceptions=*/false);
     if (!about.is_object()) return bad();
     Upload upload;
     upload.id = about.value("upload_id", "");
@@ -149,14 +146,6 @@ class LocalUploads final : public Uploads {
       if (!ignored) total += size;
     }
     return total;
-  }
-
-  std::string Sign(const std::string& text) const {
-    unsigned char mac[EVP_MAX_MD_SIZE];
-    unsigned int size = 0;
-    HMAC(EVP_sha256(), key_.data(), static_cast<int>(key_.size()),
-         reinterpret_cast<const unsigned char*>(text.data()), text.size(), mac, &size);
-    return multiformats::EncodeBase64Url(std::string_view(reinterpret_cast<const char*>(mac), size));
   }
 
   const std::string folder_, key_;

@@ -10,7 +10,7 @@
 
 namespace sluice::server {
 
-// What an upload token says; signed, so that nobody but this node can have said it.
+// What an upload token says; sealed with a key of this node, so that nobody else can have said it.
 struct Upload {
   std::string id;
   std::string account;  // of who asked for it; nobody else may use it
@@ -29,7 +29,7 @@ struct UploadOptions {
 class Uploads {
  public:
   virtual ~Uploads() = default;
-  // `root` is the workspace's. Makes the signing key (`upload-key`, mode 0600) when there is none, and
+  // `root` is the workspace's. Makes the key (`upload-key`, mode 0600) when there is none, and
   // removes what has expired. Errors: kPermissionDenied for a key that others may read.
   static Result<std::unique_ptr<Uploads>> Open(const std::string& root, const Clock& clock,
                                                const UploadOptions& options);

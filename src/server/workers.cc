@@ -5,6 +5,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <optional>
 
 namespace sluice::server {
@@ -26,11 +27,15 @@ Workers::~Workers() {
   threads_.clear();
 }
 
-bool Workers::Run(std::function<void()> work) {
+bool Workers::Run(const std::string& account, std::function<void()> work) {
   std::lock_guard lock(mutex_);
   // Threads that are free take what waits at once.
-  if (waiting_.size() >= max_waiting_ + (threads_.size() - std::min(threads_.size(), running_))) return false;
-  waiting_.push_back(std::move(work));
+  const size_t free = threads_.size() - std::min(threads_.size(), running_);
+  if (waiting_count_ >= max_waiting_ + free) return false;
+  const auto own = waiting_.find(account);
+  if (own != waiting_.end() && own->second.size() >= max_waiting_ * 3 / 4 + free) return false;
+  waiting_[account].push_back(std::move(work));
+  ++waiting_count_;
   changed_.notify_one();
   return true;
 }
@@ -42,7 +47,7 @@ size_t Workers::running() const {
 
 size_t Workers::waiting() const {
   std::lock_guard lock(mutex_);
-  return waiting_.size();
+  return waiting_count_;
 }
 
 void Workers::Work(const std::stop_token& stop, const std::string& name) {
@@ -51,10 +56,15 @@ void Workers::Work(const std::stop_token& stop, const std::string& name) {
   (void)setpriority(PRIO_PROCESS, static_cast<id_t>(syscall(SYS_gettid)), kNice);
   std::unique_lock lock(mutex_);
   while (true) {
-    changed_.wait(lock, stop, [this] { return !waiting_.empty(); });
+    changed_.wait(lock, stop, [this] { return waiting_count_ > 0; });
     if (stop.stop_requested()) return;
-    auto work = std::move(waiting_.front());
-    waiting_.pop_front();
+    auto next = waiting_.upper_bound(served_);
+    if (next == waiting_.end()) next = waiting_.begin();
+    auto work = std::move(next->second.front());
+    served_ = next->first;
+    next->second.pop_front();
+    if (next->second.empty()) waiting_.erase(next);
+    --waiting_count_;
     ++running_;
     lock.unlock();
     work();

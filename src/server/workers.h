@@ -5,6 +5,7 @@
 #include <deque>
 #include <functional>
 #include <list>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <stop_token>
@@ -15,14 +16,15 @@
 namespace sluice::server {
 
 // Threads for calls that take long, so that pushes never wait behind them: they also give way to other
-// threads when the processors are busy. Thread-safe.
+// threads when the processors are busy. Accounts have their turns one after another, and none can take all
+// the places to wait in. Thread-safe.
 class Workers {
  public:
   Workers(const std::string& name, int threads, int max_waiting);
   ~Workers();  // waits for what runs; the rest is dropped
 
-  // False when too much waits already.
-  bool Run(std::function<void()> work);
+  // False when too much waits already, in all or for `account`.
+  bool Run(const std::string& account, std::function<void()> work);
   size_t running() const;
   size_t waiting() const;
 
@@ -32,8 +34,10 @@ class Workers {
   const size_t max_waiting_;
   mutable std::mutex mutex_;
   std::condition_variable_any changed_;
-  std::deque<std::function<void()>> waiting_;  // under mutex_
-  size_t running_ = 0;                         // under mutex_
+  std::map<std::string, std::deque<std::function<void()>>> waiting_;  // by account, under mutex_
+  size_t waiting_count_ = 0;                                          // under mutex_
+  std::string served_;                                                // account, under mutex_
+  size_t running_ = 0;                                                // under mutex_
   std::vector<std::jthread> threads_;
 };
 

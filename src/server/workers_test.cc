@@ -4,12 +4,14 @@
 
 #include <atomic>
 #include <future>
+#include <mutex>
+#include <string>
 
 namespace sluice::server {
 namespace {
 
 TEST(WorkersTest, TakesNoMoreThanCanRunAndWait) {
-  Workers workers("test", 2, 3);
+  Workers workers("test", 2, 4);
   std::promise<void> go;
   const auto gate = go.get_future().share();
   std::atomic<int> done = 0;
@@ -17,13 +19,38 @@ TEST(WorkersTest, TakesNoMoreThanCanRunAndWait) {
     gate.wait();
     ++done;
   };
-  for (int i = 0; i < 5; ++i) EXPECT_TRUE(workers.Run(work)) << i;
-  EXPECT_FALSE(workers.Run(work));
+  for (int i = 0; i < 5; ++i) EXPECT_TRUE(workers.Run("a", work)) << i;
+  EXPECT_FALSE(workers.Run("a", work));
   EXPECT_EQ(workers.running() + workers.waiting(), 5u);
   go.set_value();
   while (done < 5 || workers.running() > 0) std::this_thread::yield();
-  EXPECT_TRUE(workers.Run(work));
+  EXPECT_TRUE(workers.Run("a", work));
   while (done < 6) std::this_thread::yield();
+}
+
+TEST(WorkersTest, AccountsHaveTheirTurns) {
+  Workers workers("test", 1, 8);
+  std::promise<void> go;
+  const auto gate = go.get_future().share();
+  std::mutex mutex;
+  std::string order;
+  const auto as = [&](char name) {
+    return [&, name] {
+      gate.wait();
+      std::lock_guard lock(mutex);
+      order += name;
+    };
+  };
+  EXPECT_TRUE(workers.Run("a", as('a')));
+  while (workers.running() == 0) std::this_thread::yield();
+  for (int i = 0; i < 6; ++i) EXPECT_TRUE(workers.Run("a", as('a')));
+  EXPECT_FALSE(workers.Run("a", as('a')));  // the last places are for others
+  EXPECT_TRUE(workers.Run("b", as('b')));
+  EXPECT_TRUE(workers.Run("c", as('c')));
+  EXPECT_FALSE(workers.Run("d", as('d')));
+  go.set_value();
+  while (workers.running() + workers.waiting() > 0) std::this_thread::yield();
+  EXPECT_EQ(order, "abcaaaaaa");
 }
 
 TEST(ClientWatchTest, StopsWorkWhoseClientHasGone) {

@@ -81,6 +81,25 @@ def tokens_give_what_their_scopes_say():
             assert absent["detail"] == "dataset not found: x" and hidden["detail"] == "dataset not found: e", (absent, hidden)
 
 
+def who_may_not_push_is_refused_before_the_body():
+    with Workspace() as ws:
+        ws.add("d", APPEND)
+        read, push = token(ws, "read"), token(ws, "push")
+        with Node(ws) as node:
+            for text, status in [(read, b"403"), ("sluice_aaaaaaaaaa_" + "b" * 43, b"401"), (push, b"100")]:
+                head = (f"POST /d/ingest HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {text}\r\nContent-Length: 50000000\r\n"
+                        "Expect: 100-continue\r\n\r\n").encode()
+                answer = node.raw(head)
+                assert answer.split()[1] == status, answer
+            # One that sends all the same is answered too, and what it sent is not kept.
+            try:
+                check_problem(call(node, "POST", "/d/ingest", read, records(range(5000))), 403)
+            except (BrokenPipeError, ConnectionResetError):
+                pass
+            assert call(node, "POST", "/d/ingest", push, records(range(5000))).status == 200
+        assert len(ws.rows("d")) == 5000
+
+
 def a_receipt_is_for_its_account():
     with Workspace() as ws:
         ws.add("d", APPEND)
@@ -165,6 +184,7 @@ def datasets_are_compacted_by_rule():
 
 
 if __name__ == "__main__":
-    main([anonymous_callers_are_programs_of_this_machine, tokens_give_what_their_scopes_say, a_receipt_is_for_its_account,
+    main([anonymous_callers_are_programs_of_this_machine, tokens_give_what_their_scopes_say,
+          who_may_not_push_is_refused_before_the_body, a_receipt_is_for_its_account,
           a_revoked_token_is_refused_soon, a_listener_that_others_reach_needs_tls, tls_and_tokens_on_an_open_listener,
           every_request_is_logged, datasets_are_compacted_by_rule])

@@ -588,8 +588,8 @@ def running(node):
 
 def queries_do_not_hold_up_pushes():
     with node_with("d", rows=1) as ws, Node(ws, "--block-budget", "unlimited") as node:
-        waiting = [open_query(node, ENDLESS) for _ in range(19)]
-        node.eventually(lambda: running(node), lambda found: found == (3, 16))
+        waiting = [open_query(node, ENDLESS) for _ in range(15)]
+        node.eventually(lambda: running(node), lambda found: found == (3, 12))
         # One more is turned away at once, with the time to come again.
         problem(node.post("/query", "select 1"), 503, "too many long calls")
         problem(node.get("/d/verify"), 503, "too many long calls")
@@ -602,7 +602,8 @@ def queries_do_not_hold_up_pushes():
         assert node.get("/d").json["records"] == 31 and node.get("/d/refs/head").status == 200
         # A query ends when its client has gone.
         for connection in waiting:
-            connection.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            if waiting.index(connection) % 2:  # half of them without a word
+                connection.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             connection.close()
         node.eventually(lambda: running(node), lambda found: found == (0, 0), 20)
         assert node.post("/query", "select 1 as n").json == [{"n": 1}]
@@ -696,8 +697,7 @@ def files_are_uploaded_then_ingested():
         problem(node.post("/f/ingest?uploadToken=" + unknown, b"x"), 400, "not both")
         problem(node.post("/nowhere/ingest?uploadToken=" + unknown), 404, "dataset not found")
         problem(node.post(f"/d/ingest?uploadToken={unknown}&uploadToken={unknown}"), 400, "2 times")
-        text, mac = unknown.split(".")
-        for bad in ["x", text, text + ".", text + "." + mac[:-2] + "AA", "A" + text + "." + mac, text + "." + mac + "A"]:
+        for bad in ["x", unknown[:-6], unknown[:-6] + "AAAAAA", "A" + unknown, unknown + "A", unknown + ".", "B" * 9000]:
             problem(node.post("/f/ingest?uploadToken=" + bad), 400, "not an upload token")
             problem(node.post("/platform/file/upload/" + bad, b"x"), 400, "not an upload token")
         for query in ["", "fileName=x", "contentLength=3", "fileName=&contentLength=3", "fileName=x&contentLength=-1",
