@@ -1,0 +1,59 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace arrow {
+class RecordBatch;
+}
+
+namespace sluice::pipeline {
+
+// Where an upstream that can be read again stands: partition -> the next position to read, and what the
+// upstream itself needs to go on there (a cursor, the identity of a file; may be empty). This is the source
+// state that the `odf` writer commits with the data (pipelines.md 4).
+struct Place {
+  int64_t next = 0;
+  std::string cursor;
+  bool operator==(const Place&) const = default;
+};
+using Places = std::map<std::string, Place>;
+// As the JSON map that is kept as source state; keys in order, so that equal places have equal texts.
+std::string PlacesToJson(const Places& places);
+
+// What became of a record.
+enum class OutcomeKind : uint8_t {
+  kAccepted,   // stored, forwarded, or dropped on purpose
+  kDuplicate,  // was there before
+  kRejected,   // can never succeed; went to the dead letters
+  kFailed,     // may succeed later
+};
+
+struct Outcome {
+  OutcomeKind kind = OutcomeKind::kAccepted;
+  std::string reason;  // of kRejected and kFailed
+
+  bool is_final() const { return kind != OutcomeKind::kFailed; }
+};
+using Outcomes = std::vector<Outcome>;  // one for each row
+
+// Records on their way through a pipeline. Values: cheap to copy.
+struct Batch {
+  std::shared_ptr<arrow::RecordBatch> records;  // of RecordSchema()
+  // For each row: which row of the batch that entered the processors it came from; -1 = from all of them.
+  // Empty = each from the row with its own number.
+  std::vector<int32_t> origins;
+  // Of records whose upstream has positions, all of one partition: for each row the position behind it, in
+  // ascending order. Empty when there are none.
+  std::string partition;
+  std::vector<int64_t> next;
+  // Where the upstream stands when this batch is done, this partition included. Empty when there are none.
+  Places places;
+
+  int64_t rows() const;
+};
+
+}  // namespace sluice::pipeline

@@ -1,0 +1,28 @@
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "base/clock.h"
+#include "base/result.h"
+
+namespace sluice::pipeline {
+
+class Registry;
+
+// What connectors share with the program that runs them. Thread-safe.
+class Environment {
+ public:
+  virtual ~Environment() = default;
+  virtual const Clock& clock() const = 0;
+  virtual const Registry& registry() const = 0;  // for writers that hold writers
+  virtual const std::string& pipeline() const = 0;
+  // Relative paths of a configuration are meant from its file's folder.
+  virtual std::string Resolve(const std::string& path) const = 0;
+  // A folder of this pipeline for what must outlive the process; made when missing.
+  virtual Result<std::string> StateFolder() = 0;
+  // One line for the operator. Secrets of the configuration are taken out.
+  virtual void Note(const std::string& line) = 0;
+};
+
+}  // namespace sluice::pipeline
