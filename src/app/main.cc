@@ -7,7 +7,9 @@
 #include <stop_token>
 #include <thread>
 
+#include "app/connectors.h"
 #include "cli/commands.h"
+#include "pipeline/registry.h"
 
 namespace {
 
@@ -41,7 +43,9 @@ int main(int argc, char** argv) {
   WatchSignals(stop, paging);
   int code = 1;
   try {
-    code = sluice::cli::Run(argc, argv, stop.get_token(), paging);
+    sluice::pipeline::Registry registry;
+    sluice::app::RegisterConnectors(registry);
+    code = sluice::cli::Run(argc, argv, stop.get_token(), paging, registry);
   } catch (const std::exception& error) {
     std::fprintf(stderr, "Error: internal: %s\n", error.what());
   }

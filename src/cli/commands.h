@@ -58,12 +58,14 @@ void AddVerify(Commands& commands);
 void AddInspect(Commands& commands);
 void AddNode(Commands& commands);
 void AddServe(Commands& commands);
+void AddRun(Commands& commands);
 void AddToken(Commands& commands);
 void AddSystem(Commands& commands);
 void AddCompletions(Commands& commands);
 
 // The whole program: parses, runs, prints errors; returns the exit code. `paging` is set while a pager has
-// the terminal and with it the signals.
-int Run(int argc, char** argv, std::stop_token stop, std::atomic<bool>& paging);
+// the terminal and with it the signals. `registry` = the connectors of pipelines.
+int Run(int argc, char** argv, std::stop_token stop, std::atomic<bool>& paging,
+        const pipeline::Registry& registry);
 
 }  // namespace sluice::cli

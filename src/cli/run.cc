@@ -39,28 +39,42 @@ void AddGlobals(CLI::App& app, Session& session) {
 
 }  // namespace
 
-int Run(int argc, char** argv, std::stop_token stop, std::atomic<bool>& paging) {
+int Run(int argc, char** argv, std::stop_token stop, std::atomic<bool>& paging,
+        const pipeline::Registry& registry) {
   CLI::App app("Exactly-once ingestion into tamper-evident history", "sluice");
   app.set_version_flag("--version", "sluice " SLUICE_VERSION);
   app.require_subcommand(1);
   app.footer(kFooter);
   app.formatter(MakeHelpFormatter());
-  Session session(std::move(stop), paging);
+  Session session(std::move(stop), paging, registry);
   AddGlobals(app, session);
 
   Commands commands(app);
-  for (auto add : {AddInit,       AddNew,
-                   AddAdd,        AddList,
-                   AddIngest,     AddPull,
-                   AddPreview,    AddConfig,
-                   AddSecrets,    AddPush,
-                   AddLog,        AddTail,
-                   AddSql,        AddExport,
-                   AddVerify,     AddInspect,
-                   AddHead,       AddSource,
-                   AddServe,      AddNode,
-                   AddCommit,     AddDeleteRenameReset,
-                   AddToken,      AddSystem,
+  for (auto add : {AddInit,
+                   AddNew,
+                   AddAdd,
+                   AddList,
+                   AddIngest,
+                   AddPull,
+                   AddPreview,
+                   AddConfig,
+                   AddSecrets,
+                   AddPush,
+                   AddLog,
+                   AddTail,
+                   AddSql,
+                   AddExport,
+                   AddVerify,
+                   AddInspect,
+                   AddHead,
+                   AddSource,
+                   AddServe,
+                   AddRun,
+                   AddNode,
+                   AddCommit,
+                   AddDeleteRenameReset,
+                   AddToken,
+                   AddSystem,
                    AddCompletions}) {
     add(commands);
   }

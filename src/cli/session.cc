@@ -12,9 +12,10 @@
 
 namespace sluice::cli {
 
-Session::Session(std::stop_token stop, std::atomic<bool>& paging)
+Session::Session(std::stop_token stop, std::atomic<bool>& paging, const pipeline::Registry& registry)
     : stop_(std::move(stop)),
       paging_(paging),
+      registry_(registry),
       clock_(std::make_unique<SystemClock>()),
       stdout_is_terminal_(isatty(STDOUT_FILENO) == 1),
       stderr_is_terminal_(isatty(STDERR_FILENO) == 1) {}

@@ -16,6 +16,10 @@
 #include "columnar/format.h"
 #include "workspace/workspace.h"
 
+namespace sluice::pipeline {
+class Registry;
+}
+
 namespace sluice::cli {
 
 // What a command has to do with: options that all commands share, the workspace, the two streams. Data goes
@@ -23,7 +27,7 @@ namespace sluice::cli {
 class Session {
  public:
   // `paging` is set while a pager has the terminal: Ctrl-C is its business then.
-  Session(std::stop_token stop, std::atomic<bool>& paging);
+  Session(std::stop_token stop, std::atomic<bool>& paging, const pipeline::Registry& registry);
 
   // Global options, filled by the parser.
   bool quiet = false;
@@ -40,6 +44,8 @@ class Session {
   Result<workspace::Workspace*> OpenWorkspace();
   const Clock& clock() const { return *clock_; }
   std::stop_token stop() const { return stop_; }
+  // The connectors of pipelines.
+  const pipeline::Registry& registry() const { return registry_; }
   void set_paging(bool paging) { paging_ = paging; }
 
   bool stdout_is_terminal() const { return stdout_is_terminal_; }
@@ -66,6 +72,7 @@ class Session {
  private:
   std::stop_token stop_;
   std::atomic<bool>& paging_;
+  const pipeline::Registry& registry_;
   std::unique_ptr<Clock> clock_;
   std::unique_ptr<workspace::Workspace> workspace_;
   bool stdout_is_terminal_;

@@ -4,7 +4,10 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
+
+#include "base/result.h"
 
 namespace arrow {
 class RecordBatch;
@@ -23,6 +26,8 @@ struct Place {
 using Places = std::map<std::string, Place>;
 // As the JSON map that is kept as source state; keys in order, so that equal places have equal texts.
 std::string PlacesToJson(const Places& places);
+// Errors: kInvalidArgument for a text that is none.
+Result<Places> PlacesFromJson(std::string_view json);
 
 // What became of a record.
 enum class OutcomeKind : uint8_t {

@@ -17,6 +17,13 @@ namespace sluice::pipeline {
 // Records that an ingestor hands over, and how it hears what became of them.
 struct Delivery {
   Batch batch;
+  // Rows that the ingestor itself found bad, with the reason: they go to the dead letters and nowhere else,
+  // and their outcome is kRejected. A text that is no record travels as RawRecord.
+  struct Refusal {
+    int64_t row = 0;
+    std::string reason;
+  };
+  std::vector<Refusal> refused;  // in the order of rows
   // One outcome for each row, once, on any thread; must not block. kFailed means: not acknowledged, deliver
   // again (or tell the sender to). Never called after Ingestor::Stop returned.
   std::function<void(const Outcomes&)> done;

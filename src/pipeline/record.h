@@ -44,7 +44,8 @@ std::string_view ColumnName(Column column);
 // A record that could not be read. `position` counts the records of its input from 0.
 struct BadRecord {
   int64_t position = 0;
-  std::string reason;  // names field and value
+  std::string reason;     // names field and value
+  std::string_view text;  // of the record, in what was given to ParseRecords
 };
 
 struct ParsedRecords {
@@ -54,12 +55,18 @@ struct ParsedRecords {
   std::vector<int64_t> positions;
 };
 
+enum class Layout : uint8_t {
+  kLook,   // one object, an array of objects or NDJSON: told by looking
+  kLines,  // NDJSON for certain: a bad line spoils no other
+};
+
 struct ParseLimits {
   uint32_t max_record_bytes = 16 << 20;
   uint32_t max_depth = 64;  // of metadata and unknown fields
+  Layout layout = Layout::kLook;
 };
 
-// One JSON object, an array of objects, or NDJSON: told by looking. Errors: kInvalidArgument naming line and
+// One JSON object, an array of objects, or NDJSON. Errors: kInvalidArgument naming line and
 // byte when the text as a whole is no JSON or its end is missing. A record that is no object, has a wrong
 // type, bad UTF-8 or a time that is none goes to `bad`.
 Result<ParsedRecords> ParseRecords(std::string_view text, const ParseLimits& limits = {});
@@ -77,6 +84,12 @@ void AppendRecord(const arrow::RecordBatch& records, int64_t row, const WireOpti
                   std::string* out);
 // All rows, one a line.
 void AppendNdJson(const arrow::RecordBatch& records, std::string* out);
+
+// One record whose `data` is a text that could not be read as a record: how such a text reaches the dead
+// letters.
+std::shared_ptr<arrow::RecordBatch> RawRecord(std::string_view text);
+// No rows.
+std::shared_ptr<arrow::RecordBatch> NoRecords();
 
 // Fills empty `uuid`s (UUID v7). `records` as given when there is nothing to fill.
 Result<std::shared_ptr<arrow::RecordBatch>> FillUuids(const std::shared_ptr<arrow::RecordBatch>& records);

@@ -1,0 +1,15 @@
+#include "app/connectors.h"
+
+#include "connectors/file/connector.h"
+#include "connectors/generate/connector.h"
+#include "connectors/stdio/connector.h"
+
+namespace sluice::app {
+
+void RegisterConnectors(pipeline::Registry& registry) {
+  connectors::RegisterFile(registry);
+  connectors::RegisterGenerate(registry);
+  connectors::RegisterStdio(registry);
+}
+
+}  // namespace sluice::app

@@ -1,0 +1,76 @@
+#include "cli/pipeline_view.h"
+
+#include <algorithm>
+
+#include "pipeline/host.h"
+#include "pipeline/quantity.h"
+
+namespace sluice::cli {
+namespace {
+
+constexpr std::string_view kUp = "\x1b[A\x1b[2K";
+
+}  // namespace
+
+PipelineView::PipelineView(Session& session)
+    : session_(session),
+      is_live_(session.stderr_is_terminal() && !session.quiet && !session.no_color),
+      last_(std::chrono::steady_clock::now()) {}
+
+std::string PipelineView::Lines(const pipeline::PipelineMetrics& metrics, double seconds) {
+  std::string text =
+      fmt::format("{}: {} in flight ({}), lag {:.1f} s{}\n", metrics.pipeline(),
+                  metrics.in_flight_records.load(), pipeline::ShowBytes(metrics.in_flight_bytes),
+                  static_cast<double>(metrics.lag_millis) / 1000, metrics.is_ready ? "" : ", NOT WELL");
+  ++shown_lines_;
+  for (const auto* stage : metrics.stages()) {
+    const uint64_t records = stage->records;
+    uint64_t& before = before_[metrics.pipeline() + "/" + stage->stage + "/" + stage->connector];
+    if (stage->stage == "dead_letter" && records == 0) continue;
+    text += fmt::format("  {:<11} {:<20} {:>10.0f}/s {:>12} records", stage->stage, stage->connector,
+                        seconds > 0 ? static_cast<double>(records - before) / seconds : 0.0, records);
+    if (stage->duplicates > 0) text += fmt::format(", {} duplicates", stage->duplicates.load());
+    if (stage->retries > 0) text += fmt::format(", {} retries", stage->retries.load());
+    if (stage->rejected > 0) text += fmt::format(", {} rejected", stage->rejected.load());
+    if (stage->failed > 0) text += fmt::format(", {} failed", stage->failed.load());
+    text += '\n';
+    before = records;
+    ++shown_lines_;
+  }
+  return text;
+}
+
+void PipelineView::Show(pipeline::PipelineHost& host) {
+  if (!is_live_) return;
+  std::string text;
+  for (int i = 0; i < shown_lines_; ++i) text += kUp;
+  shown_lines_ = 0;
+  const auto now = std::chrono::steady_clock::now();
+  const double seconds = std::chrono::duration<double>(now - last_).count();
+  last_ = now;
+  host.Visit([&](const pipeline::PipelineMetrics& metrics) { text += Lines(metrics, seconds); });
+  if (!text.empty()) text.pop_back();
+  session_.Say(text);
+}
+
+void PipelineView::Finish(pipeline::PipelineHost& host) {
+  if (is_live_) Show(host);
+  host.Visit([&](const pipeline::PipelineMetrics& metrics) {
+    uint64_t in = 0;
+    uint64_t out = 0;
+    uint64_t rejected = 0;
+    uint64_t failed = 0;
+    for (const auto* stage : metrics.stages()) {
+      if (stage->stage == "ingestor") {
+        in += stage->records;
+        rejected += stage->rejected;
+        failed += stage->failed;
+      }
+      if (stage->stage == "writer") out += stage->records;
+    }
+    session_.Say("{}: {} records taken, {} written, {} rejected, {} not acknowledged", metrics.pipeline(), in,
+                 out, rejected, failed);
+  });
+}
+
+}  // namespace sluice::cli

@@ -1,0 +1,93 @@
+#include <arrow/record_batch.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include "connectors/file/file_internal.h"
+#include "pipeline/record.h"
+#include "storage/disk.h"
+
+namespace sluice::connectors {
+namespace {
+
+using storage::Disk;
+using storage::File;
+
+class FileWriter final : public pipeline::IngestionWriter {
+ public:
+  FileWriter(std::string path, bool is_pretty, bool is_synced)
+      : path_(std::move(path)), is_pretty_(is_pretty), is_synced_(is_synced) {}
+
+  Status Open(std::stop_token) override {
+    const std::string folder = storage::ParentPath(path_);
+    RETURN_IF_ERROR(storage::MakeFolders(Disk::Real(), folder));
+    RETURN_IF_ERROR(OpenFile());
+    return storage::SyncFolder(Disk::Real(), folder);
+  }
+
+  Result<pipeline::Outcomes> Write(const pipeline::Batch& batch, std::stop_token) override {
+    if (batch.rows() == 0) return pipeline::Outcomes();
+    if (!file_) RETURN_IF_ERROR(OpenFile());
+    std::string text;
+    for (int64_t row = 0; row < batch.rows(); ++row) {
+      pipeline::AppendRecord(*batch.records, row, {.write_empty = true, .pretty = is_pretty_}, &text);
+      text += '\n';
+    }
+    Status status = Append(text);
+    if (!status.ok()) {
+      // What was written of it goes, so that no half record stays in front of the repeat.
+      static_cast<void>(file_->Truncate(end_));
+      file_.reset();  // a failed sync is final for a descriptor
+      const auto code = status.error().code() == ErrorCode::kResourceExhausted ? ErrorCode::kResourceExhausted
+                                                                               : ErrorCode::kUnavailable;
+      return Error(code, status.error().ToString());
+    }
+    end_ += text.size();
+    return pipeline::Outcomes(static_cast<size_t>(batch.rows()));
+  }
+
+  Status Close() override {
+    file_.reset();
+    return {};
+  }
+
+ private:
+  // At its end. A torn line that a crash left is ended, so that it spoils no other.
+  Status OpenFile() {
+    ASSIGN_OR_RETURN(file_, File::Open(Disk::Real(), path_, O_RDWR | O_CREAT));
+    struct stat info = {};
+    if (::fstat(file_->fd(), &info) == 0 && !S_ISREG(info.st_mode)) {
+      file_.reset();
+      return InvalidArgument("'{}' is no plain file", path_);
+    }
+    ASSIGN_OR_RETURN(end_, file_->Size());
+    if (end_ > 0) {
+      ASSIGN_OR_RETURN(const std::string last, file_->ReadSome(end_ - 1, 1));
+      if (last != "\n") {
+        RETURN_IF_ERROR(file_->WriteAll("\n", end_));
+        ++end_;
+      }
+    }
+    return {};
+  }
+  Status Append(const std::string& text) {
+    RETURN_IF_ERROR(file_->WriteAll(text, end_));
+    return is_synced_ ? file_->SyncData() : OkStatus();
+  }
+
+  const std::string path_;
+  const bool is_pretty_;
+  const bool is_synced_;
+  std::unique_ptr<File> file_;
+  uint64_t end_ = 0;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<pipeline::IngestionWriter>> MakeFileWriter(const pipeline::Settings& settings,
+                                                                  pipeline::Environment& environment) {
+  return std::unique_ptr<pipeline::IngestionWriter>(
+      std::make_unique<FileWriter>(environment.Resolve(settings.text("path")),
+                                   settings.text("format") == "pretty", settings.boolean("sync")));
+}
+
+}  // namespace sluice::connectors

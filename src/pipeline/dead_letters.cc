@@ -1,0 +1,120 @@
+#include "pipeline/dead_letters.h"
+
+#include <arrow/api.h>
+
+#include <numeric>
+
+#include "base/instant.h"
+#include "columnar/arrow_status.h"
+#include "pipeline/backoff.h"
+#include "pipeline/json_scan_internal.h"
+#include "pipeline/record.h"
+#include "pipeline/rows.h"
+
+namespace sluice::pipeline {
+namespace {
+
+constexpr int kExtraColumn = static_cast<int>(Column::kExtra);
+
+// The unknown fields with ours in front of them.
+std::string WithReason(std::string_view extra, std::string_view ours) {
+  std::string text = "{";
+  AppendJsonText(kDeadLetterField, &text);
+  text += ':';
+  text += ours;
+  if (extra.size() > 2) {
+    text += ',';
+    text += extra.substr(1);
+  } else {
+    text += '}';
+  }
+  return text;
+}
+
+Result<std::shared_ptr<arrow::RecordBatch>> Label(const std::vector<DeadLetter>& letters,
+                                                  const Environment& environment) {
+  std::vector<std::shared_ptr<arrow::RecordBatch>> parts;
+  arrow::StringBuilder extras;
+  const std::string now = FormatInstant(environment.clock().Now().TruncatedToMillis());
+  for (const auto& letter : letters) {
+    parts.push_back(letter.record);
+    std::string ours = "{\"reason\":";
+    AppendJsonText(letter.reason, &ours);
+    ours += ",\"time\":";
+    AppendJsonText(now, &ours);
+    ours += ",\"pipeline\":";
+    AppendJsonText(environment.pipeline(), &ours);
+    if (letter.is_raw) ours += ",\"raw\":true";
+    ours += '}';
+    const auto& extra = static_cast<const arrow::StringArray&>(*letter.record->column(kExtraColumn));
+    RETURN_IF_ARROW_ERROR(
+        extras.Append(WithReason(extra.IsNull(0) ? std::string_view() : extra.GetView(0), ours)));
+  }
+  ASSIGN_OR_RETURN(auto records, JoinRecords(parts));
+  std::shared_ptr<arrow::Array> column;
+  RETURN_IF_ARROW_ERROR(extras.Finish(&column));
+  ASSIGN_OR_RETURN_ARROW(auto labelled, records->SetColumn(kExtraColumn, RecordSchema()->field(kExtraColumn),
+                                                           std::move(column)));
+  return labelled;
+}
+
+}  // namespace
+
+DeadLetters::DeadLetters(std::unique_ptr<IngestionWriter> writer, Environment& environment,
+                         StageCounters& counters)
+    : writer_(std::move(writer)), environment_(environment), counters_(counters) {}
+
+Status DeadLetters::Open(std::stop_token stop) {
+  if (!writer_) return {};
+  auto status = writer_->Open(std::move(stop));
+  if (!status.ok()) return std::move(status).error().With("dead_letter");
+  return {};
+}
+
+// Leaves in `rows` what is not there yet. True when all is.
+Result<bool> DeadLetters::TryOnce(const Batch& batch, std::vector<int32_t>* rows, std::stop_token stop) {
+  ASSIGN_OR_RETURN(const Batch part, TakeRows(batch, *rows));
+  ASSIGN_OR_RETURN(const Outcomes outcomes, writer_->Write(part, std::move(stop)));
+  std::vector<int32_t> left;
+  for (size_t i = 0; i < rows->size(); ++i) {
+    // Even a dead letter that is refused has to stay somewhere, so that it is tried on.
+    if (i < outcomes.size() && outcomes[i].kind != OutcomeKind::kFailed &&
+        outcomes[i].kind != OutcomeKind::kRejected)
+      continue;
+    left.push_back((*rows)[i]);
+  }
+  *rows = std::move(left);
+  return rows->empty();
+}
+
+Status DeadLetters::Write(const std::vector<DeadLetter>& letters, std::stop_token stop) {
+  if (letters.empty()) return {};
+  counters_.records += letters.size();
+  if (!writer_) {
+    environment_.Note(fmt::format("{} record(s) rejected and, without a dead_letter, gone; the first: {}",
+                                  letters.size(), letters.front().reason));
+    return {};
+  }
+  std::lock_guard lock(mutex_);
+  Batch batch;
+  ASSIGN_OR_RETURN(batch.records, Label(letters, environment_));
+  std::vector<int32_t> rows(letters.size());
+  std::iota(rows.begin(), rows.end(), 0);
+  const RetryOptions retry;
+  for (int64_t attempt = 1;; ++attempt) {
+    auto done = TryOnce(batch, &rows, stop);
+    if (done.ok() && *done) {
+      counters_.batches += 1;
+      return {};
+    }
+    const std::string why = done.ok() ? "refused" : done.error().ToString();
+    if (attempt == 1) environment_.Note("the dead letters cannot be written, trying on: " + why);
+    ++counters_.retries;
+    if (!SleepFor(PauseBefore(retry, attempt), stop))
+      return MakeError(ErrorCode::kCancelled, "stopped before the dead letters were written: {}", why);
+  }
+}
+
+Status DeadLetters::Close() { return writer_ ? writer_->Close() : OkStatus(); }
+
+}  // namespace sluice::pipeline

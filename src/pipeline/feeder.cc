@@ -1,0 +1,105 @@
+#include "pipeline/feeder.h"
+
+#include <arrow/record_batch.h>
+
+#include "pipeline/backoff.h"
+#include "pipeline/rows.h"
+
+namespace sluice::pipeline {
+namespace {
+
+constexpr std::chrono::milliseconds kPatience(200);
+
+}  // namespace
+
+// What has been offered, and what came back. Shared with outcomes that are on their way.
+struct Feeder::State {
+  std::mutex mutex;
+  std::condition_variable_any changed;
+  int64_t open = 0;  // deliveries
+  std::deque<Delivery> failed;
+};
+
+Feeder::Feeder(Intake& intake) : intake_(intake), state_(std::make_shared<State>()) {}
+
+Status Feeder::OfferPatiently(const std::shared_ptr<State>& state, const Delivery& delivery,
+                              const std::stop_token& stop) {
+  while (true) {
+    Delivery offered = delivery;
+    offered.done = [state, batch = delivery.batch](const Outcomes& outcomes) {
+      std::vector<int32_t> rows;
+      for (size_t row = 0; row < outcomes.size(); ++row) {
+        if (!outcomes[row].is_final()) rows.push_back(static_cast<int32_t>(row));
+      }
+      std::lock_guard lock(state->mutex);
+      --state->open;
+      if (!rows.empty()) {
+        auto again = TakeRows(batch, rows);
+        if (again.ok()) {
+          again->origins.clear();
+          Delivery failed;
+          failed.batch = *std::move(again);
+          state->failed.push_back(std::move(failed));
+        }
+      }
+      state->changed.notify_all();
+    };
+    {
+      std::lock_guard lock(state->mutex);
+      ++state->open;
+    }
+    Status status = intake_.Offer(std::move(offered), kPatience);
+    if (status.ok()) return {};
+    {
+      std::lock_guard lock(state->mutex);
+      --state->open;
+    }
+    const ErrorCode code = status.error().code();
+    if (code != ErrorCode::kResourceExhausted && code != ErrorCode::kUnavailable) return status;
+    if (stop.stop_requested() || (code == ErrorCode::kUnavailable && !SleepFor(kPatience, stop)))
+      return MakeError(ErrorCode::kCancelled, "stopped");
+  }
+}
+
+Status Feeder::Feed(Delivery delivery, std::stop_token stop) {
+  RETURN_IF_ERROR(Pump(stop));
+  return OfferPatiently(state_, delivery, stop);
+}
+
+Status Feeder::Pump(std::stop_token stop) {
+  while (true) {
+    Delivery again;
+    {
+      std::lock_guard lock(state_->mutex);
+      if (state_->failed.empty()) return {};
+      again = std::move(state_->failed.front());
+      state_->failed.pop_front();
+      ++state_->open;  // still ours
+    }
+    Status status = OfferPatiently(state_, again, stop);
+    std::lock_guard lock(state_->mutex);
+    --state_->open;
+    if (!status.ok()) {
+      state_->failed.push_front(std::move(again));
+      return status;
+    }
+  }
+}
+
+bool Feeder::WaitUntil(std::chrono::steady_clock::time_point deadline, std::stop_token stop) {
+  while (true) {
+    if (!stop.stop_requested()) static_cast<void>(Pump(stop));
+    std::unique_lock lock(state_->mutex);
+    state_->changed.wait_until(lock, stop, deadline,
+                               [&] { return state_->open == 0 || !state_->failed.empty(); });
+    if (state_->open == 0 && state_->failed.empty()) return true;
+    if (stop.stop_requested() || std::chrono::steady_clock::now() >= deadline) return false;
+  }
+}
+
+bool Feeder::is_idle() const {
+  std::lock_guard lock(state_->mutex);
+  return state_->open == 0 && state_->failed.empty();
+}
+
+}  // namespace sluice::pipeline

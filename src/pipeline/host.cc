@@ -1,0 +1,178 @@
+#include "pipeline/host.h"
+
+#include <sys/stat.h>
+
+#include <mutex>
+#include <thread>
+
+namespace sluice::pipeline {
+namespace {
+
+// What tells a changed file: its time, size and number.
+std::string StampOf(const std::string& path) {
+  struct stat info = {};
+  if (::stat(path.c_str(), &info) != 0) return "missing";
+  return fmt::format("{}.{}:{}:{}", info.st_mtim.tv_sec, info.st_mtim.tv_nsec, info.st_size, info.st_ino);
+}
+
+class HostImpl final : public PipelineHost {
+ public:
+  HostImpl(const RunnerHost& host, Load load) : host_(host), load_(std::move(load)) {}
+  ~HostImpl() override { static_cast<void>(Stop()); }
+
+  Status Start(const std::vector<std::string>& files) override {
+    std::vector<Hosted> started;
+    std::vector<PipelineConfig> configs;
+    for (const auto& file : files) {
+      const std::string stamp = StampOf(file);
+      ASSIGN_OR_RETURN(auto config, load_(file));
+      for (const auto& other : configs) {
+        if (other.name == config.name)
+          return InvalidArgument("'{}' and '{}' are both pipeline '{}'", other.file, file, config.name);
+      }
+      started.push_back({file, stamp, config, nullptr});
+      configs.push_back(std::move(config));
+    }
+    for (auto& one : started) {
+      ASSIGN_OR_RETURN(one.runner, Runner::Start(one.config, host_));
+      host_.note(fmt::format("{}: running", one.config.name));
+    }
+    std::lock_guard lock(mutex_);
+    hosted_ = std::move(started);
+    return {};
+  }
+
+  void Reload(bool is_forced) override {
+    for (auto& one : hosted_) {
+      const std::string stamp = StampOf(one.file);
+      // A file that is missing for a moment is being replaced.
+      if ((stamp == one.stamp && !is_forced) || stamp == "missing") continue;
+      one.stamp = stamp;
+      auto config = load_(one.file);
+      Status status = config.ok() ? CheckName(one, *config) : Status(config.error());
+      if (status.ok()) status = Runner::Check(*config, host_);
+      if (!status.ok()) {
+        host_.note(fmt::format("{}: not reloaded, it goes on as it was: {}", one.config.name,
+                               status.error().ToString()));
+        continue;
+      }
+      Replace(&one, *std::move(config));
+    }
+  }
+
+  bool is_finished() const override {
+    for (const auto& one : hosted_) {
+      if (one.runner && !one.runner->is_finished()) return false;
+    }
+    return true;
+  }
+
+  Status fatal() const override {
+    for (const auto& one : hosted_) {
+      if (!one.runner)
+        return MakeError(ErrorCode::kUnavailable, "pipeline '{}' could not be started again",
+                         one.config.name);
+      if (auto status = one.runner->fatal(); !status.ok())
+        return std::move(status).error().With(fmt::format("pipeline '{}'", one.config.name));
+    }
+    return {};
+  }
+
+  Status Stop() override {
+    Status first;
+    // At the same time: each has its own time to drain.
+    std::vector<std::pair<Status, std::jthread>> stopping(hosted_.size());
+    for (size_t i = 0; i < hosted_.size(); ++i) {
+      stopping[i].second = std::jthread([this, i, &stopping] {
+        if (hosted_[i].runner) stopping[i].first = hosted_[i].runner->Stop();
+      });
+    }
+    for (auto& one : stopping) one.second.join();
+    for (auto& one : stopping) {
+      if (first.ok() && !one.first.ok()) first = std::move(one.first);
+    }
+    return first;
+  }
+
+  std::string Metrics() override {
+    std::lock_guard lock(mutex_);
+    std::vector<const PipelineMetrics*> all;
+    for (auto& one : hosted_) {
+      if (one.runner) all.push_back(&one.runner->metrics());
+    }
+    return RenderMetrics(all);
+  }
+  std::vector<Health> health() const override {
+    std::lock_guard lock(mutex_);
+    std::vector<Health> all;
+    for (const auto& one : hosted_) {
+      all.push_back({one.config.name, one.runner
+                                          ? one.runner->ailments()
+                                          : std::vector<Ailment>{{"pipeline", "it is being reloaded"}}});
+    }
+    return all;
+  }
+  void Visit(const std::function<void(const PipelineMetrics&)>& visit) override {
+    std::lock_guard lock(mutex_);
+    for (auto& one : hosted_) {
+      if (one.runner) visit(one.runner->metrics());
+    }
+  }
+
+ private:
+  struct Hosted {
+    std::string file;
+    std::string stamp;
+    PipelineConfig config;
+    std::unique_ptr<Runner> runner;
+  };
+
+  Status CheckName(const Hosted& one, const PipelineConfig& config) const {
+    for (const auto& other : hosted_) {
+      if (&other != &one && other.config.name == config.name)
+        return InvalidArgument("'{}' is already the name of '{}'", config.name, other.file);
+    }
+    return {};
+  }
+
+  void Replace(Hosted* one, PipelineConfig config) {
+    std::unique_ptr<Runner> old;
+    {
+      std::lock_guard lock(mutex_);
+      old = std::move(one->runner);
+    }
+    if (old) {
+      if (const Status status = old->Stop(); !status.ok())
+        host_.note(fmt::format("{}: while stopping: {}", one->config.name, status.error().ToString()));
+      old.reset();
+    }
+    auto fresh = Runner::Start(config, host_);
+    if (!fresh.ok()) {
+      host_.note(fmt::format("{}: not reloaded: {}", one->config.name, fresh.error().ToString()));
+      fresh = Runner::Start(one->config, host_);
+      if (!fresh.ok()) {
+        host_.note(fmt::format("{}: does not start again: {}", one->config.name, fresh.error().ToString()));
+        return;
+      }
+      host_.note(fmt::format("{}: goes on as it was", one->config.name));
+    } else {
+      host_.note(fmt::format("{}: reloaded", config.name));
+    }
+    std::lock_guard lock(mutex_);
+    one->config = (*fresh)->config();
+    one->runner = *std::move(fresh);
+  }
+
+  const RunnerHost host_;
+  const Load load_;
+  mutable std::mutex mutex_;  // of the list as others see it
+  std::vector<Hosted> hosted_;
+};
+
+}  // namespace
+
+std::unique_ptr<PipelineHost> PipelineHost::Make(const RunnerHost& host, Load load) {
+  return std::make_unique<HostImpl>(host, std::move(load));
+}
+
+}  // namespace sluice::pipeline

@@ -1,0 +1,37 @@
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "pipeline/config.h"
+#include "pipeline/environment.h"
+
+namespace sluice::pipeline {
+
+// The environment of one running pipeline. What is given must outlive it.
+class HostEnvironment final : public Environment {
+ public:
+  HostEnvironment(const Clock& clock, const Registry& registry, const PipelineConfig& config,
+                  std::function<void(const std::string&)> note);
+
+  const Clock& clock() const override { return clock_; }
+  const Registry& registry() const override { return registry_; }
+  const std::string& pipeline() const override { return name_; }
+  std::string Resolve(const std::string& path) const override;
+  Result<std::string> StateFolder() override;
+  void Note(const std::string& line) override;
+  // `text` without secrets of the configuration.
+  std::string Clean(std::string text) const;
+
+ private:
+  const Clock& clock_;
+  const Registry& registry_;
+  const std::string name_;
+  const std::string folder_;  // of the file
+  const std::string state_;
+  std::vector<std::string> secrets_;  // longest first
+  const std::function<void(const std::string&)> note_;
+};
+
+}  // namespace sluice::pipeline

@@ -1,0 +1,154 @@
+#include "pipeline/ingestor_port.h"
+
+#include <arrow/record_batch.h>
+
+#include "pipeline/backoff.h"
+#include "pipeline/dead_letters.h"
+#include "pipeline/position_keeper.h"
+#include "pipeline/rows.h"
+
+namespace sluice::pipeline {
+namespace {
+
+// Hands the refused rows to the dead letters and sets their outcomes.
+void Refuse(const std::vector<std::pair<int64_t, std::string>>& refused, const Delivery& delivery,
+            DeadLetters& dead_letters, const std::stop_token& stop, Receipt* receipt) {
+  std::vector<DeadLetter> letters;
+  for (const auto& [row, reason] : refused) {
+    bool is_raw = false;
+    for (const auto& refusal : delivery.refused) is_raw = is_raw || refusal.row == row;
+    letters.push_back({delivery.batch.records->Slice(row, 1), reason, is_raw});
+  }
+  const Status status = dead_letters.Write(letters, stop);
+  for (const auto& [row, reason] : refused) {
+    receipt->Set(row, status.ok() ? Outcome{OutcomeKind::kRejected, reason}
+                                  : Outcome{OutcomeKind::kFailed, status.error().ToString()});
+  }
+}
+
+// The runs of admitted rows, as items of their own: their rows have the numbers of the delivery.
+Result<std::vector<Item>> CutItems(const Admitted& admitted, const Delivery& delivery,
+                                   const std::shared_ptr<Receipt>& receipt) {
+  std::vector<Item> items;
+  const auto add = [&](int64_t first, int64_t rows) -> Status {
+    Item item;
+    item.receipt = receipt;
+    item.first_row = first;
+    item.batch.records = delivery.batch.records->Slice(first, rows);
+    item.batch.partition = delivery.batch.partition;
+    item.batch.places = delivery.batch.places;
+    if (!delivery.batch.next.empty())
+      item.batch.next.assign(delivery.batch.next.begin() + first, delivery.batch.next.begin() + first + rows);
+    item.bytes = SizeOf(*item.batch.records) + 64;
+    items.push_back(std::move(item));
+    return {};
+  };
+  if (admitted.is_all) {
+    RETURN_IF_ERROR(add(0, delivery.batch.rows()));
+    return items;
+  }
+  size_t begin = 0;
+  for (size_t i = 1; i <= admitted.rows.size(); ++i) {
+    if (i < admitted.rows.size() && admitted.rows[i] == admitted.rows[i - 1] + 1) continue;
+    RETURN_IF_ERROR(add(admitted.rows[begin], static_cast<int64_t>(i - begin)));
+    begin = i;
+  }
+  return items;
+}
+
+}  // namespace
+
+IngestorPort::IngestorPort(Parts parts, size_t number, std::string type, bool has_positions,
+                           bool is_behind_spool)
+    : parts_(parts),
+      number_(number),
+      type_(std::move(type)),
+      has_positions_(has_positions),
+      is_behind_spool_(is_behind_spool) {}
+
+uint64_t IngestorPort::Register() {
+  std::lock_guard lock(pending_.mutex);
+  const uint64_t started = pending_.next++;
+  pending_.since[started] = std::chrono::steady_clock::now();
+  return started;
+}
+
+void IngestorPort::Unregister(uint64_t started) {
+  std::lock_guard lock(pending_.mutex);
+  pending_.since.erase(started);
+}
+
+Receipt::Done IngestorPort::OnDone(Delivery* delivery, uint64_t started, uint64_t ticket, int64_t queued_rows,
+                                   uint64_t queued_bytes) {
+  return [this, gate = gate_, started, ticket, queued_rows, queued_bytes,
+          done = std::move(delivery->done)](const Outcomes& outcomes) {
+    uint64_t duplicates = 0;
+    uint64_t rejected = 0;
+    uint64_t failed = 0;
+    for (const auto& outcome : outcomes) {
+      duplicates += outcome.kind == OutcomeKind::kDuplicate ? 1U : 0U;
+      rejected += outcome.kind == OutcomeKind::kRejected ? 1U : 0U;
+      failed += outcome.kind == OutcomeKind::kFailed ? 1U : 0U;
+    }
+    parts_.counters.duplicates += duplicates;
+    parts_.counters.rejected += rejected;
+    parts_.counters.failed += failed;
+    if (ticket != 0 && failed == 0) parts_.positions.Done(number_, ticket);
+    Unregister(started);
+    gate->Call([&] {
+      if (done) done(outcomes);
+    });
+    // Last: whoever sees an empty pipeline may rely on all being told.
+    parts_.queue.Release(queued_rows, queued_bytes);
+  };
+}
+
+Status IngestorPort::Offer(Delivery delivery, std::chrono::milliseconds patience) {
+  if (!is_behind_spool_) RETURN_IF_ERROR(parts_.circuit.Check());
+  const int64_t rows = delivery.batch.rows();
+  ASSIGN_OR_RETURN(const Admitted admitted, Admit(parts_.tenants, &delivery));
+  RETURN_IF_ERROR(parts_.buckets.Spend(admitted.tenants, patience));
+  uint64_t ticket = 0;
+  if (has_positions_ && !delivery.batch.places.empty())
+    ticket = parts_.positions.Begin(number_, type_, delivery.batch.places);
+  if (rows == 0) {
+    if (ticket != 0) parts_.positions.Done(number_, ticket);
+    if (delivery.done) gate_->Call([&] { delivery.done({}); });
+    return {};
+  }
+  const uint64_t bytes = SizeOf(*delivery.batch.records) + 64;
+  const bool is_queued = !admitted.rows.empty();
+  const uint64_t started = Register();
+  const auto receipt = std::make_shared<Receipt>(
+      rows, OnDone(&delivery, started, ticket, is_queued ? rows : 0, is_queued ? bytes : 0));
+  receipt->is_persistent = has_positions_;
+  if (is_queued) {
+    // The refused rows keep their place until the delivery is done: it is one, for its order and its bound.
+    ASSIGN_OR_RETURN(auto items, CutItems(admitted, delivery, receipt));
+    auto status = parts_.queue.Push(admitted.flow, std::move(items), rows, bytes, patience);
+    if (!status.ok()) {
+      if (ticket != 0) parts_.positions.Forget(number_, ticket);
+      Unregister(started);
+      return status;
+    }
+  }
+  parts_.counters.records += static_cast<uint64_t>(rows);
+  parts_.counters.batches += 1;
+  parts_.counters.bytes += bytes;
+  for (const auto& [tenant, sent] : admitted.tenants)
+    parts_.metrics.CountTenant(tenant, sent.first, sent.second, 0);
+  if (!admitted.refused.empty()) {
+    if (!delivery.tenant.empty()) parts_.metrics.CountTenant(delivery.tenant, 0, 0, admitted.refused.size());
+    Refuse(admitted.refused, delivery, parts_.dead_letters, parts_.abort.get_token(), receipt.get());
+  }
+  return {};
+}
+
+Millis IngestorPort::lag() const {
+  std::lock_guard lock(pending_.mutex);
+  if (pending_.since.empty()) return Millis(0);
+  return std::chrono::duration_cast<Millis>(std::chrono::steady_clock::now() -
+                                            pending_.since.begin()->second);
+}
+
+}  // namespace sluice::pipeline

@@ -1,0 +1,65 @@
+#pragma once
+
+#include <map>
+#include <memory>
+#include <mutex>
+#include <stop_token>
+#include <string>
+
+#include "pipeline/connector.h"
+#include "pipeline/intake_gate.h"
+#include "pipeline/intake_queue.h"
+#include "pipeline/metrics.h"
+#include "pipeline/receipt_internal.h"
+
+namespace sluice::pipeline {
+
+class Circuit;
+class DeadLetters;
+class PositionKeeper;
+
+// The pipeline as one of its ingestors sees it. Thread-safe.
+class IngestorPort final : public Intake {
+ public:
+  struct Parts {
+    IntakeQueue& queue;
+    PositionKeeper& positions;
+    Circuit& circuit;
+    TenantBuckets& buckets;
+    DeadLetters& dead_letters;
+    PipelineMetrics& metrics;
+    StageCounters& counters;
+    Environment& environment;
+    const TenantOptions& tenants;
+    const std::stop_source& abort;
+  };
+  IngestorPort(Parts parts, size_t number, std::string type, bool has_positions, bool is_behind_spool);
+
+  Status Offer(Delivery delivery, std::chrono::milliseconds patience) override;
+  // The ingestor was stopped: it hears no more outcomes.
+  void Close() { gate_->Close(); }
+  // Age of the oldest delivery without all its outcomes.
+  Millis lag() const;
+
+ private:
+  struct Pending {
+    mutable std::mutex mutex;
+    uint64_t next = 1;
+    std::map<uint64_t, std::chrono::steady_clock::time_point> since;
+  };
+
+  uint64_t Register();
+  void Unregister(uint64_t started);
+  Receipt::Done OnDone(Delivery* delivery, uint64_t started, uint64_t ticket, int64_t queued_rows,
+                       uint64_t queued_bytes);
+
+  const Parts parts_;
+  const size_t number_;
+  const std::string type_;
+  const bool has_positions_;
+  const bool is_behind_spool_;
+  const std::shared_ptr<Gate> gate_ = std::make_shared<Gate>();
+  Pending pending_;
+};
+
+}  // namespace sluice::pipeline

@@ -1,0 +1,94 @@
+#include "pipeline/processor_chain.h"
+
+#include <arrow/record_batch.h>
+
+#include <algorithm>
+
+#include "pipeline/record.h"
+#include "pipeline/rows.h"
+
+namespace sluice::pipeline {
+namespace {
+
+// Positions by row after rows were dropped, added or moved: ascending again, or all at the end.
+void Renumber(const Batch& input, Batch* output) {
+  output->partition = input.partition;
+  output->places = input.places;
+  output->next.clear();
+  if (input.next.empty()) return;
+  output->next.reserve(static_cast<size_t>(output->rows()));
+  for (int64_t row = 0; row < output->rows(); ++row) {
+    const int64_t origin = output->origins.empty() ? row : output->origins[static_cast<size_t>(row)];
+    output->next.push_back(origin < 0 ? input.next.back() : input.next[static_cast<size_t>(origin)]);
+  }
+  if (!std::is_sorted(output->next.begin(), output->next.end()))
+    std::fill(output->next.begin(), output->next.end(), input.next.back());
+}
+
+Status CheckAnswer(const Batch& input, const Batch& output) {
+  if (!output.records || output.records->num_columns() != kColumns)
+    return Internal("an answer without records");
+  if (output.origins.empty() && output.rows() != input.rows())
+    return Internal("{} rows from {} without origins", output.rows(), input.rows());
+  if (!output.origins.empty() && static_cast<int64_t>(output.origins.size()) != output.rows())
+    return Internal("{} origins of {} rows", output.origins.size(), output.rows());
+  return {};
+}
+
+}  // namespace
+
+Result<std::unique_ptr<ProcessorChain>> ProcessorChain::Make(const std::vector<PipelineConfig::Step>& steps,
+                                                             const Registry& registry,
+                                                             Environment& environment,
+                                                             PipelineMetrics* metrics) {
+  auto chain = std::make_unique<ProcessorChain>();
+  for (const auto& step : steps) {
+    Step made;
+    made.name = fmt::format("{}_{}", chain->steps_.size(), step.settings.type());
+    ASSIGN_OR_RETURN(made.processor, registry.MakeProcessor(step.settings, environment));
+    made.counters = &metrics->Stage("processor", made.name);
+    chain->steps_.push_back(std::move(made));
+  }
+  return chain;
+}
+
+Status ProcessorChain::Open() {
+  for (auto& step : steps_) {
+    auto status = step.processor->Open();
+    if (!status.ok()) return std::move(status).error().With(fmt::format("processor '{}'", step.name));
+  }
+  return {};
+}
+
+Result<Batch> ProcessorChain::Run(const Batch& input, std::vector<Refused>* refused, std::stop_token stop) {
+  Batch batch = input;
+  const int64_t input_rows = input.rows();
+  for (auto& step : steps_) {
+    const auto start = std::chrono::steady_clock::now();
+    const Batch given = batch;
+    std::vector<Processor::Reject> rejects;
+    auto answer = step.processor->Process(std::move(batch), &rejects, stop);
+    if (answer.ok()) {
+      if (auto status = CheckAnswer(given, *answer); !status.ok()) answer = std::move(status).error();
+    }
+    if (!answer.ok()) return std::move(answer).error().With(fmt::format("processor '{}'", step.name));
+    batch = *std::move(answer);
+    for (auto& reject : rejects) {
+      if (reject.row < 0 || reject.row >= given.rows()) continue;
+      const int64_t origin =
+          given.origins.empty() ? reject.row : given.origins[static_cast<size_t>(reject.row)];
+      if (origin >= 0 && origin < input_rows)
+        refused->push_back({origin, fmt::format("processor '{}': {}", step.name, reject.reason)});
+    }
+    step.counters->records += static_cast<uint64_t>(batch.rows());
+    step.counters->batches += 1;
+    step.counters->rejected += rejects.size();
+    step.counters->busy_micros += static_cast<uint64_t>(
+        std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - start)
+            .count());
+  }
+  Renumber(input, &batch);
+  return batch;
+}
+
+}  // namespace sluice::pipeline

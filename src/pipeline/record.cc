@@ -1,0 +1,170 @@
+#include "pipeline/record.h"
+
+#include <arrow/api.h>
+#include <arrow/util/utf8.h>
+
+#include <array>
+
+#include "base/instant.h"
+#include "base/random.h"
+#include "columnar/arrow_status.h"
+#include "pipeline/json_scan_internal.h"
+
+namespace sluice::pipeline {
+namespace {
+
+constexpr std::array<std::string_view, kColumns> kNames = {
+    "uuid",          "source_type", "source_id", "data",       "data_id",    "metadata",
+    "metadata_type", "lang",        "tenant_id", "created_at", "updated_at", "extra"};
+
+constexpr std::string_view kNoTime = "0001-01-01T00:00:00Z";
+
+bool IsTime(Column column) { return column == Column::kCreatedAt || column == Column::kUpdatedAt; }
+
+// Puts the commas and, when pretty, the line ends.
+class FieldWriter {
+ public:
+  FieldWriter(bool pretty, std::string* out) : pretty_(pretty), out_(out) { *out_ += '{'; }
+  void Name(std::string_view name) {
+    Separate();
+    AppendJsonText(name, out_);
+    *out_ += pretty_ ? ": " : ":";
+  }
+  void Separate() {
+    if (!is_first_) *out_ += ',';
+    if (pretty_) *out_ += "\n  ";
+    is_first_ = false;
+  }
+  void End() { *out_ += pretty_ && !is_first_ ? "\n}" : "}"; }
+
+ private:
+  const bool pretty_;
+  std::string* out_;
+  bool is_first_ = true;
+};
+
+void AppendTime(const arrow::Array& column, int64_t row, std::string* out) {
+  const int64_t micros = static_cast<const arrow::TimestampArray&>(column).Value(row);
+  Instant instant;
+  instant.seconds = micros / 1'000'000 - (micros % 1'000'000 < 0 ? 1 : 0);
+  instant.nanoseconds = static_cast<uint32_t>((micros - instant.seconds * 1'000'000) * 1000);
+  *out += '"';
+  *out += FormatInstant(instant);
+  *out += '"';
+}
+
+}  // namespace
+
+const std::shared_ptr<arrow::Schema>& RecordSchema() {
+  static const std::shared_ptr<arrow::Schema> schema = [] {
+    arrow::FieldVector fields;
+    for (int i = 0; i < kColumns; ++i) {
+      const auto column = static_cast<Column>(i);
+      const bool nullable = IsTime(column) || column == Column::kMetadata || column == Column::kExtra;
+      fields.push_back(arrow::field(
+          std::string(ColumnName(column)),
+          IsTime(column) ? arrow::timestamp(arrow::TimeUnit::MICRO, "UTC") : arrow::utf8(), nullable));
+    }
+    return arrow::schema(std::move(fields));
+  }();
+  return schema;
+}
+
+std::string_view ColumnName(Column column) { return kNames[static_cast<size_t>(column)]; }
+
+void AppendRecord(const arrow::RecordBatch& records, int64_t row, const WireOptions& options,
+                  std::string* out) {
+  FieldWriter fields(options.pretty, out);
+  for (int i = 0; i < static_cast<int>(Column::kExtra); ++i) {
+    const auto column = static_cast<Column>(i);
+    const arrow::Array& array = *records.column(i);
+    const bool is_empty =
+        array.IsNull(row) ||
+        (!IsTime(column) && static_cast<const arrow::StringArray&>(array).value_length(row) == 0);
+    if (is_empty && !options.write_empty) continue;
+    fields.Name(ColumnName(column));
+    if (column == Column::kMetadata) {
+      *out += is_empty ? "null" : static_cast<const arrow::StringArray&>(array).GetView(row);
+    } else if (!IsTime(column)) {
+      AppendJsonText(is_empty ? "" : static_cast<const arrow::StringArray&>(array).GetView(row), out);
+    } else if (is_empty) {
+      AppendJsonText(kNoTime, out);
+    } else {
+      AppendTime(array, row, out);
+    }
+  }
+  const auto& extra =
+      static_cast<const arrow::StringArray&>(*records.column(static_cast<int>(Column::kExtra)));
+  if (extra.IsValid(row)) {
+    // Its own brackets go; what is between them stays as it is.
+    std::string_view text = extra.GetView(row);
+    const size_t open = text.find('{');
+    const size_t close = text.rfind('}');
+    if (open != std::string_view::npos && close > open &&
+        SkipSpace(text.substr(0, close), open + 1) < close) {
+      fields.Separate();
+      *out += text.substr(open + 1, close - open - 1);
+    }
+  }
+  fields.End();
+}
+
+void AppendNdJson(const arrow::RecordBatch& records, std::string* out) {
+  for (int64_t row = 0; row < records.num_rows(); ++row) {
+    AppendRecord(records, row, {}, out);
+    *out += '\n';
+  }
+}
+
+std::shared_ptr<arrow::RecordBatch> NoRecords() {
+  static const auto none = arrow::RecordBatch::MakeEmpty(RecordSchema()).ValueOrDie();
+  return none;
+}
+
+std::shared_ptr<arrow::RecordBatch> RawRecord(std::string_view given) {
+  std::string text(given);
+  if (!arrow::util::ValidateUTF8(given)) {
+    // Which bytes are the bad ones is of no use to anybody.
+    text.clear();
+    for (const char c : given) {
+      if (static_cast<unsigned char>(c) < 0x80) {
+        text += c;
+      } else {
+        text += "\xef\xbf\xbd";
+      }
+    }
+  }
+  auto columns = NoRecords()->columns();
+  for (int i = 0; i < kColumns; ++i) {
+    auto& column = columns[static_cast<size_t>(i)];
+    if (!RecordSchema()->field(i)->nullable()) {
+      column = *arrow::MakeArrayFromScalar(
+          arrow::StringScalar(static_cast<Column>(i) == Column::kData ? text : std::string()), 1);
+    } else {
+      column = *arrow::MakeArrayOfNull(column->type(), 1);
+    }
+  }
+  return arrow::RecordBatch::Make(RecordSchema(), 1, std::move(columns));
+}
+
+Result<std::shared_ptr<arrow::RecordBatch>> FillUuids(const std::shared_ptr<arrow::RecordBatch>& records) {
+  constexpr int kUuid = static_cast<int>(Column::kUuid);
+  const auto& given = static_cast<const arrow::StringArray&>(*records->column(kUuid));
+  bool is_missing = false;
+  for (int64_t row = 0; row < given.length() && !is_missing; ++row) is_missing = given.value_length(row) == 0;
+  if (!is_missing) return records;
+  arrow::StringBuilder builder;
+  RETURN_IF_ARROW_ERROR(builder.Reserve(given.length()));
+  RETURN_IF_ARROW_ERROR(builder.ReserveData(given.length() * 36));
+  for (int64_t row = 0; row < given.length(); ++row) {
+    RETURN_IF_ARROW_ERROR(given.value_length(row) == 0 ? builder.Append(NewUuid())
+                                                       : builder.Append(given.GetView(row)));
+  }
+  std::shared_ptr<arrow::Array> uuids;
+  RETURN_IF_ARROW_ERROR(builder.Finish(&uuids));
+  ASSIGN_OR_RETURN_ARROW(auto filled,
+                         records->SetColumn(kUuid, RecordSchema()->field(kUuid), std::move(uuids)));
+  return filled;
+}
+
+}  // namespace sluice::pipeline

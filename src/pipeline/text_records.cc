@@ -1,0 +1,185 @@
+#include "pipeline/text_records.h"
+
+#include <arrow/record_batch.h>
+
+#include <cstring>
+
+#include "pipeline/json_scan_internal.h"
+#include "pipeline/record.h"
+#include "pipeline/rows.h"
+
+namespace sluice::pipeline {
+namespace {
+
+constexpr size_t kMaxLines = 10'000;  // of a delivery
+constexpr size_t kShownOfTooLong = 1000;
+constexpr uint32_t kMaxMetadataDepth = 64;
+
+std::string_view WithoutReturn(std::string_view line) {
+  if (line.ends_with('\r')) line.remove_suffix(1);
+  return line;
+}
+
+}  // namespace
+
+std::optional<std::vector<std::string>> SplitCsv(std::string_view record, char delimiter) {
+  std::vector<std::string> fields;
+  size_t at = 0;
+  while (true) {
+    std::string field;
+    if (at < record.size() && record[at] == '"') {
+      for (++at;; ++at) {
+        if (at >= record.size()) return std::nullopt;
+        if (record[at] != '"') {
+          field += record[at];
+        } else if (at + 1 < record.size() && record[at + 1] == '"') {
+          field += record[at++];
+        } else {
+          break;
+        }
+      }
+      ++at;
+      if (at < record.size() && record[at] != delimiter) return std::nullopt;
+    } else {
+      const size_t end = std::min(record.find(delimiter, at), record.size());
+      field = record.substr(at, end - at);
+      at = end;
+    }
+    fields.push_back(std::move(field));
+    if (at >= record.size()) return fields;
+    ++at;
+  }
+}
+
+size_t TextRecords::FindEnd(size_t from) const {
+  if (options_.format == TextFormat::kNdJson) {
+    const void* found = std::memchr(text_.data() + from, '\n', text_.size() - from);
+    return found ? static_cast<size_t>(static_cast<const char*>(found) - text_.data()) : std::string::npos;
+  }
+  bool is_quoted = false;
+  for (size_t i = from; i < text_.size(); ++i) {
+    if (text_[i] == '"') is_quoted = !is_quoted;
+    if (text_[i] == '\n' && !is_quoted) return i;
+  }
+  return std::string::npos;
+}
+
+std::vector<TextRecords::Line> TextRecords::CutLines(bool is_end) {
+  std::vector<Line> lines;
+  const size_t begin = at_;
+  while (at_ < text_.size() && lines.size() < kMaxLines && at_ - begin < options_.batch_bytes) {
+    size_t end = FindEnd(at_);
+    size_t next = end + 1;
+    if (end == std::string::npos) {
+      if (!is_end && text_.size() - at_ <= options_.max_record_bytes) break;
+      // The last one; or one too large, whose rest is passed over.
+      end = next = text_.size();
+    }
+    const std::string_view line = WithoutReturn(std::string_view(text_).substr(at_, end - at_));
+    offset_ += static_cast<int64_t>(next - at_);
+    at_ = next;
+    const bool goes_on = end == next && !is_end;
+    if (is_skipping_) {
+      is_skipping_ = goes_on;
+      if (!lines.empty()) lines.back().next = offset_;
+      continue;
+    }
+    is_skipping_ = goes_on;
+    if (SkipSpace(line, 0) < line.size()) lines.push_back({line, offset_});
+  }
+  return lines;
+}
+
+std::string TextRecords::CsvToJson(std::string_view record, std::string* out) const {
+  const auto fields = SplitCsv(record, options_.delimiter);
+  if (!fields) return "the quotes of the CSV record are wrong";
+  if (fields->size() > columns_.size())
+    return fmt::format("the CSV record has {} fields, the header {}", fields->size(), columns_.size());
+  *out += '{';
+  for (size_t i = 0; i < fields->size(); ++i) {
+    if (i > 0) *out += ',';
+    AppendJsonText(columns_[i], out);
+    *out += ':';
+    const std::string& field = (*fields)[i];
+    std::string why;
+    const bool is_json = columns_[i] == "metadata" && IsJson(field, kMaxMetadataDepth, &why) &&
+                         field.find_first_of("\r\n") == std::string::npos;
+    if (is_json) {
+      *out += field;
+    } else {
+      AppendJsonText(field, out);
+    }
+  }
+  *out += "}\n";
+  return {};
+}
+
+Result<Delivery> TextRecords::Deliver(const std::vector<Line>& lines) {
+  std::string json;
+  std::vector<std::string> wrong(lines.size());  // by line
+  std::vector<size_t> sent;                      // lines that are in `json`
+  for (size_t i = 0; i < lines.size(); ++i) {
+    if (lines[i].text.size() > options_.max_record_bytes) {
+      wrong[i] = fmt::format("the record is larger than {} bytes", options_.max_record_bytes);
+    } else if (options_.format == TextFormat::kCsv) {
+      wrong[i] = CsvToJson(lines[i].text, &json);
+    } else {
+      json += lines[i].text;
+      json += '\n';
+    }
+    if (wrong[i].empty()) sent.push_back(i);
+  }
+  ParseLimits limits;
+  limits.layout = Layout::kLines;
+  limits.max_record_bytes =
+      static_cast<uint32_t>(std::min<uint64_t>(options_.max_record_bytes, 1U << 30)) * 2;
+  ASSIGN_OR_RETURN(auto parsed, ParseRecords(json, limits));
+  for (auto& bad : parsed.bad) wrong[sent[static_cast<size_t>(bad.position)]] = std::move(bad.reason);
+
+  Delivery delivery;
+  std::vector<std::shared_ptr<arrow::RecordBatch>> parts;
+  int64_t good = 0;     // rows of `parsed.records` that are placed
+  int64_t waiting = 0;  // the run of good rows behind them
+  const auto place = [&] {
+    if (waiting > 0) parts.push_back(parsed.records->Slice(good, waiting));
+    good += waiting;
+    waiting = 0;
+  };
+  for (size_t i = 0; i < lines.size(); ++i) {
+    delivery.batch.next.push_back(lines[i].next);
+    if (wrong[i].empty()) {
+      ++waiting;
+      continue;
+    }
+    place();
+    parts.push_back(RawRecord(lines[i].text.substr(
+        0, wrong[i].find("larger than") == std::string::npos ? std::string_view::npos : kShownOfTooLong)));
+    delivery.refused.push_back({static_cast<int64_t>(i), std::move(wrong[i])});
+  }
+  place();
+  ASSIGN_OR_RETURN(delivery.batch.records, JoinRecords(parts));
+  return delivery;
+}
+
+Result<std::optional<Delivery>> TextRecords::Take(bool is_end) {
+  auto lines = CutLines(is_end);
+  if (!lines.empty() && options_.format == TextFormat::kCsv && columns_.empty()) {
+    auto header = lines.front().text;
+    if (header.starts_with("\xef\xbb\xbf")) header.remove_prefix(3);
+    auto names = SplitCsv(header, options_.delimiter);
+    if (!names) return InvalidArgument("the header '{}' is no CSV", header);
+    columns_ = *std::move(names);
+    lines.erase(lines.begin());
+  }
+  std::optional<Delivery> delivery;
+  if (!lines.empty()) {
+    ASSIGN_OR_RETURN(delivery, Deliver(lines));
+  }
+  if (at_ > (1 << 16) || at_ == text_.size()) {
+    text_.erase(0, at_);
+    at_ = 0;
+  }
+  return delivery;
+}
+
+}  // namespace sluice::pipeline

@@ -1,0 +1,139 @@
+#include "pipeline/work.h"
+
+#include <arrow/record_batch.h>
+
+#include <algorithm>
+
+#include "pipeline/receipt_internal.h"
+#include "pipeline/rows.h"
+
+namespace sluice::pipeline {
+namespace {
+
+// How bad an outcome is: the worse one counts.
+int Badness(const Outcome& outcome) {
+  switch (outcome.kind) {
+    case OutcomeKind::kDuplicate:
+      return 0;
+    case OutcomeKind::kAccepted:
+      return 1;
+    case OutcomeKind::kRejected:
+      return 2;
+    case OutcomeKind::kFailed:
+      return 3;
+  }
+  return 3;
+}
+
+void Worsen(Outcome* so_far, const Outcome& outcome) {
+  if (Badness(outcome) > Badness(*so_far)) *so_far = outcome;
+}
+
+}  // namespace
+
+Result<Work> Work::Make(std::vector<Item> items, bool keeps_places) {
+  Work work;
+  std::vector<std::shared_ptr<arrow::RecordBatch>> parts;
+  int64_t rows = 0;
+  for (auto& item : items) {
+    parts.push_back(item.batch.records);
+    const int64_t count = item.batch.rows();
+    work.is_persistent_ = work.is_persistent_ || item.receipt->is_persistent;
+    work.pieces_.push_back({std::move(item.receipt), item.first_row, rows, count});
+    rows += count;
+    if (!keeps_places) continue;
+    work.input_.partition = item.batch.partition;
+    work.input_.next.insert(work.input_.next.end(), item.batch.next.begin(), item.batch.next.end());
+    work.input_.places = std::move(item.batch.places);
+  }
+  ASSIGN_OR_RETURN(work.input_.records, JoinRecords(parts));
+  work.is_resolved_.assign(static_cast<size_t>(rows), false);
+  return work;
+}
+
+Result<Work> Work::Part(int64_t begin, int64_t end) const {
+  Work part;
+  part.is_persistent_ = is_persistent_;
+  part.input_.records = input_.records->Slice(begin, end - begin);
+  part.input_.partition = input_.partition;
+  part.input_.places = input_.places;
+  if (!input_.next.empty()) {
+    part.input_.next.assign(input_.next.begin() + begin, input_.next.begin() + end);
+    if (end < input_.rows()) {
+      part.input_.places = {};
+      part.input_.places[input_.partition].next = part.input_.next.back();
+    }
+  }
+  for (const auto& piece : pieces_) {
+    const int64_t from = std::max(begin, piece.begin);
+    const int64_t to = std::min(end, piece.begin + piece.rows);
+    if (from >= to) continue;
+    part.pieces_.push_back({piece.receipt, piece.first_row + from - piece.begin, from - begin, to - from});
+  }
+  part.is_resolved_.assign(is_resolved_.begin() + begin, is_resolved_.begin() + end);
+  return part;
+}
+
+void Work::SetOutput(Batch output) {
+  output_ = std::move(output);
+  const auto rows = static_cast<size_t>(input_.rows());
+  if (output_.origins.empty() && output_.rows() == input_.rows()) {
+    open_.assign(rows, 1);
+    worst_.assign(rows, Outcome{OutcomeKind::kDuplicate, {}});
+    return;
+  }
+  open_.assign(rows, 0);
+  worst_.assign(rows, Outcome{OutcomeKind::kDuplicate, {}});
+  worst_of_all_ = Outcome{OutcomeKind::kDuplicate, {}};
+  for (const int32_t origin : output_.origins) {
+    if (origin < 0) {
+      ++open_of_all_;
+    } else if (static_cast<size_t>(origin) < rows) {
+      ++open_[static_cast<size_t>(origin)];
+    }
+  }
+  // A row that was dropped on purpose is done, unless what was made of all of them is not.
+  is_made_of_all_ = open_of_all_ > 0;
+  if (is_made_of_all_) return;
+  for (size_t row = 0; row < rows; ++row) {
+    if (open_[row] == 0) Resolve(static_cast<int64_t>(row), Outcome());
+  }
+}
+
+void Work::Resolve(int64_t input_row, Outcome outcome) {
+  if (is_resolved_[static_cast<size_t>(input_row)]) return;
+  is_resolved_[static_cast<size_t>(input_row)] = true;
+  auto piece = std::upper_bound(pieces_.begin(), pieces_.end(), input_row,
+                                [](int64_t row, const Piece& one) { return row < one.begin; });
+  --piece;
+  piece->receipt->Set(piece->first_row + input_row - piece->begin, std::move(outcome));
+}
+
+void Work::SettleOutput(int64_t output_row, const Outcome& outcome) {
+  const int64_t origin =
+      output_.origins.empty() ? output_row : output_.origins[static_cast<size_t>(output_row)];
+  if (origin < 0) {
+    Worsen(&worst_of_all_, outcome);
+    --open_of_all_;
+  } else {
+    Worsen(&worst_[static_cast<size_t>(origin)], outcome);
+    --open_[static_cast<size_t>(origin)];
+  }
+  if (open_of_all_ > 0) return;
+  if (!is_made_of_all_) {
+    if (open_[static_cast<size_t>(origin)] == 0) Resolve(origin, worst_[static_cast<size_t>(origin)]);
+    return;
+  }
+  for (size_t row = 0; row < open_.size(); ++row) {
+    if (open_[row] != 0 || is_resolved_[row]) continue;
+    Outcome worst = worst_[row];
+    Worsen(&worst, worst_of_all_);
+    Resolve(static_cast<int64_t>(row), std::move(worst));
+  }
+}
+
+void Work::ResolveRest(const Outcome& outcome) {
+  for (size_t row = 0; row < is_resolved_.size(); ++row) Resolve(static_cast<int64_t>(row), outcome);
+}
+
+}  // namespace sluice::pipeline

@@ -1,0 +1,56 @@
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "pipeline/batch.h"
+#include "pipeline/intake_queue.h"
+
+namespace sluice::pipeline {
+
+class Receipt;
+
+// A batch under way: rows of one or many deliveries, as they came in and as the processors made them, and
+// what is known of each. Confined to whoever has it at the time.
+class Work {
+ public:
+  // Rows of one delivery, or of several whose order does not count. `keeps_places` = positions are passed on.
+  static Result<Work> Make(std::vector<Item> items, bool keeps_places);
+
+  const Batch& input() const { return input_; }
+  const Batch& output() const { return output_; }
+  // Whether some upstream counts on its order, or on not hearing of failures.
+  bool is_persistent() const { return is_persistent_; }
+
+  // The processors' answer. Rows of the input that no row of it came from are done.
+  void SetOutput(Batch output);
+  // Of a row of the input, once its outcome is final for the pipeline.
+  void Resolve(int64_t input_row, Outcome outcome);
+  // Of a row of the output: the worst of its rows is the outcome of a row of the input.
+  void SettleOutput(int64_t output_row, const Outcome& outcome);
+  // All rows without an outcome get this one.
+  void ResolveRest(const Outcome& outcome);
+  // The rows [begin, end) as work of its own; this one is not to be used any more then.
+  Result<Work> Part(int64_t begin, int64_t end) const;
+
+ private:
+  struct Piece {
+    std::shared_ptr<Receipt> receipt;
+    int64_t first_row = 0;  // of the delivery
+    int64_t begin = 0;      // of the input
+    int64_t rows = 0;
+  };
+  Batch input_;
+  Batch output_;
+  std::vector<Piece> pieces_;
+  bool is_persistent_ = false;
+  std::vector<bool> is_resolved_;
+  std::vector<int32_t> open_;    // rows of the output that are not settled, by row of the input
+  std::vector<Outcome> worst_;   // so far, by row of the input; only while several rows came from one
+  int64_t open_of_all_ = 0;      // rows of the output that came from all of the input
+  bool is_made_of_all_ = false;  // at least one
+  Outcome worst_of_all_;
+};
+
+}  // namespace sluice::pipeline

@@ -1,0 +1,153 @@
+#include "pipeline/write_stage.h"
+
+#include <arrow/record_batch.h>
+
+#include <numeric>
+
+#include "pipeline/rows.h"
+
+namespace sluice::pipeline {
+namespace {
+
+// Errors that one row can cause for all of its batch: the batch is halved until that row is found.
+bool MayBeOneRow(ErrorCode code) {
+  return code == ErrorCode::kInvalidRecords || code == ErrorCode::kInvalidArgument ||
+         code == ErrorCode::kTooLarge;
+}
+
+// Somebody may mend credentials and rights, and records must not be lost by the thousands until then.
+bool IsWorthRetrying(ErrorCode code) {
+  return IsRetryable(code) || code == ErrorCode::kUnauthenticated || code == ErrorCode::kPermissionDenied ||
+         code == ErrorCode::kConflict || code == ErrorCode::kCancelled;
+}
+
+}  // namespace
+
+void WriteStage::Write(Work* work, const std::stop_token& abort) {
+  std::vector<int32_t> rows(static_cast<size_t>(work->output().rows()));
+  std::iota(rows.begin(), rows.end(), 0);
+  std::string why = "the pipeline stops";
+  if (rows.empty()) {
+    // Nothing to write, but the writer may have to know that the upstream was read on.
+    if (keeps_places_ && !work->output().places.empty()) {
+      for (int64_t attempt = 1; !abort.stop_requested(); ++attempt) {
+        const auto outcomes = parts_.writer.Write(work->output(), abort);
+        if (outcomes.ok() || !IsWorthRetrying(outcomes.error().code())) break;
+        if (!SleepFor(PauseBefore(retry_, attempt), abort)) break;
+      }
+    }
+    work->ResolveRest(Outcome());
+    return;
+  }
+  for (int64_t attempt = 1; !abort.stop_requested(); ++attempt) {
+    rows = Attempt(work, rows, &why, abort);
+    if (rows.empty() || (attempt >= retry_.attempts && !work->is_persistent())) break;
+    parts_.counters.retries += rows.size();
+    if (attempt == 1)
+      parts_.environment.Note(fmt::format("{} record(s) failed, trying again: {}", rows.size(), why));
+    if (!SleepFor(PauseBefore(retry_, attempt), abort)) break;
+  }
+  parts_.counters.failed += rows.size();
+  for (const int32_t row : rows) work->SettleOutput(row, {OutcomeKind::kFailed, why});
+  work->ResolveRest({OutcomeKind::kFailed, why});  // nothing is left open, whatever a processor answered
+}
+
+std::vector<int32_t> WriteStage::Attempt(Work* work, const std::vector<int32_t>& rows, std::string* why,
+                                         const std::stop_token& abort) {
+  const bool is_all = static_cast<int64_t>(rows.size()) == work->output().rows();
+  auto batch = is_all ? Result<Batch>(work->output()) : TakeRows(work->output(), rows);
+  if (!batch.ok()) return AfterError(work, rows, batch.error(), why, abort);
+  const auto start = std::chrono::steady_clock::now();
+  auto outcomes = parts_.writer.Write(*batch, abort);
+  parts_.counters.busy_micros += static_cast<uint64_t>(
+      std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - start)
+          .count());
+  if (outcomes.ok() && outcomes->size() != rows.size())
+    outcomes = Internal("the writer gave {} outcomes for {} records", outcomes->size(), rows.size());
+  if (!outcomes.ok()) return AfterError(work, rows, outcomes.error(), why, abort);
+  ++parts_.counters.batches;
+  std::vector<int32_t> again;
+  std::vector<Reject> rejects;
+  size_t duplicates = 0;
+  for (size_t i = 0; i < rows.size(); ++i) {
+    Outcome& outcome = (*outcomes)[i];
+    if (outcome.kind == OutcomeKind::kFailed) {
+      *why = std::move(outcome.reason);
+      again.push_back(rows[i]);
+    } else if (outcome.kind == OutcomeKind::kRejected) {
+      rejects.push_back({rows[i], std::move(outcome.reason)});
+    } else {
+      duplicates += outcome.kind == OutcomeKind::kDuplicate ? 1 : 0;
+    }
+  }
+  if (again.size() == rows.size()) {
+    parts_.circuit.Failed(Error(ErrorCode::kUnavailable, *why));
+  } else {
+    parts_.circuit.Succeeded();
+  }
+  parts_.counters.records += rows.size() - again.size() - rejects.size();
+  parts_.counters.duplicates += duplicates;
+  for (size_t i = 0; i < rows.size(); ++i) {
+    const Outcome& outcome = (*outcomes)[i];
+    if (outcome.kind == OutcomeKind::kAccepted || outcome.kind == OutcomeKind::kDuplicate)
+      work->SettleOutput(rows[i], outcome);
+  }
+  Bury(work, rejects, abort);
+  return again;
+}
+
+std::vector<int32_t> WriteStage::AfterError(Work* work, const std::vector<int32_t>& rows, const Error& error,
+                                            std::string* why, const std::stop_token& abort) {
+  if (IsWorthRetrying(error.code())) {
+    *why = error.ToString();
+    if (!abort.stop_requested()) parts_.circuit.Failed(error);
+    return rows;
+  }
+  if (MayBeOneRow(error.code()) && rows.size() > 1 && !abort.stop_requested()) {
+    const auto middle = rows.begin() + static_cast<ptrdiff_t>(rows.size() / 2);
+    auto again = Attempt(work, {rows.begin(), middle}, why, abort);
+    const auto more = Attempt(work, {middle, rows.end()}, why, abort);
+    again.insert(again.end(), more.begin(), more.end());
+    return again;
+  }
+  std::vector<Reject> rejects;
+  for (const int32_t row : rows) rejects.push_back({row, error.ToString()});
+  Bury(work, rejects, abort);
+  return {};
+}
+
+void WriteStage::Bury(Work* work, const std::vector<Reject>& rejects, const std::stop_token& abort) {
+  if (rejects.empty()) return;
+  std::vector<DeadLetter> letters;
+  const Batch& output = work->output();
+  for (const auto& reject : rejects) {
+    const int64_t origin =
+        output.origins.empty() ? reject.output_row : output.origins[static_cast<size_t>(reject.output_row)];
+    // As it came in, so that it can go through the whole pipeline again.
+    auto record =
+        origin >= 0 ? work->input().records->Slice(origin, 1) : output.records->Slice(reject.output_row, 1);
+    letters.push_back({std::move(record), reject.reason, false});
+  }
+  const Status status = parts_.dead_letters.Write(letters, abort);
+  parts_.counters.rejected += rejects.size();
+  for (const auto& reject : rejects) {
+    work->SettleOutput(reject.output_row, status.ok()
+                                              ? Outcome{OutcomeKind::kRejected, reject.reason}
+                                              : Outcome{OutcomeKind::kFailed, status.error().ToString()});
+  }
+}
+
+void WriteStage::Refuse(Work* work, const std::vector<std::pair<int64_t, std::string>>& rows,
+                        const std::stop_token& abort) {
+  if (rows.empty()) return;
+  std::vector<DeadLetter> letters;
+  for (const auto& [row, reason] : rows)
+    letters.push_back({work->input().records->Slice(row, 1), reason, false});
+  const Status status = parts_.dead_letters.Write(letters, abort);
+  for (const auto& [row, reason] : rows) {
+    work->Resolve(row, status.ok() ? Outcome{OutcomeKind::kRejected, reason}
+                                   : Outcome{OutcomeKind::kFailed, status.error().ToString()});
+  }
+}
+
+}  // namespace sluice::pipeline

@@ -1,0 +1,52 @@
+#pragma once
+
+#include <memory>
+#include <stop_token>
+#include <vector>
+
+#include "pipeline/backoff.h"
+#include "pipeline/connector.h"
+#include "pipeline/dead_letters.h"
+#include "pipeline/metrics.h"
+#include "pipeline/work.h"
+
+namespace sluice::pipeline {
+
+// Brings work to the writer until each row has its outcome: tries failed rows again, and only those, finds
+// the rows that spoil a batch, puts rejected ones to the dead letters. Thread-safe as far as the writer is.
+class WriteStage {
+ public:
+  struct Parts {
+    IngestionWriter& writer;
+    DeadLetters& dead_letters;
+    Circuit& circuit;
+    StageCounters& counters;
+    Environment& environment;
+  };
+  WriteStage(Parts parts, const RetryOptions& retry, bool keeps_places)
+      : parts_(parts), retry_(retry), keeps_places_(keeps_places) {}
+
+  // Returns when every row is resolved. After `abort` what is open fails.
+  void Write(Work* work, const std::stop_token& abort);
+  // Rejects rows of the input before any writing.
+  void Refuse(Work* work, const std::vector<std::pair<int64_t, std::string>>& rows,
+              const std::stop_token& abort);
+
+ private:
+  struct Reject {
+    int32_t output_row = 0;
+    std::string reason;
+  };
+  // Writes rows of the output once and settles those that are final. Returns the rows to try again.
+  std::vector<int32_t> Attempt(Work* work, const std::vector<int32_t>& rows, std::string* why,
+                               const std::stop_token& abort);
+  std::vector<int32_t> AfterError(Work* work, const std::vector<int32_t>& rows, const Error& error,
+                                  std::string* why, const std::stop_token& abort);
+  void Bury(Work* work, const std::vector<Reject>& rejects, const std::stop_token& abort);
+
+  const Parts parts_;
+  const RetryOptions retry_;
+  const bool keeps_places_;
+};
+
+}  // namespace sluice::pipeline
