@@ -1,5 +1,6 @@
 #include "app/connectors.h"
 
+#include "connectors/fan_out/connector.h"
 #include "connectors/file/connector.h"
 #include "connectors/generate/connector.h"
 #include "connectors/stdio/connector.h"
@@ -7,6 +8,7 @@
 namespace sluice::app {
 
 void RegisterConnectors(pipeline::Registry& registry) {
+  connectors::RegisterFanOut(registry);
   connectors::RegisterFile(registry);
   connectors::RegisterGenerate(registry);
   connectors::RegisterStdio(registry);

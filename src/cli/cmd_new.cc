@@ -6,6 +6,8 @@
 #include "cli/commands.h"
 #include "cli/usage.h"
 #include "net/http_client.h"
+#include "pipeline/describe.h"
+#include "pipeline/registry.h"
 #include "read/local_input.h"
 #include "read/sniff.h"
 
@@ -178,17 +180,54 @@ Status New(Session& session, NewOptions options) {
   return {};
 }
 
+struct NewPipelineOptions {
+  std::string name = "pipeline";
+  std::string from, to;
+};
+
+Status NewPipeline(Session& session, const NewPipelineOptions& options) {
+  const bool is_plain =
+      !options.name.empty() && std::all_of(options.name.begin(), options.name.end(), [](unsigned char c) {
+        return std::isalnum(c) != 0 || c == '-' || c == '_';
+      });
+  if (!is_plain)
+    return UsageError("'{}' is no name of a pipeline: letters, digits, '-' and '_'", options.name);
+  ASSIGN_OR_RETURN(const auto text,
+                   pipeline::DraftPipeline(session.registry(), options.name, options.from, options.to));
+  const std::string path = options.name + ".yaml";
+  if (fs::exists(path)) return MakeError(ErrorCode::kAlreadyExists, "file '{}' already exists", path);
+  std::ofstream file(path);
+  file << text;
+  file.close();
+  if (!file) return MakeError(ErrorCode::kUnavailable, "cannot write '{}'", path);
+  session.Say("Written: {}\nEdit it, then run: sluice run {}", path, path);
+  return {};
+}
+
 }  // namespace
 
 void AddNew(Commands& commands) {
   auto options = std::make_shared<NewOptions>();
-  auto* command = commands.Add("new", "Write a manifest to start from", "sluice new --from cities.csv",
-                               [options](Session& session) { return New(session, *options); });
+  auto pipeline = std::make_shared<NewPipelineOptions>();
+  auto is_pipeline = std::make_shared<bool>(false);
+  // The action of a command that has commands of its own is set after theirs.
+  auto* command =
+      commands.Add("new", "Write a manifest or a pipeline to start from", "sluice new --from cities.csv",
+                   [options, pipeline, is_pipeline](Session& session) {
+                     return *is_pipeline ? NewPipeline(session, *pipeline) : New(session, *options);
+                   });
   command->add_option("name", options->name, "Name of the dataset (with --from: that of the file)");
   command->add_option("--from", options->from, "Look at this file or URL and propose what fits it");
   command->add_flag("--push", options->push, "With --from: for data that is ingested by command, not pulled");
   command->add_flag("--root", options->root, "For data that is ingested (default)");
   command->add_flag("--derivative", options->derivative, "For data computed from other datasets");
+
+  auto* draft = commands.Add("pipeline", "Write a commented pipeline file that runs",
+                             "sluice new pipeline feedback --from http --to postgres", nullptr, command);
+  draft->parse_complete_callback([is_pipeline] { *is_pipeline = true; });
+  draft->add_option("name", pipeline->name, "Name of the pipeline and of its file (default: pipeline)");
+  draft->add_option("--from", pipeline->from, "Type of its ingestor: sluice connectors list")->required();
+  draft->add_option("--to", pipeline->to, "Type of its writer")->required();
 }
 
 }  // namespace sluice::cli

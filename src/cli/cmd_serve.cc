@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/commands.h"
+#include "cli/hosted_pipelines.h"
 #include "cli/node_client.h"
 #include "cli/usage.h"
 #include "net/tls.h"
@@ -24,6 +25,7 @@ using server::LogLevel;
 struct ServeArgs {
   std::string config;
   bool check = false;
+  std::vector<std::string> pipelines;
   std::map<std::string, std::vector<std::string>> values;
   std::map<std::string, bool> flags;
 };
@@ -218,16 +220,33 @@ Status Serve(Session& session, const ServeArgs& args) {
   RaiseLimits(&config, *voice);
   ASSIGN_OR_RETURN(auto options, OptionsOf(session, config, *voice));
   ASSIGN_OR_RETURN(options.api.access, OpenAccess(session, *workspace, config, *voice));
+  std::unique_ptr<pipeline::PipelineHost> pipelines;
+  if (!args.pipelines.empty()) {
+    pipelines = MakePipelineHost(session);
+    options.more_metrics = [&pipelines] { return pipelines->Metrics(); };
+  }
   ASSIGN_OR_RETURN(auto node, server::Server::Start(*workspace, session.clock(), std::move(options)));
   voice->Tell(LogLevel::kInfo, "start",
               fmt::format("Serving workspace {} on {}", workspace->root(), node->url()),
               {{"workspace", workspace->root()}, {"url", node->url()}, {"pid", getpid()}});
-  WaitForStop(session.stop());
+  Status ran;
+  if (pipelines) {
+    ASSIGN_OR_RETURN(const auto files, PipelineFiles(args.pipelines));
+    RETURN_IF_ERROR(pipelines->Start(files));
+    ran = KeepRunning(session, *pipelines, /*watches_files=*/true, /*ends_when_finished=*/false, {});
+  } else {
+    WaitForStop(session.stop());
+  }
   voice->Tell(LogLevel::kInfo, "stopping", "Shutting down: taking no more, committing what waits",
               json::object());
+  // What pipelines have taken may still go to the node.
+  if (pipelines) {
+    const Status stopped = pipelines->Stop();
+    if (ran.ok()) ran = stopped;
+  }
   node->Stop();
   voice->log().Write(LogLevel::kInfo, "stop", json::object());
-  return {};
+  return ran;
 }
 
 std::string KeysFooter() {
@@ -247,6 +266,8 @@ void AddServe(Commands& commands) {
   command->add_option("--config", args->config, "YAML file with all of this and more: see below");
   command->add_flag("--check-config", args->check,
                     "Only say whether this configuration can be served, and what it weakens");
+  command->add_option("--pipelines", args->pipelines,
+                      "Pipeline file, or folder of them, to run beside the node; may be repeated");
   for (const auto& key : server::NodeConfigKeys()) {
     if (key.option.empty()) continue;
     if (key.fallback == "false") {

@@ -59,6 +59,8 @@ void AddInspect(Commands& commands);
 void AddNode(Commands& commands);
 void AddServe(Commands& commands);
 void AddRun(Commands& commands);
+void AddPipeline(Commands& commands);
+void AddConnectors(Commands& commands);
 void AddToken(Commands& commands);
 void AddSystem(Commands& commands);
 void AddCompletions(Commands& commands);

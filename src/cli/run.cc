@@ -50,32 +50,12 @@ int Run(int argc, char** argv, std::stop_token stop, std::atomic<bool>& paging,
   AddGlobals(app, session);
 
   Commands commands(app);
-  for (auto add : {AddInit,
-                   AddNew,
-                   AddAdd,
-                   AddList,
-                   AddIngest,
-                   AddPull,
-                   AddPreview,
-                   AddConfig,
-                   AddSecrets,
-                   AddPush,
-                   AddLog,
-                   AddTail,
-                   AddSql,
-                   AddExport,
-                   AddVerify,
-                   AddInspect,
-                   AddHead,
-                   AddSource,
-                   AddServe,
-                   AddRun,
-                   AddNode,
-                   AddCommit,
-                   AddDeleteRenameReset,
-                   AddToken,
-                   AddSystem,
-                   AddCompletions}) {
+  for (auto add : {AddInit,     AddNew,        AddAdd,        AddList,    AddIngest,
+                   AddPull,     AddPreview,    AddConfig,     AddSecrets, AddPush,
+                   AddLog,      AddTail,       AddSql,        AddExport,  AddVerify,
+                   AddInspect,  AddHead,       AddSource,     AddServe,   AddRun,
+                   AddPipeline, AddConnectors, AddNode,       AddCommit,  AddDeleteRenameReset,
+                   AddToken,    AddSystem,     AddCompletions}) {
     add(commands);
   }
   try {

@@ -34,8 +34,8 @@ class RunnerImpl final : public Runner {
         buckets_(config_.tenants) {}
   ~RunnerImpl() override { static_cast<void>(Stop()); }
 
-  // Makes the connectors.
-  Status Make() {
+  // Makes the connectors; `only` in place of the ingestors, when given.
+  Status Make(std::unique_ptr<Ingestor> only = nullptr) {
     ASSIGN_OR_RETURN(writer_, host_.registry.MakeWriter(config_.writer, environment_));
     ASSIGN_OR_RETURN(chain_,
                      ProcessorChain::Make(config_.processors, host_.registry, environment_, &metrics_));
@@ -46,6 +46,10 @@ class RunnerImpl final : public Runner {
     dead_letters_ = std::make_unique<DeadLetters>(
         std::move(dead), environment_,
         metrics_.Stage("dead_letter", config_.dead_letter ? config_.dead_letter->type() : "none"));
+    if (only) {
+      ingestors_.push_back({"replay", false, std::move(only), nullptr});
+      return {};
+    }
     for (const auto& settings : config_.ingestors) {
       ASSIGN_OR_RETURN(auto ingestor, host_.registry.MakeIngestor(settings, environment_));
       ASSIGN_OR_RETURN(const auto* declared, host_.registry.Find(ConnectorKind::kIngestor, settings.type()));
@@ -287,10 +291,15 @@ Status RunnerImpl::Stop() {
 }  // namespace
 
 Result<std::unique_ptr<Runner>> Runner::Start(PipelineConfig config, const RunnerHost& host) {
+  return StartWith(std::move(config), host, nullptr);
+}
+
+Result<std::unique_ptr<Runner>> Runner::StartWith(PipelineConfig config, const RunnerHost& host,
+                                                  std::unique_ptr<Ingestor> ingestor) {
   const std::string name = config.name;
   const HostEnvironment cleaner(host.clock, host.registry, config, nullptr);
   auto runner = std::make_unique<RunnerImpl>(std::move(config), host);
-  Status status = runner->Make();
+  Status status = runner->Make(std::move(ingestor));
   if (status.ok()) status = runner->Start();
   if (!status.ok()) {
     Error error(status.error().code(), cleaner.Clean(status.error().message()));

@@ -36,6 +36,9 @@ class Runner {
   // Makes and opens everything, starts the ingestors. Errors: of connectors, naming them; kUnavailable when
   // another process runs the pipeline with the same spool or positions.
   static Result<std::unique_ptr<Runner>> Start(PipelineConfig config, const RunnerHost& host);
+  // The same with one ingestor in place of the configuration's.
+  static Result<std::unique_ptr<Runner>> StartWith(PipelineConfig config, const RunnerHost& host,
+                                                   std::unique_ptr<Ingestor> ingestor);
   // Makes everything and opens nothing: what `pipeline check` does.
   static Status Check(const PipelineConfig& config, const RunnerHost& host);
 

@@ -134,6 +134,38 @@ Result<Settings> SettingsReader::Read(const Tree& tree, ConnectorKind kind,
   return settings;
 }
 
+const std::vector<Option>& BranchOptions() {
+  static const std::vector<Option> options = {
+      {.name = "policy",
+       .description = "Whether a record has to reach this writer",
+       .default_text = "required",
+       .allowed = {"required", "best_effort"}},
+      {.name = "attempts",
+       .type = OptionType::kInteger,
+       .description = "Of a writer with `best_effort`: attempts before a record is given up",
+       .default_text = "3"},
+      {.name = "dead_letter",
+       .type = OptionType::kWriter,
+       .description = "Of a writer with `best_effort`: where given up records go"}};
+  return options;
+}
+
+Result<Settings> SettingsReader::ReadBranch(const Tree& tree) {
+  std::vector<std::string_view> names;
+  Tree branch = tree;
+  branch.members.clear();
+  for (const auto& option : BranchOptions()) {
+    names.push_back(option.name);
+    if (const Tree* given = tree.Find(option.name)) branch.members.emplace_back(option.name, *given);
+  }
+  ASSIGN_OR_RETURN(auto settings, Read(tree, ConnectorKind::kWriter, names));
+  Settings policies;
+  policies.place_ = tree.place;
+  RETURN_IF_ERROR(ReadOptions(&branch, "a writer of several", BranchOptions(), {}, &policies));
+  for (auto& [name, value] : policies.values_) settings.values_["branch." + name] = value;
+  return settings;
+}
+
 Result<Settings> SettingsReader::ReadGroup(const Tree& tree, std::string_view name,
                                            const std::vector<Option>& options) {
   if (tree.kind != Tree::Kind::kMap) return tree.Complain(fmt::format("'{}' takes options with names", name));
@@ -227,7 +259,7 @@ Status SettingsReader::ReadValue(const Tree& tree, const Option& option, Setting
     case OptionType::kWriters:
       if (tree.kind != Tree::Kind::kList) return wrong();
       for (const auto& item : tree.items) {
-        ASSIGN_OR_RETURN(auto writer, Read(item, ConnectorKind::kWriter, {}));
+        ASSIGN_OR_RETURN(auto writer, ReadBranch(item));
         value->writers.push_back(std::move(writer));
       }
       return {};

@@ -9,6 +9,10 @@
 
 namespace sluice::pipeline {
 
+// What an entry of a list of writers may say beside the writer's own options: `policy`, `attempts`,
+// `dead_letter`.
+const std::vector<Option>& BranchOptions();
+
 // Holds what a file says against what a connector declares. Confined.
 class SettingsReader {
  public:
@@ -28,6 +32,8 @@ class SettingsReader {
   const std::vector<std::string>& secrets() const { return secrets_; }
 
  private:
+  // A writer of several, and what else stands in its entry (BranchOptions), as options `branch.NAME`.
+  Result<Settings> ReadBranch(const Tree& tree);
   Status ReadOptions(const Tree* tree, std::string_view what, const std::vector<Option>& options,
                      const std::vector<std::string_view>& also, Settings* settings);
   Status ReadValue(const Tree& tree, const Option& option, Settings::Value* value);

@@ -57,6 +57,7 @@ struct Context {
   std::string scheme = "http";  // by which clients reach this node
   Limits limits;
   Capabilities capabilities;
+  std::function<std::string()> more_metrics;
 };
 
 // One request on its way to its answer.

@@ -69,6 +69,7 @@ void GetMetrics(const Context& context, const CallPtr& call) {
     text += fmt::format("sluice_records_total{{dataset=\"{}\"}} {}\n", label, dataset.records);
   }
   text += TenantMetrics(context);
+  if (context.more_metrics) text += context.more_metrics();
   net::HttpResponse response;
   response.headers.Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8");
   response.body = std::move(text);

@@ -48,6 +48,7 @@ class Node final : public Server {
       if (endpoint.tls) context.scheme = "https";
     context.limits = limits;
     context.capabilities = options_.capabilities;
+    context.more_metrics = options_.more_metrics;
     handler_ = MakeApi(context, options_.api);
     std::vector<net::HttpEndpoint> endpoints = options_.endpoints;
     net::HttpEndpoint socket;

@@ -29,6 +29,8 @@ struct ServerOptions {
   std::map<std::string, Quota> account_quotas;
   // Told of compactions, on a thread of the node's.
   std::function<void(const std::string& dataset, const Status& outcome)> on_compaction;
+  // Added to /metrics, as Prometheus text; null = nothing. Called on many threads.
+  std::function<std::string()> more_metrics;
   std::chrono::milliseconds shutdown_grace{10'000};
 };
 

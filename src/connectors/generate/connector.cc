@@ -181,7 +181,7 @@ void RegisterGenerate(pipeline::Registry& registry) {
        .default_text = "0"},
       {.name = "source_type", .description = "`source_type` of the records", .default_text = "generate"},
   };
-  declaration.example = "type: generate\nrate: 100\ncount: 1000\n";
+  declaration.example = "type: generate\nrate: 500\ncount: 1000\n";
   registry.Add(std::move(declaration), Make);
 }
 

@@ -1,0 +1,25 @@
+#pragma once
+
+#include <memory>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include "cli/session.h"
+#include "pipeline/host.h"
+
+namespace sluice::cli {
+
+// The pipelines that a program runs: files, and all `*.yaml` and `*.yml` of folders. Errors: kInvalidArgument
+// for a folder without any.
+Result<std::vector<std::string>> PipelineFiles(const std::vector<std::string>& paths);
+
+// Reads files with this program's templates, tells its notes.
+std::unique_ptr<pipeline::PipelineHost> MakePipelineHost(Session& session);
+
+// Reloads the host's pipelines when their files change or SIGHUP came, until a stop is asked for or one
+// cannot go on, which is the error. `on_tick` is called about every second.
+Status KeepRunning(Session& session, pipeline::PipelineHost& host, bool watches_files,
+                   bool ends_when_finished, const std::function<void()>& on_tick);
+
+}  // namespace sluice::cli

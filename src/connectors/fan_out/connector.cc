@@ -1,0 +1,301 @@
+#include "connectors/fan_out/connector.h"
+
+#include <arrow/api.h>
+
+#include <algorithm>
+#include <mutex>
+#include <numeric>
+#include <thread>
+#include <unordered_map>
+
+#include "pipeline/backoff.h"
+#include "pipeline/dead_letters.h"
+#include "pipeline/environment.h"
+#include "pipeline/record.h"
+#include "pipeline/registry.h"
+#include "pipeline/rows.h"
+#include "pipeline/settings.h"
+
+namespace sluice::connectors {
+namespace {
+
+using pipeline::Batch;
+using pipeline::Outcome;
+using pipeline::OutcomeKind;
+using pipeline::Outcomes;
+
+// Records that some branches have and others do not, at most: beyond that a repeat goes to all branches.
+constexpr size_t kMaxRemembered = 200'000;
+constexpr size_t kMaxBranches = 32;
+
+struct Branch {
+  std::string name;
+  std::unique_ptr<pipeline::IngestionWriter> writer;
+  bool is_required = true;
+  int64_t attempts = 3;  // of one that is not required
+  std::unique_ptr<pipeline::StageCounters> dead_counters = std::make_unique<pipeline::StageCounters>();
+  std::unique_ptr<pipeline::DeadLetters> dead_letters;
+  std::mutex open_mutex;
+  bool is_open = false;
+};
+
+int Badness(OutcomeKind kind) {
+  switch (kind) {
+    case OutcomeKind::kDuplicate:
+      return 0;
+    case OutcomeKind::kAccepted:
+      return 1;
+    case OutcomeKind::kRejected:
+      return 2;
+    case OutcomeKind::kFailed:
+      return 3;
+  }
+  return 3;
+}
+
+// Writes to all branches at the same time. What failed at one is offered again by the runner, and then goes
+// to that one alone: which branches have a record is remembered by its uuid.
+class FanOut final : public pipeline::IngestionWriter {
+ public:
+  FanOut(std::vector<std::unique_ptr<Branch>> branches, pipeline::Environment& environment)
+      : branches_(std::move(branches)), environment_(environment) {}
+
+  Status Open(std::stop_token stop) override {
+    for (auto& branch : branches_) {
+      Status status = OpenBranch(*branch, stop);
+      if (status.ok()) continue;
+      if (branch->is_required || !IsRetryable(status.error().code()))
+        return std::move(status).error().With(fmt::format("fan_out: writer '{}'", branch->name));
+      environment_.Note(
+          fmt::format("fan_out: writer '{}' is not there yet: {}", branch->name, status.error().ToString()));
+    }
+    return {};
+  }
+
+  Result<Outcomes> Write(const Batch& batch, std::stop_token stop) override {
+    std::vector<uint64_t> done = Recall(batch);
+    std::vector<Outcomes> answers(branches_.size());
+    {
+      std::vector<std::jthread> threads;
+      for (size_t i = 1; i < branches_.size(); ++i)
+        threads.emplace_back([&, i] { answers[i] = WriteBranch(i, batch, done, stop); });
+      answers[0] = WriteBranch(0, batch, done, stop);
+    }
+    Outcomes outcomes(static_cast<size_t>(batch.rows()), Outcome{OutcomeKind::kDuplicate, {}});
+    for (size_t i = 0; i < branches_.size(); ++i) {
+      for (size_t row = 0; row < outcomes.size(); ++row) {
+        Outcome& one = answers[i][row];
+        if (one.kind != OutcomeKind::kFailed) done[row] |= uint64_t{1} << i;
+        if (Badness(one.kind) <= Badness(outcomes[row].kind)) continue;
+        outcomes[row] = std::move(one);
+        if (!outcomes[row].reason.empty())
+          outcomes[row].reason = fmt::format("writer '{}': {}", branches_[i]->name, outcomes[row].reason);
+      }
+    }
+    Remember(batch, outcomes, done);
+    return outcomes;
+  }
+
+  int concurrency() const override {
+    int least = branches_[0]->writer->concurrency();
+    for (const auto& branch : branches_) least = std::min(least, branch->writer->concurrency());
+    return std::max(least, 1);
+  }
+  int64_t preferred_rows() const override {
+    int64_t least = branches_[0]->writer->preferred_rows();
+    for (const auto& branch : branches_) least = std::min(least, branch->writer->preferred_rows());
+    return least;
+  }
+
+  Status Close() override {
+    Status first;
+    for (auto& branch : branches_) {
+      Status status = branch->writer->Close();
+      if (branch->dead_letters) static_cast<void>(branch->dead_letters->Close());
+      if (first.ok() && !status.ok()) first = std::move(status);
+    }
+    return first;
+  }
+
+ private:
+  static Status OpenBranch(Branch& branch, const std::stop_token& stop) {
+    std::lock_guard lock(branch.open_mutex);
+    if (branch.is_open) return {};
+    RETURN_IF_ERROR(branch.writer->Open(stop));
+    if (branch.dead_letters) RETURN_IF_ERROR(branch.dead_letters->Open(stop));
+    branch.is_open = true;
+    return {};
+  }
+
+  static const arrow::StringArray& Uuids(const Batch& batch) {
+    return static_cast<const arrow::StringArray&>(
+        *batch.records->column(static_cast<int>(pipeline::Column::kUuid)));
+  }
+
+  // The branches that have each row, as bits.
+  std::vector<uint64_t> Recall(const Batch& batch) {
+    std::vector<uint64_t> done(static_cast<size_t>(batch.rows()), 0);
+    std::lock_guard lock(mutex_);
+    if (remembered_.empty()) return done;
+    const auto& uuids = Uuids(batch);
+    for (int64_t row = 0; row < batch.rows(); ++row) {
+      const auto found = remembered_.find(uuids.GetString(row));
+      if (found != remembered_.end()) done[static_cast<size_t>(row)] = found->second;
+    }
+    return done;
+  }
+
+  void Remember(const Batch& batch, const Outcomes& outcomes, const std::vector<uint64_t>& done) {
+    std::lock_guard lock(mutex_);
+    const auto& uuids = Uuids(batch);
+    for (size_t row = 0; row < outcomes.size(); ++row) {
+      const bool is_partial = outcomes[row].kind == OutcomeKind::kFailed && done[row] != 0;
+      if (!is_partial && remembered_.empty()) continue;
+      std::string uuid = uuids.GetString(static_cast<int64_t>(row));
+      if (is_partial && !uuid.empty()) {
+        if (remembered_.size() >= kMaxRemembered) remembered_.clear();
+        remembered_[std::move(uuid)] = done[row];
+      } else {
+        remembered_.erase(uuid);
+      }
+    }
+  }
+
+  // Of rows that the branch has already: accepted.
+  Outcomes WriteBranch(size_t index, const Batch& batch, const std::vector<uint64_t>& done,
+                       const std::stop_token& stop) {
+    Branch& branch = *branches_[index];
+    std::vector<int32_t> rows;
+    for (size_t row = 0; row < done.size(); ++row) {
+      if ((done[row] >> index & 1U) == 0) rows.push_back(static_cast<int32_t>(row));
+    }
+    Outcomes all(done.size());
+    if (rows.empty() && batch.rows() > 0) return all;
+    if (branch.is_required) {
+      WriteOnce(branch, batch, rows, stop, &all);
+    } else {
+      WriteBestEffort(branch, batch, std::move(rows), stop, &all);
+    }
+    return all;
+  }
+
+  static void WriteOnce(Branch& branch, const Batch& batch, const std::vector<int32_t>& rows,
+                        const std::stop_token& stop, Outcomes* all) {
+    const auto write = [&]() -> Result<Outcomes> {
+      RETURN_IF_ERROR(OpenBranch(branch, stop));
+      const bool is_all = rows.size() == all->size();
+      Batch part = batch;
+      if (!is_all) {
+        ASSIGN_OR_RETURN(part, TakeRows(batch, rows));
+      }
+      ASSIGN_OR_RETURN(auto outcomes, branch.writer->Write(part, stop));
+      if (outcomes.size() != rows.size())
+        return Internal("{} outcomes for {} records", outcomes.size(), rows.size());
+      return outcomes;
+    };
+    auto outcomes = write();
+    for (size_t i = 0; i < rows.size(); ++i) {
+      Outcome& outcome = (*all)[static_cast<size_t>(rows[i])];
+      if (outcomes.ok()) {
+        outcome = std::move((*outcomes)[i]);
+      } else {
+        // A final error of one branch must not be retried for ever, nor reject what others may still take.
+        const ErrorCode code = outcomes.error().code();
+        const bool is_final = code == ErrorCode::kInvalidRecords || code == ErrorCode::kInvalidArgument ||
+                              code == ErrorCode::kTooLarge || code == ErrorCode::kUnsupported;
+        outcome = {is_final ? OutcomeKind::kRejected : OutcomeKind::kFailed, outcomes.error().ToString()};
+      }
+    }
+  }
+
+  // What does not succeed goes to the branch's dead letters, or is noted and gone.
+  void WriteBestEffort(Branch& branch, const Batch& batch, std::vector<int32_t> rows,
+                       const std::stop_token& stop, Outcomes* all) {
+    const pipeline::RetryOptions retry;
+    std::vector<pipeline::DeadLetter> dead;
+    for (int64_t attempt = 1; !rows.empty(); ++attempt) {
+      WriteOnce(branch, batch, rows, stop, all);
+      const bool is_last = attempt >= branch.attempts || stop.stop_requested();
+      std::vector<int32_t> again;
+      for (const int32_t row : rows) {
+        Outcome& outcome = (*all)[static_cast<size_t>(row)];
+        if (outcome.kind == OutcomeKind::kFailed && !is_last) {
+          again.push_back(row);
+        } else if (outcome.kind == OutcomeKind::kFailed || outcome.kind == OutcomeKind::kRejected) {
+          dead.push_back({batch.records->Slice(row, 1), outcome.reason, false});
+          outcome = Outcome();
+        }
+      }
+      rows = std::move(again);
+      if (!rows.empty() && !pipeline::SleepFor(PauseBefore(retry, attempt), stop)) continue;
+    }
+    if (dead.empty()) return;
+    if (!branch.dead_letters) {
+      environment_.Note(
+          fmt::format("fan_out: {} record(s) did not reach writer '{}', which is best_effort: {}",
+                      dead.size(), branch.name, dead[0].reason));
+      return;
+    }
+    static_cast<void>(branch.dead_letters->Write(dead, stop));
+  }
+
+  const std::vector<std::unique_ptr<Branch>> branches_;
+  pipeline::Environment& environment_;
+  std::mutex mutex_;
+  std::unordered_map<std::string, uint64_t> remembered_;  // by uuid
+};
+
+Result<std::unique_ptr<pipeline::IngestionWriter>> Make(const pipeline::Settings& settings,
+                                                        pipeline::Environment& environment) {
+  const auto& writers = settings.writers("writers");
+  if (writers.empty()) return settings.Complain("writers", "at least one writer is needed");
+  if (writers.size() > kMaxBranches)
+    return settings.Complain("writers", fmt::format("at most {} writers", kMaxBranches));
+  std::vector<std::unique_ptr<Branch>> branches;
+  for (const auto& one : writers) {
+    auto branch = std::make_unique<Branch>();
+    branch->name = fmt::format("{}_{}", branches.size(), one.type());
+    ASSIGN_OR_RETURN(branch->writer, environment.registry().MakeWriter(one, environment));
+    branch->is_required = one.text("branch.policy") != "best_effort";
+    branch->attempts = one.integer("branch.attempts");
+    if (one.has("branch.dead_letter")) {
+      if (branch->is_required)
+        return one.Complain("branch.dead_letter",
+                            "is for `policy: best_effort`; a required writer's records "
+                            "go to the pipeline's dead_letter");
+      ASSIGN_OR_RETURN(auto dead,
+                       environment.registry().MakeWriter(one.writer("branch.dead_letter"), environment));
+      branch->dead_letters =
+          std::make_unique<pipeline::DeadLetters>(std::move(dead), environment, *branch->dead_counters);
+    }
+    branches.push_back(std::move(branch));
+  }
+  return std::unique_ptr<pipeline::IngestionWriter>(
+      std::make_unique<FanOut>(std::move(branches), environment));
+}
+
+}  // namespace
+
+void RegisterFanOut(pipeline::Registry& registry) {
+  pipeline::Declaration declaration;
+  declaration.type = "fan_out";
+  declaration.summary = "Writes each record to several writers";
+  declaration.tier = pipeline::Tier::kStable;
+  declaration.guarantee = pipeline::Guarantee::kAtLeastOnce;
+  declaration.guarantee_text =
+      "A record is accepted when every required writer has it; what failed at one is written again to that one "
+      "alone, but after a crash to all. A writer with `policy: best_effort` holds up nothing: after `attempts` "
+      "its records go to its own `dead_letter`, or are noted and gone.";
+  declaration.options = {
+      {.name = "writers",
+       .type = pipeline::OptionType::kWriters,
+       .description =
+           "The writers, each with its options and with `policy` (required, best_effort), `attempts` "
+           "and `dead_letter` of its own",
+       .is_required = true}};
+  declaration.example =
+      "type: fan_out\nwriters:\n  - {type: file, path: var/all.ndjson}\n  - type: stdio\n    policy: best_effort\n";
+  registry.Add(std::move(declaration), Make);
+}
+
+}  // namespace sluice::connectors
