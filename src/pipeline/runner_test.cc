@@ -1,6 +1,6 @@
 #include "pipeline/runner.h"
 
-#include <arrow/record_batch.h>
+#include <arrow/api.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -186,7 +186,6 @@ TEST(RunnerTest, ARecordIsNotDoneBeforeItsDeadLetterIsWritten) {
 TEST(RunnerTest, TheRowThatSpoilsABatchIsFound) {
   ScriptedConnectors fake;
   fake.store.on_write = [&](const Batch& batch, int) -> Result<Outcomes> {
-    std::string text;
     for (int64_t row = 0; row < batch.rows(); ++row) {
       if (batch.records->column(0)->GetScalar(row).ValueOrDie()->ToString() == "a5")
         return Error(ErrorCode::kInvalidRecords, "a5 does not fit");
