@@ -9,6 +9,7 @@ namespace sluice::pipeline {
 namespace {
 
 constexpr std::chrono::milliseconds kPatience(200);
+constexpr auto kNever = std::chrono::steady_clock::time_point::max();
 
 }  // namespace
 
@@ -22,11 +23,12 @@ struct Feeder::State {
 
 Feeder::Feeder(Intake& intake) : intake_(intake), state_(std::make_shared<State>()) {}
 
-Status Feeder::OfferPatiently(const std::shared_ptr<State>& state, const Delivery& delivery,
-                              const std::stop_token& stop) {
+Status Feeder::OfferPatiently(const Delivery& delivery, const std::stop_token& stop,
+                              std::chrono::steady_clock::time_point deadline) {
+  const auto& state = state_;
   while (true) {
     Delivery offered = delivery;
-    offered.done = [state, batch = delivery.batch](const Outcomes& outcomes) {
+    offered.done = [state = state_, batch = delivery.batch](const Outcomes& outcomes) {
       std::vector<int32_t> rows;
       for (size_t row = 0; row < outcomes.size(); ++row) {
         if (!outcomes[row].is_final()) rows.push_back(static_cast<int32_t>(row));
@@ -56,17 +58,20 @@ Status Feeder::OfferPatiently(const std::shared_ptr<State>& state, const Deliver
     }
     const ErrorCode code = status.error().code();
     if (code != ErrorCode::kResourceExhausted && code != ErrorCode::kUnavailable) return status;
-    if (stop.stop_requested() || (code == ErrorCode::kUnavailable && !SleepFor(kPatience, stop)))
+    const bool is_over = stop.stop_requested() || std::chrono::steady_clock::now() >= deadline;
+    if (is_over || (code == ErrorCode::kUnavailable && !SleepFor(kPatience, stop)))
       return MakeError(ErrorCode::kCancelled, "stopped");
   }
 }
 
 Status Feeder::Feed(Delivery delivery, std::stop_token stop) {
   RETURN_IF_ERROR(Pump(stop));
-  return OfferPatiently(state_, delivery, stop);
+  return OfferPatiently(delivery, stop, kNever);
 }
 
-Status Feeder::Pump(std::stop_token stop) {
+Status Feeder::Pump(std::stop_token stop) { return PumpUntil(kNever, stop); }
+
+Status Feeder::PumpUntil(std::chrono::steady_clock::time_point deadline, const std::stop_token& stop) {
   while (true) {
     Delivery again;
     {
@@ -76,7 +81,7 @@ Status Feeder::Pump(std::stop_token stop) {
       state_->failed.pop_front();
       ++state_->open;  // still ours
     }
-    Status status = OfferPatiently(state_, again, stop);
+    Status status = OfferPatiently(again, stop, deadline);
     std::lock_guard lock(state_->mutex);
     --state_->open;
     if (!status.ok()) {
@@ -88,7 +93,7 @@ Status Feeder::Pump(std::stop_token stop) {
 
 bool Feeder::WaitUntil(std::chrono::steady_clock::time_point deadline, std::stop_token stop) {
   while (true) {
-    if (!stop.stop_requested()) static_cast<void>(Pump(stop));
+    if (!stop.stop_requested()) static_cast<void>(PumpUntil(deadline, stop));
     std::unique_lock lock(state_->mutex);
     state_->changed.wait_until(lock, stop, deadline,
                                [&] { return state_->open == 0 || !state_->failed.empty(); });

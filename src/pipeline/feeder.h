@@ -29,8 +29,9 @@ class Feeder {
 
  private:
   struct State;
-  Status OfferPatiently(const std::shared_ptr<State>& state, const Delivery& delivery,
-                        const std::stop_token& stop);
+  Status OfferPatiently(const Delivery& delivery, const std::stop_token& stop,
+                        std::chrono::steady_clock::time_point deadline);
+  Status PumpUntil(std::chrono::steady_clock::time_point deadline, const std::stop_token& stop);
 
   Intake& intake_;
   const std::shared_ptr<State> state_;

@@ -5,6 +5,7 @@
 
 #include <atomic>
 #include <mutex>
+#include <nlohmann/json.hpp>
 #include <thread>
 
 #include "columnar/arrow_status.h"
@@ -67,7 +68,9 @@ Result<Delivery> Restore(Delivery delivery) {
     }
     std::string label;
     const std::string extra = extras.IsNull(row) ? "" : WithoutLabel(extras.GetView(row), &label);
-    if (label.find("\"raw\":true") != std::string::npos) {
+    const auto json = nlohmann::json::parse(label, nullptr, /*allow_exceptions=*/false);
+    const auto raw = json.is_object() ? json.find("raw") : json.end();
+    if (raw != json.end() && *raw == true) {
       ParseLimits limits;
       limits.layout = Layout::kLines;
       auto parsed = ParseRecords(data.GetView(row), limits);

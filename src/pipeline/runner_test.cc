@@ -405,6 +405,7 @@ TEST(RunnerTest, WithASpoolRecordsAreAcknowledgedBeforeTheWriter) {
   EXPECT_EQ(order.front(), "a0");
   EXPECT_EQ(order.back(), "a99");
   ASSERT_TRUE((*runner)->Stop().ok());
+  runner->reset();
   // Done is done: a third run finds nothing.
   ScriptedConnectors again;
   auto third = again.Start("spool: {path: spool}", folder);
@@ -507,7 +508,7 @@ TEST(RunnerTest, MetricsSayWhatHappened) {
   ScriptedConnectors fake;
   auto runner = fake.Start("name: feedback");
   ASSERT_TRUE(runner.ok());
-  fake.door.Send(Numbered("a", 0, 5, "t\"1"));
+  fake.door.Send(Numbered("a", 0, 5, "t\\\"1"));
   const std::string text = RenderMetrics({&(*runner)->metrics()});
   EXPECT_THAT(
       text,

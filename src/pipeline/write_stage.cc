@@ -43,13 +43,22 @@ void WriteStage::Write(Work* work, const std::stop_token& abort) {
     rows = Attempt(work, rows, &why, abort);
     if (rows.empty() || (attempt >= retry_.attempts && !work->is_persistent())) break;
     parts_.counters.retries += rows.size();
-    if (attempt == 1)
-      parts_.environment.Note(fmt::format("{} record(s) failed, trying again: {}", rows.size(), why));
+    if (attempt == 1) NoteSometimes(rows.size(), why);
     if (!SleepFor(PauseBefore(retry_, attempt), abort)) break;
   }
   parts_.counters.failed += rows.size();
   for (const int32_t row : rows) work->SettleOutput(row, {OutcomeKind::kFailed, why});
   work->ResolveRest({OutcomeKind::kFailed, why});  // nothing is left open, whatever a processor answered
+}
+
+void WriteStage::NoteSometimes(size_t rows, const std::string& why) {
+  constexpr int64_t kMillis = 10'000;
+  const int64_t now = std::chrono::duration_cast<std::chrono::milliseconds>(
+                          std::chrono::steady_clock::now().time_since_epoch())
+                          .count();
+  int64_t next = next_note_millis_;
+  if (now < next || !next_note_millis_.compare_exchange_strong(next, now + kMillis)) return;
+  parts_.environment.Note(fmt::format("{} record(s) failed, trying again: {}", rows, why));
 }
 
 std::vector<int32_t> WriteStage::Attempt(Work* work, const std::vector<int32_t>& rows, std::string* why,

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <memory>
 #include <stop_token>
 #include <vector>
@@ -44,7 +45,10 @@ class WriteStage {
                                   std::string* why, const std::stop_token& abort);
   void Bury(Work* work, const std::vector<Reject>& rejects, const std::stop_token& abort);
 
+  void NoteSometimes(size_t rows, const std::string& why);
+
   const Parts parts_;
+  std::atomic<int64_t> next_note_millis_ = 0;  // a server that is down for long is not told of for each batch
   const RetryOptions retry_;
   const bool keeps_places_;
 };

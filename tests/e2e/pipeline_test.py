@@ -348,7 +348,7 @@ BAD = [
     ("ingestors: [{type: stdio}]\nwriter: {type: stdio, format: xml}", "p.yaml:2: option 'format': 'xml' is not one of: ndjson, pretty"),
     ("ingestors: [{type: stdio}]", "a 'writer' is missing"),
     ("writer: {type: stdio}", "'ingestors' needs a list of at least one"),
-    ("ingestors: [{type: stdio}]\nwriter: {type: stdio}\nretries: 3", "p.yaml:3: unknown key 'retries'; did you mean 'retry'"),
+    ("ingestors: [{type: stdio}]\nwriter: {type: stdio}\nretri: 3", "p.yaml:3: unknown key 'retri'; did you mean 'retry'"),
     ("ingestors: [{type: stdio}]\nwriter: {type: stdio}\nretry: {max: 30}", "option 'max': '30' is no duration, such as"),
     ("ingestors: [{type: stdio}]\nwriter: {type: stdio}\nspool: {max_size: 1GiB}", "'spool' needs the option 'path'"),
     ("ingestors: [{type: stdio}]\nwriter: {type: stdio}\nname: a/b", "'a/b' is no name of a pipeline"),
