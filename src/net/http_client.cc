@@ -237,6 +237,7 @@ class CurlClient final : public HttpClient {
   void SetConnection(const HttpCall& call);
   void SetCallbacks(Transfer& transfer);
   void SetMethodAndBody(const HttpCall& call);
+  void SetSignature(const AwsSigning& aws);
 
   const HttpClientOptions options_;
   CURL* const curl_;
@@ -281,6 +282,11 @@ void CurlClient::SetCallbacks(Transfer& transfer) {
 void CurlClient::SetMethodAndBody(const HttpCall& call) {
   if (call.method == "HEAD") {
     Set(CURLOPT_NOBODY, 1L);
+  } else if (HasBody(call) && call.aws) {
+    // The library signs only a body that it has as a whole.
+    Set(CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(call.body.size()));
+    Set(CURLOPT_POSTFIELDS, call.body.c_str());
+    Set(CURLOPT_CUSTOMREQUEST, call.method.c_str());
   } else if (HasBody(call)) {
     Set(CURLOPT_UPLOAD, 1L);
     Set(CURLOPT_CUSTOMREQUEST, call.method.c_str());
@@ -295,6 +301,13 @@ void CurlClient::SetMethodAndBody(const HttpCall& call) {
   }
 }
 
+void CurlClient::SetSignature(const AwsSigning& aws) {
+  // Both are copied by the library.
+  Set(CURLOPT_AWS_SIGV4, ("aws:amz:" + aws.region + ":" + aws.service).c_str());
+  Set(CURLOPT_USERNAME, aws.access_key_id.c_str());
+  Set(CURLOPT_PASSWORD, aws.secret_access_key.c_str());
+}
+
 // Not left to the library, which would send every header to wherever the server points.
 Result<HttpAnswer> CurlClient::Send(const HttpCall& call, std::stop_token stop) {
   if (call.max_redirects == 0 || HasBody(call)) return SendOnce(call, std::move(stop), nullptr);
@@ -306,7 +319,10 @@ Result<HttpAnswer> CurlClient::Send(const HttpCall& call, std::stop_token stop) 
     if (to.empty()) return answer;
     if (redirects == call.max_redirects)
       return Unsupported("{} '{}': more than {} redirects", call.method, call.url, call.max_redirects);
-    if (OriginOf(to) != OriginOf(next.url)) next.headers = WithoutSecrets(next.headers);
+    if (OriginOf(to) != OriginOf(next.url)) {
+      next.headers = WithoutSecrets(next.headers);
+      next.aws.reset();
+    }
     next.url = std::move(to);
     if (call.timeout.count() == 0) continue;
     const auto spent =
@@ -321,13 +337,17 @@ Result<HttpAnswer> CurlClient::SendOnce(const HttpCall& call, std::stop_token st
     return InvalidArgument("'{}' is not a method", call.method);
   if (call.url.find_first_of(" \r\n\t") != std::string::npos)
     return InvalidArgument("'{}' is not a URL", call.url);
-  ASSIGN_OR_RETURN(const List headers, MakeHeaderList(call.headers));
+  if (call.aws && call.source) return InvalidArgument("a body in pieces cannot be signed");
+  Headers all = call.headers;
+  if (call.aws && !call.aws->session_token.empty()) all.Add("X-Amz-Security-Token", call.aws->session_token);
+  ASSIGN_OR_RETURN(const List headers, MakeHeaderList(all));
   Transfer transfer{.call = call, .options = options_, .stop = std::move(stop), .curl = curl_};
   transfer.follows = redirect != nullptr;
   char message[CURL_ERROR_SIZE] = {};
   curl_easy_reset(curl_);  // keeps connections
   SetConnection(call);
   SetMethodAndBody(call);
+  if (call.aws) SetSignature(*call.aws);
   SetCallbacks(transfer);
   Set(CURLOPT_HTTPHEADER, headers.get());
   Set(CURLOPT_ERRORBUFFER, message);

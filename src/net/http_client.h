@@ -14,6 +14,15 @@
 
 namespace sluice::net {
 
+// Signs a call as AWS wants it (Signature Version 4).
+struct AwsSigning {
+  std::string region;
+  std::string service;  // `sqs`, `s3`
+  std::string access_key_id;
+  std::string secret_access_key;
+  std::string session_token;  // of temporary credentials; may be empty
+};
+
 struct HttpCall {
   std::string method = "GET";
   std::string url;
@@ -22,6 +31,8 @@ struct HttpCall {
   // Instead of `body`: the next bytes, empty at the end. Sent chunked unless `source_bytes` is known.
   std::function<Result<std::string>()> source;
   std::optional<uint64_t> source_bytes;
+  // Only for calls with `body`, or none.
+  std::optional<AwsSigning> aws;
 
   // Told of the final answer's status and headers before its body, and before Send returns. An error ends the
   // call and is returned.

@@ -1,10 +1,17 @@
 #include "net/http_client.h"
 
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
+#include <openssl/sha.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <array>
 #include <atomic>
 #include <filesystem>
 #include <latch>
+#include <map>
+#include <sstream>
 #include <thread>
 
 #include "base/testing/matchers.h"
@@ -57,6 +64,11 @@ class TestHandler final : public HttpHandler {
       response.headers.Set("Location", request.headers.Joined("X-To"));
       return response;
     }
+    if (path == "/signed") {
+      std::string text;
+      for (const auto& [name, value] : request.headers.fields()) text += name + ":" + value + "\n";
+      return TextResponse(200, text);
+    }
     if (path == "/size") return TextResponse(200, std::to_string(request.body.size()));
     if (path == "/redirect" || path == "/loop") {
       HttpResponse response = TextResponse(302, "elsewhere");
@@ -87,6 +99,32 @@ class TestHandler final : public HttpHandler {
   std::latch entered{1};
   std::latch may_end{1};
 };
+
+std::string Hmac(const std::string& key, const std::string& text) {
+  std::array<unsigned char, EVP_MAX_MD_SIZE> out;
+  unsigned int size = 0;
+  HMAC(EVP_sha256(), key.data(), static_cast<int>(key.size()),
+       reinterpret_cast<const unsigned char*>(text.data()), text.size(), out.data(), &size);
+  return std::string(reinterpret_cast<const char*>(out.data()), size);
+}
+
+std::string Hex(const std::string& bytes) {
+  std::string text;
+  for (const char c : bytes) text += fmt::format("{:02x}", static_cast<unsigned char>(c));
+  return text;
+}
+
+std::string Sha256Hex(const std::string& text) {
+  std::array<unsigned char, SHA256_DIGEST_LENGTH> out;
+  SHA256(reinterpret_cast<const unsigned char*>(text.data()), text.size(), out.data());
+  return Hex(std::string(reinterpret_cast<const char*>(out.data()), out.size()));
+}
+
+// Between `from` and `to` in `text`.
+std::string Between(const std::string& text, const std::string& from, const std::string& to) {
+  const size_t start = text.find(from) + from.size();
+  return text.substr(start, text.find(to, start) - start);
+}
 
 class HttpClientTest : public testing::Test {
  protected:
@@ -292,6 +330,53 @@ TEST_F(HttpClientTest, ManyClientsAtOnce) {
     }
   }
   EXPECT_EQ(answered, 160);
+}
+
+// Computed a second time, by the description of Signature Version 4, from what arrived.
+TEST_F(HttpClientTest, SignsCallsForAws) {
+  HttpCall call = Call("/signed");
+  call.method = "POST";
+  call.body = R"({"QueueUrl":"q"})";
+  call.headers = {{"Content-Type", "application/x-amz-json-1.0"},
+                  {"X-Amz-Target", "AmazonSQS.ReceiveMessage"}};
+  call.aws = AwsSigning{.region = "eu-west-1",
+                        .service = "sqs",
+                        .access_key_id = "AKID",
+                        .secret_access_key = "a secret",
+                        .session_token = "token"};
+  const auto answer = client_->Send(call);
+  ASSERT_THAT(answer, IsOk());
+  std::map<std::string, std::string> headers;
+  std::istringstream lines(answer->body);
+  for (std::string line; std::getline(lines, line);) {
+    std::string name = line.substr(0, line.find(':'));
+    std::transform(name.begin(), name.end(), name.begin(), ::tolower);
+    headers[name] = line.substr(line.find(':') + 1);
+  }
+  const std::string authorization = headers["authorization"] + ",";
+  const std::string date = headers["x-amz-date"];
+  ASSERT_EQ(date.size(), 16U) << answer->body;
+  const std::string scope = date.substr(0, 8) + "/eu-west-1/sqs/aws4_request";
+  EXPECT_THAT(authorization, HasSubstr("Credential=AKID/" + scope + ","));
+  const std::string names = Between(authorization, "SignedHeaders=", ",");
+  EXPECT_THAT(names, HasSubstr("x-amz-security-token;x-amz-target"));
+  std::string canonical = "POST\n/signed\n\n";
+  std::istringstream list(names);
+  for (std::string name; std::getline(list, name, ';');) canonical += name + ":" + headers[name] + "\n";
+  canonical += "\n" + names + "\n" + Sha256Hex(call.body);
+  const std::string text = "AWS4-HMAC-SHA256\n" + date + "\n" + scope + "\n" + Sha256Hex(canonical);
+  std::string key = Hmac("AWS4" + call.aws->secret_access_key, date.substr(0, 8));
+  for (const std::string part : {"eu-west-1", "sqs", "aws4_request"}) key = Hmac(key, part);
+  EXPECT_EQ(Between(authorization, "Signature=", ","), Hex(Hmac(key, text)));
+}
+
+TEST_F(HttpClientTest, DoesNotSignABodyInPieces) {
+  HttpCall call = Call("/echo");
+  call.method = "POST";
+  call.source = [] { return Result<std::string>(std::string()); };
+  call.aws = AwsSigning{
+      .region = "r", .service = "s", .access_key_id = "a", .secret_access_key = "b", .session_token = {}};
+  EXPECT_THAT(client_->Send(call), IsErrorCode(ErrorCode::kInvalidArgument));
 }
 
 TEST(CheckAnswerTest, MapsStatuses) {
