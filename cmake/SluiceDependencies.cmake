@@ -17,6 +17,8 @@ find_package(LibArchive REQUIRED)
 find_package(PROJ REQUIRED CONFIG)
 find_package(ZLIB REQUIRED)
 find_library(SLUICE_ZSTD_LIB zstd REQUIRED)
+find_path(SLUICE_PQ_INCLUDE libpq-fe.h PATH_SUFFIXES postgresql REQUIRED)
+find_library(SLUICE_PQ_LIB pq REQUIRED)
 
 if(NOT SLUICE_DEPS)
   if(DEFINED ENV{SLUICE_DEPS})

@@ -1,0 +1,89 @@
+#include "connectors/postgres/rounds.h"
+
+#include <algorithm>
+#include <array>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <unordered_set>
+
+namespace sluice::connectors::postgres {
+namespace {
+
+using pipeline::Column;
+
+constexpr std::array kKeyColumns = {Column::kTenantId, Column::kSourceType, Column::kSourceId,
+                                    Column::kDataId};
+
+// No text of a record that gets here holds a NUL. Without a data_id it is the uuid that tells records apart.
+std::string IdentityOf(const Records& records, int64_t row) {
+  if (records.text(Column::kDataId, row).empty()) return std::string(records.text(Column::kUuid, row));
+  std::string key;
+  for (const Column column : kKeyColumns) {
+    key += records.text(column, row);
+    key += '\0';
+  }
+  return key;
+}
+
+constexpr std::array kOrder = {Column::kTenantId, Column::kSourceType, Column::kSourceId, Column::kDataId,
+                               Column::kUuid};
+
+bool IsBefore(const Records& records, int64_t a, int64_t b) {
+  for (const Column column : kOrder) {
+    const int order = records.text(column, a).compare(records.text(column, b));
+    if (order != 0) return order < 0;
+  }
+  return false;
+}
+
+}  // namespace
+
+Round PlanRound(const Records& records, const std::vector<int64_t>& pending) {
+  struct Group {
+    int64_t first;
+    std::vector<int64_t> rows;
+  };
+  std::vector<Group> groups;
+  std::unordered_map<std::string, size_t> group_of;
+  std::unordered_map<std::string_view, size_t> uuid_group;  // uuid -> the group that has it
+  // Groups that something in a later round waits for must not grow any more.
+  std::unordered_set<std::string> closed;
+  Round round;
+  for (const int64_t row : pending) {
+    std::string identity = IdentityOf(records, row);
+    const std::string_view uuid = records.text(Column::kUuid, row);
+    const auto known = group_of.find(identity);
+    const size_t group = known == group_of.end() ? groups.size() : known->second;
+    const auto holder = uuid_group.find(uuid);
+    if (closed.contains(identity) || (holder != uuid_group.end() && holder->second != group)) {
+      closed.insert(std::move(identity));
+      round.later.push_back(row);
+      continue;
+    }
+    if (group == groups.size()) {
+      groups.push_back({.first = row, .rows = {}});
+      group_of.emplace(std::move(identity), group);
+    }
+    uuid_group.emplace(uuid, group);
+    groups[group].rows.push_back(row);
+  }
+  std::stable_sort(groups.begin(), groups.end(), [&](const Group& a, const Group& b) {
+    return IsBefore(records, a.rows.back(), b.rows.back());
+  });
+  for (const Group& group : groups) {
+    const size_t place = round.rows.size();
+    for (size_t i = 0; i + 1 < group.rows.size(); ++i) round.replaced.emplace_back(group.rows[i], place);
+    round.rows.push_back(group.rows.back());
+    round.created_rows.push_back(group.first);
+  }
+  return round;
+}
+
+void SortByKey(const Records& records, std::vector<int64_t>* rows) {
+  const auto is_before = [&](int64_t a, int64_t b) { return IsBefore(records, a, b); };
+  if (!std::is_sorted(rows->begin(), rows->end(), is_before))
+    std::stable_sort(rows->begin(), rows->end(), is_before);
+}
+
+}  // namespace sluice::connectors::postgres

@@ -1,0 +1,28 @@
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "connectors/postgres/rows.h"
+
+namespace sluice::connectors::postgres {
+
+// Rows that one transaction of Session::StoreLatest may hold: no two share a uuid or a key. Ordered as by
+// SortByKey.
+struct Round {
+  std::vector<int64_t> rows;
+  std::vector<int64_t> created_rows;  // for each of `rows`: the first of its group
+  // Rows whose content a later one of `rows` replaces: (row, place in `rows`).
+  std::vector<std::pair<int64_t, size_t>> replaced;
+  std::vector<int64_t> later;  // for another round, in order
+};
+
+// `pending` in the order in which the records came. Of records that are one by their key (or, without a
+// data_id, by their uuid) the last one counts.
+Round PlanRound(const Records& records, const std::vector<int64_t>& pending);
+
+// `rows` ordered by key, then by uuid; equal ones stay in their order. Writers that store the same records
+// then take the server's locks in the same order.
+void SortByKey(const Records& records, std::vector<int64_t>* rows);
+
+}  // namespace sluice::connectors::postgres

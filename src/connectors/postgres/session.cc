@@ -1,0 +1,197 @@
+#include "connectors/postgres/session.h"
+
+#include <libpq-fe.h>
+
+#include <algorithm>
+#include <cctype>
+#include <string_view>
+
+namespace sluice::connectors::postgres {
+namespace {
+
+using pipeline::Column;
+using pipeline::ColumnName;
+
+// Up to here the arrays of a prepared statement are the faster way, and the only one with a single round
+// trip.
+constexpr size_t kFewRows = 512;
+constexpr size_t kFewBytes = 4 << 20;
+constexpr size_t kPieceBytes = 256 << 10;
+
+constexpr std::string_view kStaging = "pg_temp.sluice_staging";
+constexpr std::string_view kCopyStaging = "COPY pg_temp.sluice_staging FROM STDIN (FORMAT binary); ";
+constexpr std::string_view kSameKey =
+    "t.tenant_id = s.tenant_id AND t.source_type = s.source_type AND t.source_id = s.source_id AND t.data_id = "
+    "s.data_id AND s.data_id <> '' AND t.data_id <> ''";
+
+std::string InsertPrepared(const Target& target) {
+  std::string arrays;
+  for (size_t i = 1; i <= target.columns.size(); ++i) arrays += fmt::format("{}${}", i == 1 ? "" : ", ", i);
+  return fmt::format("INSERT INTO {} ({}) SELECT * FROM unnest({}) ON CONFLICT DO NOTHING RETURNING uuid",
+                     target.name, target.ColumnList(), arrays);
+}
+
+std::string InsertStaged(const Target& target) {
+  return fmt::format(
+      "INSERT INTO {} ({}) SELECT {} FROM {} s ORDER BY sluice_n ON CONFLICT DO NOTHING RETURNING uuid",
+      target.name, target.ColumnList(), target.ColumnList("s."), kStaging);
+}
+
+// By uuid, then by the key. A record whose uuid is one stored record and whose key is another's is taken out
+// first. Rows are locked in the order of uuids, so that two writers wait for each other and do not block.
+std::string UpdateStaged(const Target& target) {
+  std::string set;
+  for (const TargetColumn& column : target.columns) {
+    if (column.column == Column::kUuid || column.column == Column::kCreatedAt) continue;
+    const std::string name = Quoted(ColumnName(column.column));
+    set += fmt::format("{}{} = s.{}", set.empty() ? "" : ", ", name, name);
+  }
+  const std::string& t = target.name;
+  std::string sql(kCopyStaging);
+  sql += fmt::format(
+      "DELETE FROM {} s USING {} u, {} t WHERE u.uuid = s.uuid AND t.uuid <> u.uuid AND {} RETURNING s.sluice_n; ",
+      kStaging, t, t, kSameKey);
+  sql += fmt::format(
+      "SELECT count(*) FROM (SELECT 1 FROM {0} t WHERE t.uuid IN (SELECT s.uuid FROM {1} s UNION ALL SELECT t.uuid "
+      "FROM {1} s JOIN {0} t ON {2}) ORDER BY t.uuid FOR UPDATE) locked; ",
+      t, kStaging, kSameKey);
+  sql += fmt::format("UPDATE {} t SET {} FROM {} s WHERE t.uuid = s.uuid RETURNING s.sluice_n; ", t, set,
+                     kStaging);
+  sql += fmt::format("UPDATE {} t SET {} FROM {} s WHERE t.uuid <> s.uuid AND {} RETURNING s.sluice_n; ", t,
+                     set, kStaging, kSameKey);
+  sql += fmt::format(
+      "INSERT INTO {} ({}) SELECT {} FROM {} s ORDER BY sluice_n ON CONFLICT DO NOTHING RETURNING uuid", t,
+      target.ColumnList(), target.ColumnList("s."), kStaging);
+  return sql;
+}
+
+size_t BytesOf(const Records& records, std::span<const int64_t> rows) {
+  size_t bytes = 0;
+  for (const int64_t row : rows)
+    bytes += records.text(Column::kData, row).size() + records.text(Column::kMetadata, row).size() +
+             records.text(Column::kExtra, row).size();
+  return bytes;
+}
+
+// As the server prints a value of type uuid.
+std::string Canonical(std::string_view uuid) {
+  std::string text(uuid);
+  for (char& c : text) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  return text;
+}
+
+void MarkByNumber(const Reply& reply, Fate fate, std::vector<Fate>* fates) {
+  for (int i = 0; i < PQntuples(reply.get()); ++i) {
+    const auto n = static_cast<size_t>(std::stoul(PQgetvalue(reply.get(), i, 0)));
+    if (n < fates->size()) (*fates)[n] = fate;
+  }
+}
+
+}  // namespace
+
+Session::Session(std::unique_ptr<Connection> connection, Target target)
+    : connection_(std::move(connection)),
+      target_(std::move(target)),
+      insert_prepared_(InsertPrepared(target_)),
+      insert_staged_(std::string(kCopyStaging) + InsertStaged(target_)),
+      update_staged_(UpdateStaged(target_)) {}
+
+Result<std::unique_ptr<Session>> Session::Open(const ConnectOptions& connect, const TargetOptions& options,
+                                               std::stop_token stop) {
+  ASSIGN_OR_RETURN(auto connection, Connection::Open(connect, stop));
+  ASSIGN_OR_RETURN(Target target, OpenTarget(*connection, options, stop));
+  auto staging = connection->Run(
+      fmt::format(
+          "CREATE TEMP TABLE sluice_staging ON COMMIT DELETE ROWS AS SELECT 0::int4 AS sluice_n, {} FROM {} "
+          "WITH NO DATA",
+          target.ColumnList(), target.name),
+      stop);
+  if (!staging.ok()) return std::move(staging).error().With("making the staging table");
+  return std::unique_ptr<Session>(new Session(std::move(connection), std::move(target)));
+}
+
+Result<std::vector<Reply>> Session::RunWithCopy(const std::string& statements, const Records& records,
+                                                std::span<const int64_t> rows,
+                                                std::span<const int64_t> created_rows, bool numbered,
+                                                const std::stop_token& stop) {
+  size_t next = 0;
+  bool ended = false;
+  return connection_->Run(statements, stop, [&](std::string* out) -> Status {
+    if (next == 0 && !ended) *out += CopyBeginning();
+    for (; next < rows.size() && out->size() < kPieceBytes; ++next) {
+      std::optional<int32_t> number;
+      if (numbered) number = static_cast<int32_t>(next);
+      AppendCopyRow(target_, records, rows[next], number, created_rows[next], out);
+    }
+    if (next == rows.size() && !ended) {
+      *out += CopyEnd();
+      ended = true;
+    }
+    return {};
+  });
+}
+
+Status Session::StoreUnseen(const Records& records, std::span<const int64_t> rows, std::stop_token stop) {
+  const std::string sql =
+      fmt::format("COPY {} ({}) FROM STDIN (FORMAT binary)", target_.name, target_.ColumnList());
+  auto copied = RunWithCopy(sql, records, rows, rows, /*numbered=*/false, stop);
+  if (copied.ok()) return {};
+  if (state() == "23505") return Error(ErrorCode::kAlreadyExists, copied.error().message());
+  return std::move(copied).error();
+}
+
+// Two records of one uuid: one of them is the stored one, and which does not matter to anybody.
+std::vector<Fate> Session::FatesOf(const Reply& inserted, const Records& records,
+                                   std::span<const int64_t> rows) const {
+  if (static_cast<size_t>(PQntuples(inserted.get())) == rows.size())
+    return std::vector<Fate>(rows.size(), Fate::kStored);
+  const bool is_typed = target_.columns.front().form == ColumnForm::kUuid;
+  std::unordered_set<std::string> uuids;
+  for (int i = 0; i < PQntuples(inserted.get()); ++i) uuids.emplace(PQgetvalue(inserted.get(), i, 0));
+  std::vector<Fate> fates;
+  for (const int64_t row : rows) {
+    const std::string_view uuid = records.text(Column::kUuid, row);
+    fates.push_back(uuids.erase(is_typed ? Canonical(uuid) : std::string(uuid)) != 0 ? Fate::kStored
+                                                                                     : Fate::kKnown);
+  }
+  return fates;
+}
+
+Result<std::vector<Fate>> Session::StoreNew(const Records& records, std::span<const int64_t> rows,
+                                            std::stop_token stop) {
+  if (rows.size() <= kFewRows && BytesOf(records, rows) <= kFewBytes) {
+    std::vector<Parameter> arrays;
+    for (const TargetColumn& column : target_.columns) arrays.push_back(ArrayOf(column, records, rows));
+    ASSIGN_OR_RETURN(const Reply reply,
+                     connection_->RunPrepared("sluice_insert", insert_prepared_, arrays, stop));
+    return FatesOf(reply, records, rows);
+  }
+  ASSIGN_OR_RETURN(const auto replies,
+                   RunWithCopy(insert_staged_, records, rows, rows, /*numbered=*/true, stop));
+  if (replies.empty()) return Internal("no answer to INSERT");
+  return FatesOf(replies.back(), records, rows);
+}
+
+Result<std::vector<Fate>> Session::StoreLatest(const Records& records, std::span<const int64_t> rows,
+                                               std::span<const int64_t> created_rows, std::stop_token stop) {
+  auto run = RunWithCopy(update_staged_, records, rows, created_rows, /*numbered=*/true, stop);
+  if (!run.ok()) {
+    // Another writer took a key between two of the statements.
+    if (state() == "23505") return std::vector<Fate>(rows.size(), Fate::kRaced);
+    return std::move(run).error();
+  }
+  // COPY, DELETE, SELECT, UPDATE, UPDATE, INSERT
+  constexpr size_t kReplies = 6;
+  if (run->size() != kReplies) return Internal("{} answers to {} statements", run->size(), kReplies);
+  const std::vector<Fate> inserted = FatesOf((*run)[5], records, rows);
+  std::vector<Fate> fates(rows.size(), Fate::kRaced);
+  for (size_t i = 0; i < fates.size(); ++i) {
+    if (inserted[i] == Fate::kStored) fates[i] = Fate::kStored;
+  }
+  MarkByNumber((*run)[1], Fate::kClash, &fates);
+  MarkByNumber((*run)[3], Fate::kKnown, &fates);
+  MarkByNumber((*run)[4], Fate::kKnown, &fates);
+  return fates;
+}
+
+}  // namespace sluice::connectors::postgres

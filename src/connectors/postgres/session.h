@@ -1,0 +1,57 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <stop_token>
+#include <string>
+#include <unordered_set>
+#include <vector>
+
+#include "connectors/postgres/connection.h"
+#include "connectors/postgres/rows.h"
+#include "connectors/postgres/target.h"
+
+namespace sluice::connectors::postgres {
+
+// What an attempt did with each of its rows. `kRaced`: another writer was in between; to be tried again.
+enum class Fate : uint8_t { kStored, kKnown, kClash, kRaced };
+
+// A connection with the target and a staging table of its own; each call is one transaction. The rows given
+// are numbers within `records`. Errors: kInvalidRecords when the server refuses a value, kAlreadyExists from
+// StoreUnseen, else those of Connection; nothing is stored then. Confined.
+class Session {
+ public:
+  static Result<std::unique_ptr<Session>> Open(const ConnectOptions& connect, const TargetOptions& options,
+                                               std::stop_token stop);
+
+  const Target& target() const { return target_; }
+  bool is_usable() const { return connection_->is_usable(); }
+  const std::string& state() const { return connection_->state(); }
+
+  // For records that are hopefully new: COPY straight into the table. kAlreadyExists when one was not.
+  Status StoreUnseen(const Records& records, std::span<const int64_t> rows, std::stop_token stop);
+  // One prepared statement with arrays, for few rows; COPY to staging and one INSERT for many.
+  Result<std::vector<Fate>> StoreNew(const Records& records, std::span<const int64_t> rows,
+                                     std::stop_token stop);
+  // Inserts or replaces. No two rows may have a uuid or a key in common. `created_rows`: for each row, where
+  // its `created_at` comes from.
+  Result<std::vector<Fate>> StoreLatest(const Records& records, std::span<const int64_t> rows,
+                                        std::span<const int64_t> created_rows, std::stop_token stop);
+
+ private:
+  Session(std::unique_ptr<Connection> connection, Target target);
+  Result<std::vector<Reply>> RunWithCopy(const std::string& statements, const Records& records,
+                                         std::span<const int64_t> rows, std::span<const int64_t> created_rows,
+                                         bool numbered, const std::stop_token& stop);
+  std::vector<Fate> FatesOf(const Reply& inserted, const Records& records,
+                            std::span<const int64_t> rows) const;
+
+  std::unique_ptr<Connection> connection_;
+  Target target_;
+  std::string insert_prepared_;
+  std::string insert_staged_;
+  std::string update_staged_;
+};
+
+}  // namespace sluice::connectors::postgres

@@ -1,0 +1,114 @@
+#!/usr/bin/env python3
+"""Pipelines into a real PostgreSQL (Debian's): every record once, whatever is killed."""
+import json
+import os
+import signal
+import time
+
+from harness import EXIT_FAILURE, Workspace, main, wait
+from servers import Postgres
+
+CONFIG = """name: feedback
+ingestors:
+  - {{type: file, path: in.ndjson, follow: false}}
+writer:
+  type: postgres
+  uri: {uri}
+  table: feedback
+  create_table: true
+  on_duplicate: {on_duplicate}
+batch: {{max_records: {batch}}}
+retry: {{attempts: 100, initial: 50ms, max: 500ms}}
+dead_letter: {{type: file, path: dead.ndjson}}
+"""
+
+
+def records(first, count, **fields):
+    return "".join(json.dumps({"uuid": f"u{i}", "tenant_id": "t", "source_type": "forum", "source_id": "s", "data_id": str(i),
+                               "data": f"post {i}", "metadata": {"n": i}, "created_at": "2024-05-01T10:00:00Z", **fields}) + "\n"
+                   for i in range(first, first + count))
+
+
+def config(ws, postgres, batch=1000, on_duplicate="skip", password="secret"):
+    return ws.write("p.yaml", CONFIG.format(uri=postgres.uri(password), batch=batch, on_duplicate=on_duplicate))
+
+
+def dead_letters(ws):
+    path = os.path.join(ws.folder, "dead.ndjson")
+    if not os.path.exists(path):
+        return []
+    with open(path, encoding="utf-8") as file:
+        return [json.loads(line) for line in file]
+
+
+def stores_a_file_and_repeats_nothing():
+    with Postgres() as postgres, Workspace(init=False) as ws:
+        ws.write("in.ndjson", records(0, 5000) + records(2000, 500) + records(0, 10, uuid="") + '{"uuid": "nul", "data": "a\\u0000b"}\n')
+        ws.run("run", config(ws, postgres))
+        assert postgres.sql("SELECT count(*), count(DISTINCT data_id), sum((metadata->>'n')::int) FROM feedback") == \
+            f"5000|5000|{sum(range(5000))}"
+        dead = dead_letters(ws)
+        assert len(dead) == 1 and "NUL" in json.dumps(dead[0]), dead
+
+
+def updates_what_comes_again():
+    with Postgres() as postgres, Workspace(init=False) as ws:
+        ws.write("in.ndjson", records(0, 2000))
+        ws.run("run", config(ws, postgres, on_duplicate="update"))
+        ws.write("in.ndjson", records(0, 2000) + records(1000, 2000, data="new", created_at="2030-01-01T00:00:00Z"))
+        ws.run("run", config(ws, postgres, on_duplicate="update"))
+        assert postgres.sql("SELECT count(*), count(*) FILTER (WHERE data = 'new'), count(*) FILTER (WHERE data = 'new' AND "
+                            "created_at < '2025-01-01') FROM feedback") == "3000|2000|1000"
+
+
+def wrong_credentials_end_it_at_once():
+    with Postgres() as postgres, Workspace(init=False) as ws:
+        ws.write("in.ndjson", records(0, 10))
+        done = ws.run("run", config(ws, postgres, password="hush-hush"), code=EXIT_FAILURE, timeout=20)
+        said = done.err.decode()
+        assert "password authentication failed" in said and "127.0.0.1" in said and "hush" not in said, said
+        assert done.seconds < 10
+
+
+def survives_kills_of_the_program_and_the_server():
+    with Postgres() as postgres, Workspace(init=False) as ws:
+        total = 60_000
+        ws.write("in.ndjson", records(0, total))
+        path = config(ws, postgres, batch=500)
+        deadline = time.monotonic() + 90
+        killed = crashed = 0
+        while True:
+            process = ws.start("run", path)
+            time.sleep(0.25 + 0.1 * killed)
+            if killed < 3 and process.poll() is None:
+                process.send_signal(signal.SIGKILL)
+                killed += 1
+                wait(process)
+                continue
+            if crashed < 2 and process.poll() is None:
+                postgres.crash()
+                time.sleep(0.3)
+                postgres.start()
+                crashed += 1
+            done = wait(process, timeout=60)
+            assert done.code == 0, done
+            break
+        assert time.monotonic() < deadline
+        assert killed == 3
+        assert postgres.sql("SELECT count(*), count(DISTINCT data_id), min(data_id::int), max(data_id::int) FROM feedback") == \
+            f"{total}|{total}|0|{total - 1}"
+
+
+def two_programs_with_the_same_records():
+    with Postgres() as postgres, Workspace(init=False) as ws, Workspace(init=False) as other:
+        for w in (ws, other):
+            w.write("in.ndjson", records(0, 20_000))
+        processes = [w.start("run", config(w, postgres)) for w in (ws, other)]
+        for process in processes:
+            done = wait(process)
+            assert done.code == 0, done
+        assert postgres.sql("SELECT count(*), count(DISTINCT data_id) FROM feedback") == "20000|20000"
+
+
+if __name__ == "__main__":
+    main([stores_a_file_and_repeats_nothing, updates_what_comes_again, wrong_credentials_end_it_at_once, survives_kills_of_the_program_and_the_server, two_programs_with_the_same_records])
