@@ -1,0 +1,12 @@
+#pragma once
+
+namespace sluice::pipeline {
+class Registry;
+}
+
+namespace sluice::connectors {
+
+// The `redshift` ingestion writer.
+void RegisterRedshift(pipeline::Registry& registry);
+
+}  // namespace sluice::connectors

@@ -1,0 +1,309 @@
+#include <arrow/api.h>
+#include <libpq-fe.h>
+
+#include <algorithm>
+#include <set>
+
+#include "base/cancel.h"
+#include "base/mutex.h"
+#include "connectors/postgres/rounds.h"
+#include "connectors/redshift/redshift_internal.h"
+#include "pipeline/record.h"
+
+namespace sluice::connectors::redshift {
+namespace {
+
+using pipeline::Column;
+using pipeline::Outcome;
+using pipeline::OutcomeKind;
+using pipeline::Outcomes;
+using postgres::Connection;
+using postgres::Quoted;
+using postgres::Records;
+using postgres::Reply;
+
+constexpr size_t kStatementBytes = 1 << 20;  // of an INSERT; the server takes 16 MB
+constexpr int kMaxRounds = 8;
+
+std::string Cell(const Reply& reply, int row, int column) { return PQgetvalue(reply.get(), row, column); }
+
+std::set<size_t> Numbers(const Reply& reply) {
+  std::set<size_t> numbers;
+  for (int i = 0; i < PQntuples(reply.get()); ++i) numbers.insert(std::stoul(Cell(reply, i, 0)));
+  return numbers;
+}
+
+Error AsPassing(Error error) {
+  if (IsRetryable(error.code()) || error.code() == ErrorCode::kCancelled) return error;
+  return Error(ErrorCode::kUnavailable, error.ToString());
+}
+
+// Uniqueness is nothing that Redshift enforces: whoever writes holds the table's lock from looking for
+// duplicates to the commit. So there is one connection.
+class RedshiftWriter final : public pipeline::IngestionWriter {
+ public:
+  explicit RedshiftWriter(WriterOptions options) : options_(std::move(options)) {}
+
+  Status Open(std::stop_token stop) override {
+    const MutexLock lock(mutex_);
+    if (options_.staging) {
+      ASSIGN_OR_RETURN(files_, StagedFiles::Make(*options_.staging));
+      RETURN_IF_ERROR(files_->Check(stop));
+    }
+    return Connect(stop);
+  }
+
+  Result<Outcomes> Write(const pipeline::Batch& batch, std::stop_token stop) override {
+    const MutexLock lock(mutex_);
+    ASSIGN_OR_RETURN(auto filled, pipeline::FillUuids(batch.records));
+    const Records records(std::move(filled));
+    // An idle connection may be dead without knowing. Repeating is safe.
+    for (int attempt = 0;; ++attempt) {
+      if (!connection_ || !connection_->is_usable()) {
+        if (Status connected = Connect(stop); !connected.ok()) return AsPassing(std::move(connected).error());
+      }
+      Outcomes outcomes(static_cast<size_t>(records.rows()));
+      Status stored = Store(records, &outcomes, stop);
+      if (stored.ok()) return outcomes;
+      const bool is_dead = !connection_->is_usable();
+      const ErrorCode code = stored.error().code();
+      const bool has_drifted = code == ErrorCode::kPrecondition || code == ErrorCode::kNotFound;
+      if (has_drifted) connection_.reset();  // not the table that it was
+      if (attempt > 0 || (!is_dead && !has_drifted)) return AsPassing(std::move(stored).error());
+    }
+  }
+
+  int64_t preferred_rows() const override { return 20'000; }
+
+  Status Close() override {
+    const MutexLock lock(mutex_);
+    connection_.reset();
+    files_.reset();
+    return {};
+  }
+
+ private:
+  std::string FullName() const {
+    return options_.schema.empty() ? Quoted(options_.table)
+                                   : Quoted(options_.schema) + "." + Quoted(options_.table);
+  }
+
+  Status Connect(const std::stop_token& stop) REQUIRES(mutex_);
+  Status ReadColumns(const std::stop_token& stop) REQUIRES(mutex_);
+  Status Store(const Records& records, Outcomes* outcomes, const std::stop_token& stop) REQUIRES(mutex_);
+  // Rows that no round had room for, or whose like was not stored after all.
+  Result<std::vector<int64_t>> StoreRound(const Records& records, const std::vector<int64_t>& pending,
+                                          Outcomes* outcomes, const std::stop_token& stop) REQUIRES(mutex_);
+  // As one transaction; halves the rows until those that the server refuses stand alone.
+  Status StoreRows(const Records& records, std::span<const int64_t> rows, Outcomes* outcomes,
+                   const std::stop_token& stop) REQUIRES(mutex_);
+  Status TryRows(const Records& records, std::span<const int64_t> rows, Outcomes* outcomes,
+                 const std::stop_token& stop) REQUIRES(mutex_);
+  // Numbers, among the rows given, of records that were there, and of those that are two stored ones.
+  struct Found {
+    std::set<size_t> known;
+    std::set<size_t> clashing;
+  };
+  Result<Found> Transact(const Records& records, std::span<const int64_t> rows, const std::string& key,
+                         const std::stop_token& stop) REQUIRES(mutex_);
+  Status Stage(const Records& records, std::span<const int64_t> rows, const std::string& key,
+               const std::stop_token& stop) REQUIRES(mutex_);
+
+  const WriterOptions options_;
+  Mutex mutex_;
+  std::unique_ptr<Connection> connection_ GUARDED_BY(mutex_);
+  std::unique_ptr<StagedFiles> files_ GUARDED_BY(mutex_);
+  Dialect dialect_ GUARDED_BY(mutex_);
+  std::vector<TableColumn> columns_ GUARDED_BY(mutex_);
+  bool has_extra_ GUARDED_BY(mutex_) = false;
+};
+
+Status RedshiftWriter::Connect(const std::stop_token& stop) {
+  connection_.reset();
+  ASSIGN_OR_RETURN(auto connection, Connection::Open(options_.connect, stop));
+  connection_ = std::move(connection);
+  ASSIGN_OR_RETURN(const auto version, connection_->Run("SELECT version()", stop));
+  dialect_.is_redshift = Cell(version.back(), 0, 0).find("Redshift") != std::string::npos;
+  if (options_.create_table) {
+    auto made = connection_->Run(CreateTable(dialect_, FullName()), stop);
+    // Two at the same time: the other one made it.
+    if (!made.ok() && connection_->state() != "23505" && connection_->state() != "42P07")
+      return std::move(made).error().With("creating table " + FullName());
+  }
+  RETURN_IF_ERROR(ReadColumns(stop));
+  auto staging = connection_->Run(CreateStaging(dialect_), stop);
+  if (!staging.ok()) return std::move(staging).error().With("making the staging table");
+  return {};
+}
+
+Status RedshiftWriter::ReadColumns(const std::stop_token& stop) {
+  const std::string schema =
+      options_.schema.empty() ? "current_schema()" : postgres::Literal(options_.schema);
+  ASSIGN_OR_RETURN(
+      const auto replies,
+      connection_->Run(
+          "SELECT column_name, data_type, character_maximum_length FROM information_schema.columns "
+          "WHERE table_name = " +
+              postgres::Literal(options_.table) + " AND table_schema = " + schema,
+          stop));
+  columns_.clear();
+  has_extra_ = false;
+  const Reply& reply = replies.back();
+  for (int row = 0; row < PQntuples(reply.get()); ++row) {
+    const std::string length = Cell(reply, row, 2);
+    columns_.push_back({.name = Cell(reply, row, 0),
+                        .type = Cell(reply, row, 1),
+                        .max_bytes = length.empty() ? -1 : std::stol(length)});
+  }
+  if (columns_.empty())
+    return NotFound("{}: table {} does not exist: create it, or set create_table: true",
+                    connection_->server(), FullName());
+  for (int i = 0; i < pipeline::kColumns; ++i) {
+    const std::string name(pipeline::ColumnName(static_cast<Column>(i)));
+    const bool is_there =
+        std::any_of(columns_.begin(), columns_.end(), [&](const TableColumn& c) { return c.name == name; });
+    if (static_cast<Column>(i) == Column::kExtra) {
+      has_extra_ = is_there;
+    } else if (!is_there) {
+      return MakeError(ErrorCode::kPrecondition, "{}: table {} has no column '{}': add it, or drop the table",
+                       connection_->server(), FullName(), name);
+    }
+  }
+  return {};
+}
+
+Status RedshiftWriter::Store(const Records& records, Outcomes* outcomes, const std::stop_token& stop) {
+  std::vector<int64_t> pending;
+  for (int64_t row = 0; row < records.rows(); ++row) {
+    if (auto reason = Refusal(columns_, records, row)) {
+      (*outcomes)[static_cast<size_t>(row)] = {.kind = OutcomeKind::kRejected, .reason = std::move(*reason)};
+    } else {
+      pending.push_back(row);
+    }
+  }
+  for (int round = 0; round < kMaxRounds && !pending.empty(); ++round) {
+    RETURN_IF_ERROR(CheckCancelled(stop));
+    ASSIGN_OR_RETURN(pending, StoreRound(records, pending, outcomes, stop));
+  }
+  for (const int64_t row : pending) {
+    (*outcomes)[static_cast<size_t>(row)] = {.kind = OutcomeKind::kFailed,
+                                             .reason = "too many records with the same uuid in one batch"};
+  }
+  return {};
+}
+
+Result<std::vector<int64_t>> RedshiftWriter::StoreRound(const Records& records,
+                                                        const std::vector<int64_t>& pending,
+                                                        Outcomes* outcomes, const std::stop_token& stop) {
+  postgres::Round round = postgres::PlanRound(records, pending);
+  // Of records that are one, the first counts when nothing is updated.
+  if (!options_.updates) {
+    for (auto& [row, place] : round.replaced) {
+      if (row == round.created_rows[place]) std::swap(row, round.rows[place]);
+    }
+  }
+  RETURN_IF_ERROR(StoreRows(records, round.rows, outcomes, stop));
+  std::vector<int64_t> again = std::move(round.later);
+  for (const auto& [row, place] : round.replaced) {
+    const OutcomeKind kind = (*outcomes)[static_cast<size_t>(round.rows[place])].kind;
+    const bool is_there =
+        kind == OutcomeKind::kAccepted || (options_.updates && kind == OutcomeKind::kDuplicate);
+    if (is_there) {
+      (*outcomes)[static_cast<size_t>(row)].kind = OutcomeKind::kDuplicate;
+    } else {
+      again.push_back(row);
+    }
+  }
+  std::sort(again.begin(), again.end());
+  return again;
+}
+
+Status RedshiftWriter::StoreRows(const Records& records, std::span<const int64_t> rows, Outcomes* outcomes,
+                                 const std::stop_token& stop) {
+  if (rows.empty()) return {};
+  Status stored = TryRows(records, rows, outcomes, stop);
+  if (stored.ok() || stored.error().code() != ErrorCode::kInvalidRecords) return stored;
+  if (rows.size() == 1) {
+    (*outcomes)[static_cast<size_t>(rows.front())] = {.kind = OutcomeKind::kRejected,
+                                                      .reason = stored.error().message()};
+    return {};
+  }
+  const size_t half = rows.size() / 2;
+  RETURN_IF_ERROR(StoreRows(records, rows.first(half), outcomes, stop));
+  return StoreRows(records, rows.subspan(half), outcomes, stop);
+}
+
+// Staging is filled before the lock is taken, and in pieces; COPY from S3 is a statement like any other.
+Status RedshiftWriter::Stage(const Records& records, std::span<const int64_t> rows, const std::string& key,
+                             const std::stop_token& stop) {
+  if (files_) {
+    std::string body;
+    for (size_t i = 0; i < rows.size(); ++i) AppendCsv(records, rows[i], static_cast<int32_t>(i), &body);
+    RETURN_IF_ERROR(files_->Put(key, std::move(body), stop));
+    auto copied = connection_->Run(CopyStatement(*options_.staging, key), stop);
+    if (!copied.ok()) return std::move(copied).error();
+    return {};
+  }
+  std::string sql;
+  for (size_t i = 0; i < rows.size(); ++i) {
+    sql += sql.empty() ? "INSERT INTO sluice_staging VALUES " : ", ";
+    AppendValues(records, rows[i], static_cast<int32_t>(i), &sql);
+    if (sql.size() < kStatementBytes && i + 1 < rows.size()) continue;
+    auto inserted = connection_->Run(sql, stop);
+    if (!inserted.ok()) return std::move(inserted).error();
+    sql.clear();
+  }
+  return {};
+}
+
+Result<RedshiftWriter::Found> RedshiftWriter::Transact(const Records& records, std::span<const int64_t> rows,
+                                                       const std::string& key, const std::stop_token& stop) {
+  auto begun = connection_->Run("BEGIN; DELETE FROM sluice_staging", stop);
+  if (!begun.ok()) return std::move(begun).error();
+  RETURN_IF_ERROR(Stage(records, rows, key, stop));
+  Found found;
+  ASSIGN_OR_RETURN(const auto known,
+                   connection_->Run("LOCK TABLE " + FullName() + "; " + SelectKnown(FullName()), stop));
+  found.known = Numbers(known.back());
+  if (options_.updates) {
+    ASSIGN_OR_RETURN(const auto clashing, connection_->Run(SelectClashing(FullName()), stop));
+    found.clashing = Numbers(clashing.back());
+  }
+  const auto statements = options_.updates ? MergeAll(dialect_, options_.schema, options_.table, has_extra_)
+                                           : InsertNew(dialect_, options_.schema, options_.table, has_extra_);
+  auto stored = connection_->Run(statements + "; COMMIT", stop);
+  if (!stored.ok()) return std::move(stored).error();
+  return found;
+}
+
+Status RedshiftWriter::TryRows(const Records& records, std::span<const int64_t> rows, Outcomes* outcomes,
+                               const std::stop_token& stop) {
+  const std::string key = files_ ? files_->NewKey() : "";
+  auto found = Transact(records, rows, key, stop);
+  if (files_) (void)files_->Remove(key, {});  // whatever became of it; a leftover is harmless
+  if (!found.ok()) {
+    Error error = std::move(found).error();
+    if (connection_->is_usable()) (void)connection_->Run("ROLLBACK", {});
+    return error;
+  }
+  for (size_t i = 0; i < rows.size(); ++i) {
+    Outcome& outcome = (*outcomes)[static_cast<size_t>(rows[i])];
+    if (found->clashing.contains(i)) {
+      outcome = {.kind = OutcomeKind::kRejected,
+                 .reason =
+                     "its uuid is that of one stored record, and its tenant_id, source_type, source_id and "
+                     "data_id are those of another"};
+    } else {
+      outcome.kind = found->known.contains(i) ? OutcomeKind::kDuplicate : OutcomeKind::kAccepted;
+    }
+  }
+  return {};
+}
+
+}  // namespace
+
+std::unique_ptr<pipeline::IngestionWriter> MakeWriter(WriterOptions options) {
+  return std::make_unique<RedshiftWriter>(std::move(options));
+}
+
+}  // namespace sluice::connectors::redshift
