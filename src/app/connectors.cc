@@ -3,6 +3,9 @@
 #include "connectors/fan_out/connector.h"
 #include "connectors/file/connector.h"
 #include "connectors/generate/connector.h"
+#include "connectors/postgres/connector.h"
+#include "connectors/redshift/connector.h"
+#include "connectors/sqs/connector.h"
 #include "connectors/stdio/connector.h"
 
 namespace sluice::app {
@@ -11,6 +14,9 @@ void RegisterConnectors(pipeline::Registry& registry) {
   connectors::RegisterFanOut(registry);
   connectors::RegisterFile(registry);
   connectors::RegisterGenerate(registry);
+  connectors::RegisterPostgres(registry);
+  connectors::RegisterRedshift(registry);
+  connectors::RegisterSqs(registry);
   connectors::RegisterStdio(registry);
 }
 
