@@ -17,7 +17,7 @@ Declaration Declare() {
   Declaration declaration;
   declaration.kind = pipeline::ConnectorKind::kWriter;
   declaration.type = "postgres";
-  declaration.summary = "Stores records in a PostgreSQL table, each once.";
+  declaration.summary = "Stores records in a PostgreSQL table, each once";
   declaration.tier = pipeline::Tier::kStable;
   declaration.guarantee = pipeline::Guarantee::kIdempotent;
   declaration.guarantee_text =
@@ -29,33 +29,33 @@ Declaration Declare() {
        .description =
            "Connection text of libpq, postgres://USER:PASSWORD@HOST:PORT/DATABASE; TLS with "
            "?sslmode=verify-full&sslrootcert=FILE. Needs a session of its own: no pooler that shares one "
-           "between transactions.",
+           "between transactions",
        .is_required = true,
        .is_sensitive = true},
-      {.name = "table", .description = "Name of the table, exactly as it is.", .is_required = true},
+      {.name = "table", .description = "Name of the table, exactly as it is", .is_required = true},
       {.name = "schema",
-       .description = "Schema of the table; found by the server's search path when it is not given."},
+       .description = "Schema of the table; found by the server's search path when it is not given"},
       {.name = "create_table",
        .type = OptionType::kBoolean,
-       .description = "Makes the table when it is missing, and its unique indexes when those are.",
+       .description = "Makes the table when it is missing, and its unique indexes when those are",
        .default_text = "false"},
       {.name = "on_duplicate",
        .description =
            "What becomes of a stored record that comes again: skip it, or update the stored one, which "
-           "keeps its uuid and created_at.",
+           "keeps its uuid and created_at",
        .default_text = "skip",
        .allowed = {"skip", "update"}},
       {.name = "connections",
        .type = OptionType::kInteger,
-       .description = "How many batches are written at a time, each on a connection of its own.",
+       .description = "How many batches are written at a time, each on a connection of its own",
        .default_text = "2"},
       {.name = "timeout",
        .type = OptionType::kDuration,
-       .description = "Time that one statement may take.",
+       .description = "Time that one statement may take",
        .default_text = "30s"},
       {.name = "connect_timeout",
        .type = OptionType::kDuration,
-       .description = "Time that connecting may take.",
+       .description = "Time that connecting may take",
        .default_text = "10s"},
   };
   declaration.example =

@@ -387,7 +387,7 @@ TEST_F(WriterTest, NothingAcknowledgedIsLostWhenTheServerCrashes) {
   auto writer = Opened(Options());
   int stored = 0;
   int failed = 0;
-  std::jthread crasher([&] {
+  std::jthread trouble_maker([&] {
     for (int i = 0; i < 2; ++i) {
       std::this_thread::sleep_for(std::chrono::milliseconds(400));
       const Status crashed = server_->Crash();
@@ -411,7 +411,7 @@ TEST_F(WriterTest, NothingAcknowledgedIsLostWhenTheServerCrashes) {
     EXPECT_TRUE(IsRetryable(outcomes.error().code())) << outcomes.error().ToString();
     std::this_thread::sleep_for(std::chrono::milliseconds(50));
   }
-  crasher.join();
+  trouble_maker.join();
   Connect();
   EXPECT_GT(failed, 0);
   EXPECT_GT(stored, 1000);

@@ -19,7 +19,7 @@ Declaration Declare() {
   Declaration declaration;
   declaration.kind = pipeline::ConnectorKind::kWriter;
   declaration.type = "redshift";
-  declaration.summary = "Stores records in an Amazon Redshift table, each once.";
+  declaration.summary = "Stores records in an Amazon Redshift table, each once";
   declaration.tier = pipeline::Tier::kExperimental;
   declaration.guarantee = pipeline::Guarantee::kIdempotent;
   declaration.guarantee_text =
@@ -30,45 +30,45 @@ Declaration Declare() {
   declaration.options = {
       {.name = "uri",
        .description =
-           "Connection text of libpq, postgres://USER:PASSWORD@CLUSTER:5439/DATABASE?sslmode=verify-full.",
+           "Connection text of libpq, postgres://USER:PASSWORD@CLUSTER:5439/DATABASE?sslmode=verify-full",
        .is_required = true,
        .is_sensitive = true},
-      {.name = "table", .description = "Name of the table.", .is_required = true},
-      {.name = "schema", .description = "Schema of the table; the session's when it is not given."},
+      {.name = "table", .description = "Name of the table", .is_required = true},
+      {.name = "schema", .description = "Schema of the table; the session's when it is not given"},
       {.name = "create_table",
        .type = OptionType::kBoolean,
-       .description = "Makes the table when it is missing.",
+       .description = "Makes the table when it is missing",
        .default_text = "false"},
       {.name = "on_duplicate",
        .description =
            "What becomes of a stored record that comes again: skip it, or update the stored one, which "
-           "keeps its uuid and created_at.",
+           "keeps its uuid and created_at",
        .default_text = "skip",
        .allowed = {"skip", "update"}},
       {.name = "staging",
        .description =
            "s3://BUCKET/PREFIX where batches are put for COPY; otherwise they go as multi-row INSERT, which "
-           "is much slower."},
-      {.name = "iam_role", .description = "ARN of the role with which Redshift reads the staged files."},
-      {.name = "region", .description = "Region of the bucket; otherwise AWS_REGION of the environment."},
+           "is much slower"},
+      {.name = "iam_role", .description = "ARN of the role with which Redshift reads the staged files"},
+      {.name = "region", .description = "Region of the bucket; otherwise AWS_REGION of the environment"},
       {.name = "s3_endpoint",
        .description =
-           "URL of the S3 service, for others than Amazon's; the bucket becomes the first part of the path."},
+           "URL of the S3 service, for others than Amazon's; the bucket becomes the first part of the path"},
       {.name = "access_key_id",
-       .description = "Who writes to the bucket; otherwise AWS_ACCESS_KEY_ID of the environment."},
+       .description = "Who writes to the bucket; otherwise AWS_ACCESS_KEY_ID of the environment"},
       {.name = "secret_access_key",
-       .description = "The key to sign with; otherwise AWS_SECRET_ACCESS_KEY of the environment.",
+       .description = "The key to sign with; otherwise AWS_SECRET_ACCESS_KEY of the environment",
        .is_sensitive = true},
       {.name = "session_token",
-       .description = "Of temporary credentials; otherwise AWS_SESSION_TOKEN of the environment.",
+       .description = "Of temporary credentials; otherwise AWS_SESSION_TOKEN of the environment",
        .is_sensitive = true},
       {.name = "timeout",
        .type = OptionType::kDuration,
-       .description = "Time that one statement may take.",
+       .description = "Time that one statement may take",
        .default_text = "5m"},
       {.name = "connect_timeout",
        .type = OptionType::kDuration,
-       .description = "Time that connecting may take.",
+       .description = "Time that connecting may take",
        .default_text = "10s"},
   };
   declaration.example =

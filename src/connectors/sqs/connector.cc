@@ -24,19 +24,19 @@ std::vector<Option> CommonOptions() {
   return {
       {.name = "queue_url",
        .description =
-           "URL of the queue, https://sqs.REGION.amazonaws.com/ACCOUNT/NAME; FIFO when it ends in .fifo.",
+           "URL of the queue, https://sqs.REGION.amazonaws.com/ACCOUNT/NAME; FIFO when it ends in .fifo",
        .is_required = true},
-      {.name = "region", .description = "Region to sign for; read from the URL, else from AWS_REGION."},
-      {.name = "access_key_id", .description = "Who signs; otherwise AWS_ACCESS_KEY_ID of the environment."},
+      {.name = "region", .description = "Region to sign for; read from the URL, else from AWS_REGION"},
+      {.name = "access_key_id", .description = "Who signs; otherwise AWS_ACCESS_KEY_ID of the environment"},
       {.name = "secret_access_key",
-       .description = "The key to sign with; otherwise AWS_SECRET_ACCESS_KEY of the environment.",
+       .description = "The key to sign with; otherwise AWS_SECRET_ACCESS_KEY of the environment",
        .is_sensitive = true},
       {.name = "session_token",
-       .description = "Of temporary credentials; otherwise AWS_SESSION_TOKEN of the environment.",
+       .description = "Of temporary credentials; otherwise AWS_SESSION_TOKEN of the environment",
        .is_sensitive = true},
       {.name = "timeout",
        .type = OptionType::kDuration,
-       .description = "Time that a call may take.",
+       .description = "Time that a call may take",
        .default_text = "30s"},
   };
 }
@@ -46,7 +46,7 @@ Declaration DeclareIngestor() {
   declaration.kind = pipeline::ConnectorKind::kIngestor;
   declaration.type = "sqs";
   declaration.summary =
-      "Receives messages of an Amazon SQS queue, or of a server that speaks its JSON protocol.";
+      "Receives messages of an Amazon SQS queue, or of a server that speaks its JSON protocol";
   declaration.tier = pipeline::Tier::kBeta;
   declaration.guarantee = pipeline::Guarantee::kAtLeastOnce;
   declaration.guarantee_text =
@@ -59,20 +59,20 @@ Declaration DeclareIngestor() {
       declaration.options.end(),
       {{.name = "receivers",
         .type = OptionType::kInteger,
-        .description = "How many calls wait for messages at a time.",
+        .description = "How many calls wait for messages at a time",
         .default_text = "4"},
        {.name = "wait",
         .type = OptionType::kDuration,
-        .description = "How long a call waits for messages, up to 20s.",
+        .description = "How long a call waits for messages, up to 20s",
         .default_text = "10s"},
        {.name = "visibility",
         .type = OptionType::kDuration,
         .description =
-            "How long messages are kept from other receivers after this process is gone; extended while it works on them.",
+            "How long messages are kept from other receivers after this process is gone; extended while it works on them",
         .default_text = "60s"},
        {.name = "retry_after",
         .type = OptionType::kDuration,
-        .description = "When a message may be delivered again that was not stored.",
+        .description = "When a message may be delivered again that was not stored",
         .default_text = "5s"}});
   declaration.example =
       "type: sqs\n"
@@ -84,7 +84,7 @@ Declaration DeclareWriter() {
   Declaration declaration;
   declaration.kind = pipeline::ConnectorKind::kWriter;
   declaration.type = "sqs";
-  declaration.summary = "Sends records to an Amazon SQS queue, one message each.";
+  declaration.summary = "Sends records to an Amazon SQS queue, one message each";
   declaration.tier = pipeline::Tier::kBeta;
   declaration.guarantee = pipeline::Guarantee::kAtLeastOnce;
   declaration.guarantee_text =
@@ -95,18 +95,18 @@ Declaration DeclareWriter() {
       declaration.options.end(),
       {{.name = "connections",
         .type = OptionType::kInteger,
-        .description = "How many calls, of up to 10 messages each, are under way at a time for one batch.",
+        .description = "How many calls, of up to 10 messages each, are under way at a time for one batch",
         .default_text = "8"},
        {.name = "max_message_bytes",
         .type = OptionType::kBytes,
         .description =
-            "Largest message, and largest sum of a call, in bytes; up to 1MiB where the queue allows it.",
+            "Largest message, and largest sum of a call, in bytes; up to 1MiB where the queue allows it",
         .default_text = "256KiB"},
        {.name = "group_by",
         .type = OptionType::kTexts,
         .description =
             "Fields whose values make the message group of a FIFO queue, within which order is kept; otherwise "
-            "tenant_id, source_type and source_id."}});
+            "tenant_id, source_type and source_id"}});
   declaration.example =
       "type: sqs\n"
       "queue_url: ${{ env.QUEUE || 'https://sqs.eu-central-1.amazonaws.com/123456789012/feedback' }}\n"
