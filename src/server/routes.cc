@@ -1,6 +1,8 @@
 #include "server/routes.h"
 
 #include <algorithm>
+#include <optional>
+#include <string_view>
 
 namespace sluice::server {
 namespace {
@@ -9,10 +11,12 @@ constexpr uint64_t kIngestBytes = 64 << 20;
 constexpr uint64_t kManifestBytes = 4 << 20;
 constexpr uint64_t kQueryBytes = 1 << 20;
 
-std::vector<std::string> Segments(const std::string& path) {
-  std::vector<std::string> segments;
-  size_t start = 1;
-  while (start <= path.size()) {
+using Words = std::vector<std::string_view>;
+
+// Between the slashes of a path, which begins with one.
+Words Segments(std::string_view path) {
+  Words segments;
+  for (size_t start = 1; start <= path.size();) {
     const size_t end = std::min(path.find('/', start), path.size());
     segments.push_back(path.substr(start, end - start));
     start = end + 1;
@@ -20,43 +24,55 @@ std::vector<std::string> Segments(const std::string& path) {
   return segments;
 }
 
-bool IsVariable(const std::string& segment) { return segment.starts_with('{'); }
+// A route's path taken apart, once: every request is compared with all of them.
+struct Pattern {
+  const Route* route;
+  bool has_dataset;  // in front of `segments`
+  Words segments;
+};
 
-// Matches `pattern` from segment `at`; `{rest}` takes all that is left.
-bool MatchesFrom(const std::vector<std::string>& pattern, size_t pattern_at,
-                 const std::vector<std::string>& segments, size_t at, std::vector<std::string>* rest) {
-  rest->clear();
-  for (; pattern_at < pattern.size(); ++pattern_at, ++at) {
-    if (pattern[pattern_at] == "{rest}") {
-      if (at >= segments.size()) return false;
-      rest->insert(rest->end(), segments.begin() + static_cast<long>(at), segments.end());
-      return true;
+const std::vector<Pattern>& Patterns() {
+  static const std::vector<Pattern> patterns = [] {
+    std::vector<Pattern> made;
+    for (const auto& route : Routes()) {
+      Pattern pattern{&route, route.path.starts_with("/{dataset}"), Segments(route.path)};
+      if (pattern.has_dataset) pattern.segments.erase(pattern.segments.begin());
+      made.push_back(std::move(pattern));
     }
-    if (at >= segments.size()) return false;
-    if (IsVariable(pattern[pattern_at])) {
-      if (segments[at].empty()) return false;
-      rest->push_back(segments[at]);
-    } else if (pattern[pattern_at] != segments[at]) {
-      return false;
-    }
-  }
-  return at == segments.size();
+    return made;
+  }();
+  return patterns;
 }
 
-bool MatchesPath(const Route& route, const std::vector<std::string>& segments, Match* match) {
-  const auto pattern = Segments(route.path);
-  match->dataset.clear();
-  if (pattern[0] != "{dataset}") return MatchesFrom(pattern, 0, segments, 0, &match->rest);
-  if (IsReservedName(segments[0])) return false;
-  // `name` or `account/name`.
-  for (size_t names = 1; names <= 2 && names < segments.size() + 1; ++names) {
-    if (segments.size() < names || segments[names - 1].empty()) break;
-    if (!MatchesFrom(pattern, 1, segments, names, &match->rest)) continue;
-    match->dataset = segments[0];
-    if (names == 2) match->dataset += "/" + segments[1];
-    return true;
+bool Fits(const Words& pattern, const Words& segments, size_t at) {
+  if (segments.size() != at + pattern.size()) return false;
+  for (const auto word : pattern) {
+    const auto segment = segments[at++];
+    const bool is_variable = word.starts_with('{');
+    if (is_variable ? segment.empty() : word != segment) return false;
   }
-  return false;
+  return true;
+}
+
+// How many segments name the dataset (`name` or `account/name`); nothing when the path is another.
+std::optional<size_t> FindNames(const Pattern& pattern, const Words& segments, bool may_be_dataset) {
+  if (!pattern.has_dataset)
+    return Fits(pattern.segments, segments, 0) ? std::optional<size_t>(0) : std::nullopt;
+  if (!may_be_dataset) return std::nullopt;
+  for (size_t names = 1; names <= 2 && names <= segments.size(); ++names) {
+    if (segments[names - 1].empty()) break;
+    if (Fits(pattern.segments, segments, names)) return names;
+  }
+  return std::nullopt;
+}
+
+Match Fill(const Pattern& pattern, const Words& segments, size_t names) {
+  Match match;
+  match.route = pattern.route;
+  for (size_t i = 0; i < names; ++i) (match.dataset += i > 0 ? "/" : "") += segments[i];
+  for (size_t i = 0; i < pattern.segments.size(); ++i)
+    if (pattern.segments[i].starts_with('{')) match.rest.emplace_back(segments[names + i]);
+  return match;
 }
 
 }  // namespace
@@ -109,38 +125,37 @@ uint64_t MaxBodyBytes(const Route& route, const Limits& limits) {
   return route.handler == PostUpload ? limits.upload_bytes + kFraming : route.max_body_bytes;
 }
 
-bool IsReservedName(const std::string& name) {
-  static const std::vector<std::string> words = {"livez",    "readyz",       "metrics",  "receipts",
-                                                 "platform", "openapi.json", "operator", "datasets",
-                                                 "docs",     "query",        "console"};
+bool IsReservedName(std::string_view name) {
+  static const std::vector<std::string_view> words = {"livez",    "readyz",       "metrics",  "receipts",
+                                                      "platform", "openapi.json", "operator", "datasets",
+                                                      "docs",     "query",        "console"};
   return std::find(words.begin(), words.end(), name) != words.end();
 }
 
-bool IsDatasetWord(const std::string& name) {
-  return std::any_of(Routes().begin(), Routes().end(), [&](const Route& route) {
-    const auto segments = Segments(route.path);
-    return segments.size() > 1 && segments[0] == "{dataset}" && segments[1] == name;
+bool IsDatasetWord(std::string_view name) {
+  return std::any_of(Patterns().begin(), Patterns().end(), [&](const Pattern& pattern) {
+    return pattern.has_dataset && !pattern.segments.empty() && pattern.segments[0] == name;
   });
 }
 
 Match FindRoute(const std::string& method, const std::string& path, std::vector<std::string>* allow) {
-  Match match;
-  if (path.empty() || path[0] != '/') return match;
+  if (path.empty() || path[0] != '/') return {};
   const auto segments = Segments(path);
+  if (segments.empty()) return {};
+  const bool may_be_dataset = !IsReservedName(segments[0]);
   const std::string* meant = nullptr;  // the first path that fits: `/d/log` is no dataset of account `d`
-  for (const auto& route : Routes()) {
-    Match candidate;
+  for (const auto& pattern : Patterns()) {
+    const Route& route = *pattern.route;
     if (meant && route.path != *meant) continue;
-    if (!MatchesPath(route, segments, &candidate)) continue;
+    const auto names = FindNames(pattern, segments, may_be_dataset);
+    if (!names) continue;
     meant = &route.path;
-    if (route.method == method || (method == "HEAD" && route.method == "GET")) {
-      candidate.route = &route;
-      return candidate;
-    }
+    if (route.method == method || (method == "HEAD" && route.method == "GET"))
+      return Fill(pattern, segments, *names);
     allow->push_back(route.method);
     if (route.method == "GET") allow->emplace_back("HEAD");
   }
-  return match;
+  return {};
 }
 
 }  // namespace sluice::server

@@ -2,6 +2,7 @@
 
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "server/call.h"
@@ -36,10 +37,10 @@ struct Match {
 Match FindRoute(const std::string& method, const std::string& path, std::vector<std::string>* allow);
 
 // Words that no dataset or account may be named when a node serves it.
-bool IsReservedName(const std::string& name);
+bool IsReservedName(std::string_view name);
 // Words that follow a dataset in paths (`log`): `account/log` could not be told from the history of
 // `account`.
-bool IsDatasetWord(const std::string& name);
+bool IsDatasetWord(std::string_view name);
 
 // --- the handlers, by file ---
 // push_routes.cc
