@@ -189,11 +189,10 @@ writer: {type: file, path: out.ndjson}
 """)
         ws.write("in.ndjson", lines(range(100)))
         process = ws.start("run", "p.yaml")
-        time.sleep(0.5)
+        eventually(lambda: glob.glob(ws.folder + "/spool/log/*") and count(ws.folder + "/out.ndjson") == 100)
         process.kill()
         process.wait()
         segments = sorted(glob.glob(ws.folder + "/spool/log/*"))
-        assert segments
         with open(segments[-1], "rb") as file:
             data = file.read()
         end = len(data.rstrip(b"\0"))
