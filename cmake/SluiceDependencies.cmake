@@ -52,6 +52,27 @@ find_library(SLUICE_DUCKDB_LIB NAMES duckdb HINTS "${SLUICE_DEPS}/duckdb-1.4.4" 
 add_library(sluice_duckdb INTERFACE)
 target_include_directories(sluice_duckdb SYSTEM INTERFACE "${SLUICE_DUCKDB_INCLUDE}")
 target_link_libraries(sluice_duckdb INTERFACE "${SLUICE_DUCKDB_LIB}")
+# The same, loaded when it is needed (src/sql/duckdb_api.h): it takes long to start.
+get_filename_component(duckdb_name "${SLUICE_DUCKDB_LIB}" NAME)
+get_filename_component(duckdb_folder "${SLUICE_DUCKDB_LIB}" DIRECTORY)
+add_library(sluice_duckdb_lazy INTERFACE)
+target_include_directories(sluice_duckdb_lazy SYSTEM INTERFACE "${SLUICE_DUCKDB_INCLUDE}")
+target_compile_definitions(sluice_duckdb_lazy INTERFACE SLUICE_DUCKDB_LIBRARY="${duckdb_name}")
+target_link_libraries(sluice_duckdb_lazy INTERFACE ${CMAKE_DL_LIBS})
+list(APPEND CMAKE_BUILD_RPATH "${duckdb_folder}")
+
+# PROJ, too: it brings twenty other libraries.
+add_library(sluice_proj INTERFACE)
+target_include_directories(sluice_proj SYSTEM INTERFACE $<TARGET_PROPERTY:PROJ::proj,INTERFACE_INCLUDE_DIRECTORIES>)
+get_target_property(proj_configurations PROJ::proj IMPORTED_CONFIGURATIONS)
+foreach(configuration ${proj_configurations})
+  get_target_property(proj_name PROJ::proj IMPORTED_SONAME_${configuration})
+endforeach()
+if(NOT proj_name)
+  message(FATAL_ERROR "PROJ's package does not tell the name of its shared library")
+endif()
+target_compile_definitions(sluice_proj INTERFACE SLUICE_PROJ_LIBRARY="${proj_name}")
+target_link_libraries(sluice_proj INTERFACE ${CMAKE_DL_LIBS})
 
 find_path(SLUICE_BOOST_INCLUDE boost/beast.hpp REQUIRED)
 

@@ -1,13 +1,12 @@
 #pragma once
 
-#include <duckdb.h>
-
 #include <memory>
 #include <mutex>
 #include <vector>
 
 #include "base/mutex.h"
 #include "base/result.h"
+#include "sql/duckdb_api.h"
 #include "sql/engine.h"
 
 // Arrow batches as a table of the engine: a table function over batches that we retain, read again by every

@@ -1,8 +1,8 @@
 #pragma once
 
-#include <duckdb.h>
-
 #include <utility>
+
+#include "sql/duckdb_api.h"
 
 // Owning wrappers of the engine's C handles.
 namespace sluice::sql {

@@ -1,19 +1,69 @@
 #include "sql/projection.h"
 
+#include <dlfcn.h>
 #include <proj.h>
 
 #include <algorithm>
 #include <array>
 #include <cctype>
+#include <type_traits>
 
 namespace sluice::sql {
 namespace {
 
+// The library, loaded when it is first needed: with what it brings it takes 10 ms to start.
+struct Proj {
+  decltype(&proj_context_create) context_create;
+  decltype(&proj_context_destroy) context_destroy;
+  decltype(&proj_context_set_enable_network) context_set_enable_network;
+  decltype(&proj_context_get_database_path) context_get_database_path;
+  decltype(&proj_log_level) log_level;
+  decltype(&proj_create) create;
+  decltype(&proj_create_crs_to_crs) create_crs_to_crs;
+  decltype(&proj_normalize_for_visualization) normalize_for_visualization;
+  decltype(&proj_destroy) destroy;
+  decltype(&proj_errno_reset) errno_reset;
+  decltype(&proj_trans_generic) trans_generic;
+};
+
+Result<Proj> Load() {
+  void* library = ::dlopen(SLUICE_PROJ_LIBRARY, RTLD_LAZY | RTLD_LOCAL);
+  if (library == nullptr)
+    return MakeError(ErrorCode::kUnavailable, "the projection library cannot be loaded: {}", ::dlerror());
+  const char* missing = nullptr;
+  auto find = [&](const char* name, auto* function) {
+    void* found = ::dlsym(library, name);
+    if (found == nullptr) missing = name;
+    *function = reinterpret_cast<std::remove_pointer_t<decltype(function)>>(found);
+  };
+  Proj proj{};
+  find("proj_context_create", &proj.context_create);
+  find("proj_context_destroy", &proj.context_destroy);
+  find("proj_context_set_enable_network", &proj.context_set_enable_network);
+  find("proj_context_get_database_path", &proj.context_get_database_path);
+  find("proj_log_level", &proj.log_level);
+  find("proj_create", &proj.create);
+  find("proj_create_crs_to_crs", &proj.create_crs_to_crs);
+  find("proj_normalize_for_visualization", &proj.normalize_for_visualization);
+  find("proj_destroy", &proj.destroy);
+  find("proj_errno_reset", &proj.errno_reset);
+  find("proj_trans_generic", &proj.trans_generic);
+  if (missing != nullptr)
+    return MakeError(ErrorCode::kUnavailable, "the projection library has no '{}'", missing);
+  return proj;
+}
+
+const Result<Proj>& TheLibrary() {
+  static const Result<Proj> kLibrary = Load();
+  return kLibrary;
+}
+
+// What is freed was made by it.
 struct FreeContext {
-  void operator()(PJ_CONTEXT* context) const { proj_context_destroy(context); }
+  void operator()(PJ_CONTEXT* context) const { TheLibrary()->context_destroy(context); }
 };
 struct FreeProjection {
-  void operator()(PJ* projection) const { proj_destroy(projection); }
+  void operator()(PJ* projection) const { TheLibrary()->destroy(projection); }
 };
 using Context = std::unique_ptr<PJ_CONTEXT, FreeContext>;
 using Projection = std::unique_ptr<PJ, FreeProjection>;
@@ -39,16 +89,17 @@ Result<std::string> CodeOf(std::string_view text) {
 
 class ProjTransformer final : public Transformer {
  public:
-  ProjTransformer(Context context, Projection projection)
-      : context_(std::move(context)), projection_(std::move(projection)) {}
+  ProjTransformer(const Proj& proj, Context context, Projection projection)
+      : proj_(proj), context_(std::move(context)), projection_(std::move(projection)) {}
 
   void Apply(std::span<double> xs, std::span<double> ys) override {
-    proj_errno_reset(projection_.get());
-    proj_trans_generic(projection_.get(), PJ_FWD, xs.data(), sizeof(double), xs.size(), ys.data(),
-                       sizeof(double), ys.size(), nullptr, 0, 0, nullptr, 0, 0);
+    proj_.errno_reset(projection_.get());
+    proj_.trans_generic(projection_.get(), PJ_FWD, xs.data(), sizeof(double), xs.size(), ys.data(),
+                        sizeof(double), ys.size(), nullptr, 0, 0, nullptr, 0, 0);
   }
 
  private:
+  const Proj& proj_;
   Context context_;  // must outlive the projection
   Projection projection_;
 };
@@ -58,27 +109,29 @@ class ProjTransformer final : public Transformer {
 Result<std::unique_ptr<Transformer>> Transformer::Make(std::string_view from, std::string_view to) {
   ASSIGN_OR_RETURN(const std::string from_code, CodeOf(from));
   ASSIGN_OR_RETURN(const std::string to_code, CodeOf(to));
-  Context context(proj_context_create());
+  if (!TheLibrary().ok()) return TheLibrary().error();
+  const Proj& proj = *TheLibrary();
+  Context context(proj.context_create());
   if (context == nullptr) return Internal("the projection library does not start");
-  proj_log_level(context.get(), PJ_LOG_NONE);
-  proj_context_set_enable_network(context.get(), 0);
+  proj.log_level(context.get(), PJ_LOG_NONE);
+  proj.context_set_enable_network(context.get(), 0);
   for (const std::string& code : {from_code, to_code}) {
-    const Projection system(proj_create(context.get(), code.c_str()));
+    const Projection system(proj.create(context.get(), code.c_str()));
     if (system != nullptr) continue;
-    if (proj_context_get_database_path(context.get()) == nullptr) {
+    if (proj.context_get_database_path(context.get()) == nullptr) {
       return Error(ErrorCode::kUnavailable,
                    "the database of coordinate systems (proj.db, Debian's proj-data) is not installed");
     }
     return InvalidArgument("no coordinate system '{}'", code);
   }
-  const Projection chosen(proj_create_crs_to_crs(context.get(), from_code.c_str(), to_code.c_str(), nullptr));
+  const Projection chosen(proj.create_crs_to_crs(context.get(), from_code.c_str(), to_code.c_str(), nullptr));
   if (chosen == nullptr)
     return InvalidArgument("coordinates of '{}' cannot become those of '{}'", from_code, to_code);
   // Without this the axes would come in each system's own order, latitude first in EPSG:4326.
-  Projection projection(proj_normalize_for_visualization(context.get(), chosen.get()));
+  Projection projection(proj.normalize_for_visualization(context.get(), chosen.get()));
   if (projection == nullptr)
     return InvalidArgument("coordinates of '{}' cannot become those of '{}'", from_code, to_code);
-  return std::make_unique<ProjTransformer>(std::move(context), std::move(projection));
+  return std::make_unique<ProjTransformer>(proj, std::move(context), std::move(projection));
 }
 
 Result<std::unique_ptr<Transformer>> TransformerPool::Take(std::string_view from, std::string_view to) {

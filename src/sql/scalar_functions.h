@@ -1,7 +1,5 @@
 #pragma once
 
-#include <duckdb.h>
-
 #include <functional>
 #include <memory>
 #include <optional>
@@ -11,6 +9,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "sql/duckdb_api.h"
 
 // Functions of our own inside the engine. They are known there under names that start like our macros, so
 // that no statement can mean them by accident; the tables of the dialects say who may call them.

@@ -112,6 +112,7 @@ Result<std::unique_ptr<Session>> Session::Open(const SessionOptions& options) {
         "limits of a query must be at least 1 MiB of memory and 1 thread, not {} bytes and {}",
         options.limits.memory_bytes, options.limits.threads);
   }
+  RETURN_IF_ERROR(LoadDuckDb());
   Config config;
   if (duckdb_create_config(config.out()) != DuckDBSuccess)
     return Internal("the SQL engine gives no configuration");

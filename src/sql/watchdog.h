@@ -1,7 +1,5 @@
 #pragma once
 
-#include <duckdb.h>
-
 #include <atomic>
 #include <chrono>
 #include <cstdint>
@@ -11,6 +9,7 @@
 
 #include "base/mutex.h"
 #include "base/result.h"
+#include "sql/duckdb_api.h"
 
 namespace sluice::sql {
 
