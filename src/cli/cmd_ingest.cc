@@ -10,6 +10,7 @@
 #include "ingest/file_sequence.h"
 #include "ingest/ingest.h"
 #include "odf/yaml.h"
+#include "read/projection.h"
 
 namespace sluice::cli {
 namespace {
@@ -236,6 +237,8 @@ class IngestCommand {
       }
       session_.Say(line);
     }
+    if (auto projection = read::DescribeProjection(outcome.projection); !projection.empty())
+      session_.Say("{}: {}", name, projection);
     if (counts.duplicates > 0) {
       std::string keys;
       for (const auto& key : counts.first_duplicates) keys += (keys.empty() ? "" : ", ") + key;

@@ -12,6 +12,7 @@
 #include "odf/yaml.h"
 #include "poll/settings.h"
 #include "poll/workspace_pull.h"
+#include "read/projection.h"
 
 namespace sluice::cli {
 namespace {
@@ -92,6 +93,8 @@ Result<std::unique_ptr<TempFolder>> MakeTempFolder() {
 
 Status Show(Session& session, const poll::Sample& sample, const PreviewArgs& args) {
   session.Say("Input: {}", sample.input);
+  if (auto projection = read::DescribeProjection(sample.projection); !projection.empty())
+    session.Say("Note: {}", projection);
   if (!sample.schema) {
     session.Say("The input is empty, and nothing declares its columns");
     return {};

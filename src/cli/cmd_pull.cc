@@ -2,6 +2,7 @@
 #include <deque>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <thread>
 
 #include "base/mutex.h"
@@ -21,7 +22,7 @@ using Json = nlohmann::json;
 struct PullArgs {
   std::vector<std::string> datasets;
   bool all = false, recursive = false, fetch_uncacheable = false, force = false, late = false, watch = false;
-  std::string set_watermark, format, every;
+  std::string set_watermark, format, every, on_error, rejects;
   int jobs = 4;
   int64_t batch_rows = read::ReadOptions().batch_rows;
 };
@@ -36,11 +37,16 @@ class PullCommand {
     if (!args_.every.empty() && !args_.watch) return UsageError("--every goes with --watch");
     if (!args_.format.empty() && args_.format != "json" && args_.format != "text")
       return UsageError("unknown output format '{}': text or json", args_.format);
+    if (!args_.rejects.empty() && args_.on_error != "skip")
+      return UsageError("--rejects goes with --on-error skip");
     ASSIGN_OR_RETURN(workspace_, session_.OpenWorkspace());
     RETURN_IF_ERROR(LoadConfig());
+    if (args_.watch && !args_.rejects.empty()) return UsageError("--rejects goes with one dataset");
     if (args_.watch) return Watch();
     RETURN_IF_ERROR(Choose());
+    if (!args_.set_watermark.empty() && !outcomes_.empty()) return outcomes_.begin()->second.error();
     if (!args_.set_watermark.empty()) return SetWatermark();
+    if (!args_.rejects.empty() && entries_.size() > 1) return UsageError("--rejects goes with one dataset");
     return PullThem();
   }
 
@@ -56,25 +62,34 @@ class PullCommand {
 
   Status Choose() {
     RETURN_IF_ERROR(ChooseNamed());
-    // Of a dataset that is computed from others, with --recursive those; of all, only what can be pulled.
-    for (size_t i = 0; i < entries_.size(); ++i) {
-      ASSIGN_OR_RETURN(const auto dataset, workspace_->Open(entries_[i]));
-      const auto& state = dataset->state();
-      if (state.kind == odf::DatasetKind::kRoot) continue;
-      const auto entry = entries_[i];
-      if (!args_.recursive && !args_.all) {
-        return Unsupported(
-            "dataset '{}' is computed from others, it has nothing to pull; --recursive pulls those",
-            entry.alias);
+    for (size_t i = 0; i < entries_.size();) {
+      auto pulled = IsPulled(entries_[i]);
+      if (pulled.ok() && *pulled) {
+        ++i;
+        continue;
       }
-      entries_.erase(entries_.begin() + static_cast<long>(i--));
-      if (!args_.recursive || !state.transform) continue;
-      for (const auto& input : state.transform->inputs) {
-        ASSIGN_OR_RETURN(auto found, workspace_->Resolve(input.dataset_ref));
-        AddOnce(std::move(found));
-      }
+      // One that cannot be opened is a failure of its own, and stops no other.
+      if (!pulled.ok()) outcomes_.emplace(entries_[i].alias, std::move(pulled).error());
+      entries_.erase(entries_.begin() + static_cast<long>(i));
     }
     return {};
+  }
+
+  // False for a dataset that is computed from others: with --recursive those are pulled; of all, and of what
+  // a pattern names, only what can be pulled is.
+  Result<bool> IsPulled(workspace::Entry entry) {
+    ASSIGN_OR_RETURN(const auto dataset, workspace_->Open(entry));
+    const auto& state = dataset->state();
+    if (state.kind == odf::DatasetKind::kRoot) return true;
+    if (!args_.recursive && named_.contains(entry.alias)) {
+      return Unsupported("it is computed from others and has nothing to pull; --recursive pulls those");
+    }
+    if (!args_.recursive || !state.transform) return false;
+    for (const auto& input : state.transform->inputs) {
+      ASSIGN_OR_RETURN(auto found, workspace_->Resolve(input.dataset_ref));
+      AddOnce(std::move(found));
+    }
+    return false;
   }
 
   void AddOnce(workspace::Entry entry) {
@@ -90,7 +105,11 @@ class PullCommand {
     }
     for (const auto& ref : args_.datasets) {
       ASSIGN_OR_RETURN(auto found, workspace_->ResolvePattern(ref));
-      for (auto& entry : found) AddOnce(std::move(entry));
+      if (found.empty()) session_.Warn(fmt::format("Warning: no dataset matches '{}'", ref));
+      for (auto& entry : found) {
+        if (ref.find('%') == std::string::npos) named_.insert(entry.alias);
+        AddOnce(std::move(entry));
+      }
     }
     return {};
   }
@@ -128,6 +147,8 @@ class PullCommand {
     settings.fetch_uncacheable = args_.fetch_uncacheable;
     settings.force = args_.force;
     settings.late = args_.late;
+    if (args_.on_error == "skip") settings.on_error = ingest::OnError::kSkip;
+    settings.rejects_path = args_.rejects;
     settings.batch_rows = args_.batch_rows;
     settings.stop = session_.stop();
     return settings;
@@ -252,6 +273,11 @@ class PullCommand {
     if (outcome.updated) {
       session_.Say("{}: {} records read, {} added", alias, outcome.records_read, outcome.records_added);
     }
+    if (outcome.records_skipped > 0) {
+      session_.Warn(
+          fmt::format("{}: {} bad record(s) left out{}", alias, outcome.records_skipped,
+                      args_.rejects.empty() ? "; --rejects FILE keeps them" : ", see " + args_.rejects));
+    }
     if (outcome.uncacheable) {
       session_.Say("{}: the source cannot tell whether it changed; --fetch-uncacheable downloads it again",
                    alias);
@@ -294,7 +320,9 @@ class PullCommand {
         one["uncacheable"] = outcome->uncacheable;
         one["oldHead"] = outcome->old_head.ToString();
         one["newHead"] = outcome->new_head.ToString();
-        one["records"] = {{"read", outcome->records_read}, {"added", outcome->records_added}};
+        one["records"] = {{"read", outcome->records_read},
+                          {"added", outcome->records_added},
+                          {"skipped", outcome->records_skipped}};
         one["watermark"] = outcome->watermark ? Json(FormatInstant(*outcome->watermark)) : Json();
         one["notes"] = outcome->notes;
       }
@@ -311,6 +339,7 @@ class PullCommand {
   Mutex mutex_;  // of what the watcher's threads share
   workspace::Workspace* workspace_ = nullptr;
   std::vector<workspace::Entry> entries_;
+  std::set<std::string> named_;  // entries that were not chosen by a pattern
   std::map<std::string, Result<poll::PullOutcome>> outcomes_;
 };
 
@@ -333,6 +362,12 @@ void AddPull(Commands& commands) {
                       "With --watch: this often, such as 15m, whatever the configuration says");
   command->add_flag("-f,--force", args->force, "Fetch again what has not changed");
   command->add_flag("--late", args->late, "Of file sources: files that came late or were changed");
+  command
+      ->add_option("--on-error", args->on_error,
+                   "fail: one bad record refuses the input (default); skip: leave it out")
+      ->check(CLI::IsMember({"fail", "skip"}));
+  command->add_option("--rejects", args->rejects,
+                      "With --on-error skip: append bad records and reasons to this file");
   command->add_option("--set-watermark", args->set_watermark, "Only set the watermark (RFC 3339)");
   command->add_option("-j,--jobs", args->jobs, "Datasets pulled at the same time (default 4)")
       ->check(CLI::Range(1, 64));

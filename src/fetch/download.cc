@@ -14,6 +14,7 @@
 #include "base/mutex.h"
 #include "base/random.h"
 #include "fetch/address.h"
+#include "fetch/streams.h"
 #include "net/http_client.h"
 
 namespace sluice::fetch {
@@ -74,6 +75,7 @@ struct Download::Shared {
   bool done = false;
   bool stopped = false;
   int generation = 0;    // raised when the body begins anew
+  int opened = 0;        // generation that was opened last
   uint64_t arrived = 0;  // bytes of this generation in the file
   DownloadInfo info;
   std::string note;
@@ -197,11 +199,16 @@ Status Download::Shared::OnHeaders(int status, const net::Headers& headers, uint
     uint64_t start = 0, total = 0;
     if (!ParseContentRange(headers.Find("Content-Range").value_or(""), &start, &total) || start != have)
       return MakeError(ErrorCode::kConflict, "the server answered with another range than asked for");
-    if (total > 0) {
-      MutexLock lock(mutex);
-      if (info.total_bytes > 0 && info.total_bytes != total)
-        return MakeError(ErrorCode::kConflict, "the content changed while it was downloaded");
-    }
+    // A server that does not know If-Range may send a part of something else.
+    auto differs = [&headers](const char* name, const std::string& before) {
+      const auto now = headers.Find(name);
+      return now && !before.empty() && *now != before;
+    };
+    MutexLock lock(mutex);
+    if ((total > 0 && info.total_bytes > 0 && info.total_bytes != total) || differs("ETag", info.etag) ||
+        differs("Last-Modified", info.last_modified) ||
+        headers.Find("Content-Encoding").value_or("") != info.content_encoding)
+      return MakeError(ErrorCode::kConflict, "the content changed while it was downloaded");
     body_began = true;
     return {};
   }
@@ -214,6 +221,8 @@ Status Download::Shared::OnHeaders(int status, const net::Headers& headers, uint
   next.media_type = headers.Find("Content-Type").value_or("");
   next.content_encoding = headers.Find("Content-Encoding").value_or("");
   if (next.content_encoding == "identity") next.content_encoding.clear();
+  ASSIGN_OR_RETURN(const auto coder, CodecOfContentEncoding(next.content_encoding));
+  (void)coder;
   const std::string length = headers.Find("Content-Length").value_or("");
   std::from_chars(length.data(), length.data() + length.size(), next.total_bytes);
   if (context.http.max_bytes > 0 && next.total_bytes > context.http.max_bytes) {
@@ -353,8 +362,10 @@ void Download::Shared::Fail(Error e) {
     Settle(Start::kSaved);
     return;
   }
+  Error clean = spec.redactor->Clean(e);
+  if (clean.message().find(spec.shown) == std::string::npos) clean.With(spec.shown);
   MutexLock lock(mutex);
-  error = spec.redactor->Clean(e);
+  error = std::move(clean);
   changed.NotifyAll();
 }
 
@@ -496,8 +507,14 @@ Result<std::unique_ptr<read::ByteSource>> Download::Open() {
   const auto& path = s.done ? s.savepoint.body_path() : s.savepoint.part_path();
   const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
   if (fd < 0) return FromErrno(errno, "cannot open '" + path + "'");
+  s.opened = s.generation;
   return std::unique_ptr<read::ByteSource>(
       std::make_unique<ArrivingSource>(shared_, s.spec.shown, fd, s.generation));
+}
+
+bool Download::HasChanged() const {
+  MutexLock lock(shared_->mutex);
+  return shared_->generation != shared_->opened;
 }
 
 Status Download::WaitForEnd() {

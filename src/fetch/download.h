@@ -48,6 +48,8 @@ class Download {
   // The bytes as sent, from the beginning. Reading waits for what is to come. Errors of Read: those of the
   // download; kConflict when it had to begin anew meanwhile: open and read again.
   Result<std::unique_ptr<read::ByteSource>> Open();
+  // Whether it has begun anew since Open was called last.
+  bool HasChanged() const;
   // Waits for the end. The info is then complete.
   Status WaitForEnd();
   // After what came next refused it: waits a little for the end, so that the bytes are there to be looked at

@@ -15,8 +15,8 @@ struct Scheme {
 };
 
 constexpr Scheme kSchemes[] = {
-    {"file", &FetchFile}, {"http", &FetchHttp}, {"https", &FetchHttp}, {"data", &FetchData},
-    {"ftp", nullptr},     {"ftps", nullptr},    {"sftp", nullptr},     {"s3", nullptr},
+    {"file", &FetchFile}, {"http", &FetchHttp}, {"https", &FetchHttp}, {"data", &FetchData}, {"ftp", nullptr},
+    {"ftps", nullptr},    {"sftp", nullptr},    {"s3", nullptr},       {"exec", nullptr},
 };
 
 Error Refused(std::string_view kind) {
@@ -63,6 +63,13 @@ struct FetchKind {
   Result<Fetched> operator()(const odf::FetchEthereumLogs&) const { return Refused("ethereumLogs"); }
 };
 
+// `cache: Forever`: what was taken once is not asked for again (odf-ingest.md 5.5).
+bool IsKeptForever(const FetchRequest& request) {
+  const auto* url = std::get_if<odf::FetchUrl>(&request.step);
+  return url != nullptr && url->cache == odf::SourceCaching::kForever && !request.force &&
+         (request.previous || request.polled_before);
+}
+
 }  // namespace
 
 bool IsUncacheable(const FetchRequest& request, bool has_usable_state) {
@@ -70,6 +77,7 @@ bool IsUncacheable(const FetchRequest& request, bool has_usable_state) {
 }
 
 Result<Fetched> Fetch(const FetchRequest& request, const FetchContext& context) {
+  if (IsKeptForever(request)) return Fetched();
   return std::visit(FetchKind{request, context}, request.step);
 }
 

@@ -80,8 +80,13 @@ struct FetchedInput {
   // The state after this input: asked when it was read to its end. Errors: kConflict when it changed
   // meanwhile.
   std::function<Result<std::optional<odf::SourceState>>()> state;
+  // Whether the content began anew since it was opened last: reading has then failed with kConflict, and may
+  // be tried again. Not given = it cannot.
+  std::function<bool()> has_changed;
   std::string media_type;    // as the server says; empty = not known
   bool from_server = false;  // an answer, which may be a page about an error
+  bool decoded = false;      // the server had compressed it on the way, which is undone
+  bool with_next = false;    // its state covers the next input too: one commit takes both
 };
 
 struct Fetched {
@@ -89,9 +94,9 @@ struct Fetched {
   bool has_more = false;             // another fetch after these brings more
   bool uncacheable = false;          // not asked: there is no way to tell whether it changed
   std::vector<std::string> notes;    // for people
-  // To be called, where given: before a commit of all inputs; after it; and when inputs were refused by what
-  // came after, so that the same bytes are asked for anew next time.
-  std::function<Status()> before_commit;
+  // To be called, where given: before a commit of the first so many inputs; after it; and when inputs were
+  // refused by what came after, so that the same bytes are asked for anew next time.
+  std::function<Status(size_t inputs)> before_commit;
   std::function<Status()> on_committed;
   std::function<void()> on_refused;
 };

@@ -102,6 +102,7 @@ Result<Fetched> FetchFilesGlob(const odf::FetchFilesGlob& step, const FetchReque
                                                 request.state_sequence.value_or(0)));
   std::vector<Candidate> late;
   std::vector<std::string> first_seen;
+  if (step.cache == odf::SourceCaching::kForever) found.settled.clear();  // never looked at again
   for (auto& file : found.settled) {
     auto stamp = StampOf(file.path);
     if (!stamp.ok()) continue;
@@ -129,11 +130,14 @@ Result<Fetched> FetchFilesGlob(const odf::FetchFilesGlob& step, const FetchReque
     const auto state =
         take_late ? *request.previous : odf::SourceState{"", kEtagStateKind, files[i].base_name};
     ASSIGN_OR_RETURN(auto input, InputOf(step, files[i], state));
+    input.with_next = !take_late && i + 1 < count && Compare(files[i], files[i + 1]) == 0;
     fetched.inputs.push_back(std::move(input));
     paths.push_back(files[i].path);
   }
   const std::shared_ptr<TakenFiles> shared_index = std::move(index);
-  fetched.before_commit = [shared_index, paths] { return shared_index->Announce(paths); };
+  fetched.before_commit = [shared_index, paths](size_t inputs) {
+    return shared_index->Announce({paths.begin(), paths.begin() + static_cast<std::ptrdiff_t>(inputs)});
+  };
   fetched.on_committed = [shared_index] { return shared_index->Confirm(); };
   return fetched;
 }

@@ -91,6 +91,7 @@ Result<Fetched> FetchHttp(const UrlCall& call, const FetchRequest& request, cons
   input.name = call.redactor->Clean(call.url);
   input.media_type = info.media_type;
   input.from_server = true;
+  input.decoded = coder.has_value();
   ASSIGN_OR_RETURN(input.event_time,
                    MetadataEventTime(call.step.event_time, ParseHttpDate(info.last_modified)));
   input.open = [download, coder, limits = context.limits]() -> Result<std::unique_ptr<read::ByteSource>> {
@@ -102,6 +103,7 @@ Result<Fetched> FetchHttp(const UrlCall& call, const FetchRequest& request, cons
     RETURN_IF_ERROR(download->WaitForEnd());
     return StateOf(download->info());
   };
+  input.has_changed = [download] { return download->HasChanged(); };
   fetched.inputs.push_back(std::move(input));
   fetched.on_refused = [download] { download->Refuse(); };
   return fetched;

@@ -186,6 +186,27 @@ class SpilledZip final : public archive::ByteStream {
   std::unique_ptr<archive::ByteStream> entry_;
 };
 
+std::optional<archive::Codec> CodecOf(const odf::PrepStep& step) {
+  if (const auto* decompress = std::get_if<odf::PrepDecompress>(&step)) {
+    return decompress->format == odf::CompressionFormat::kGzip ? std::optional(archive::Codec::kGzip)
+                                                               : std::nullopt;
+  }
+  const auto known = ParseInProcess(std::get<odf::PrepPipe>(step).command);
+  return known && !known->tar ? known->codec : std::nullopt;
+}
+
+// Whether `source` (given back as it was) begins like content of this kind; true for kinds that servers do
+// not use on the way.
+Result<bool> LooksCompressed(archive::Codec codec, Source* source) {
+  std::string_view magic;
+  if (codec == archive::Codec::kGzip) magic = "\x1f\x8b";
+  if (codec == archive::Codec::kZstd) magic = "\x28\xb5\x2f\xfd";
+  ASSIGN_OR_RETURN(auto head, ReadHead(**source, magic.size()));
+  const bool looks = head == magic;
+  *source = PutBack(std::move(head), std::move(*source));
+  return looks;
+}
+
 Result<Source> Apply(const odf::PrepStep& step, Source source, const PrepareOptions& options) {
   const std::string name = source->name();
   if (const auto* decompress = std::get_if<odf::PrepDecompress>(&step)) {
@@ -212,6 +233,12 @@ Result<Source> Prepare(const std::optional<std::vector<odf::PrepStep>>& steps, S
                        const PrepareOptions& options) {
   if (!steps) return source;
   for (const auto& step : *steps) {
+    if (options.decoded && &step == &steps->front()) {
+      if (const auto codec = CodecOf(step)) {
+        ASSIGN_OR_RETURN(const bool compressed, LooksCompressed(*codec, &source));
+        if (!compressed) continue;
+      }
+    }
     ASSIGN_OR_RETURN(source, Apply(step, std::move(source), options));
   }
   return source;

@@ -17,6 +17,9 @@ struct PrepareOptions {
   std::string spill_folder;  // for zip archives that come as a stream
   std::string base_folder;   // where commands run; empty = the process's
   bool may_run_commands = true;
+  // What a server sent compressed on the way came as it is: it may have taken a compressed file for that, and
+  // a first step that would decompress what is not compressed is passed over.
+  bool decoded = false;
   std::stop_token stop;
 };
 

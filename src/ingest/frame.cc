@@ -106,6 +106,7 @@ Result<std::unique_ptr<Frame>> Frame::Open(std::shared_ptr<FramePlan> plan,
   if (frame->progress_) frame->progress_->OnInput(input->name(), input->size());
   ASSIGN_OR_RETURN(frame->reader_, read::OpenReader(frame->plan_->read(), std::move(input), options.read));
   frame->read_schema_ = frame->reader_->schema();
+  frame->projection_ = frame->reader_->projection();
   if (!frame->read_schema_) {
     // Not one record could be read: no frame, but perhaps rejects.
     ASSIGN_OR_RETURN(auto none, frame->NextRead());

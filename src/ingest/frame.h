@@ -59,6 +59,8 @@ class Frame {
 
   int64_t rows_read() const { return rows_read_; }
   const std::string& input_name() const { return input_name_; }
+  // Of the coordinates, as well-known text; empty where the input tells none.
+  const std::string& projection() const { return projection_; }
 
  private:
   Frame() = default;
@@ -76,7 +78,7 @@ class Frame {
   // The batch that was read last is done with.
   void PassBatch();
 
-  std::string input_name_;
+  std::string input_name_, projection_;
   std::shared_ptr<FramePlan> plan_;
   std::unique_ptr<read::Reader> reader_;
   std::shared_ptr<arrow::Schema> read_schema_;

@@ -69,7 +69,13 @@ class Ingestion {
   bool AllTaken() const { return std::find(taken_.begin(), taken_.end(), false) == taken_.end(); }
   Result<std::vector<IngestOutcome>> Duplicates();
   Status Prepare();
-  Status ReadIntoSpool(PreparedBatch& batch) const;
+  Status ReadIntoSpool(PreparedBatch& batch, int64_t memory_bytes) const;
+  Result<PreparedBatch> PrepareInput(size_t i, int64_t memory_bytes, std::optional<odf::DataSchema>* schema);
+  // Polling: whether the inputs after `i` can wait for a commit of their own.
+  bool CanEndAfter(size_t i) const {
+    return options_.polling && i + 1 < inputs_.size() && !inputs_[i].with_next;
+  }
+  void LeaveFrom(size_t i);
   // A dataset without a schema gets it from its first frame; the group's other frames have to fit that.
   Result<odf::DataSchema> PlannedSchema(const PreparedBatch& batch) const;
   Result<std::unique_ptr<merge::Merger>> MakeMerger(const std::shared_ptr<arrow::Schema>& input,
@@ -104,10 +110,6 @@ class Ingestion {
   Result<std::vector<IngestOutcome>> Commit(std::vector<MergedBatch> merged, index::GuardedIndex& session);
   Status AddEvents(const IngestInput& input, MergedBatch& merged, odf::ChainState* chain,
                    std::vector<odf::MetadataEvent>* events) const;
-  Result<std::optional<odf::SourceState>> NextState(const IngestInput& input, const odf::ChainState& chain,
-                                                    bool has_rows) const;
-  Result<std::optional<odf::SourceState>> NextPolledState(const IngestInput& input,
-                                                          const odf::ChainState& chain, bool has_rows) const;
   IngestOutcome Unchanged(IngestStatus status) const;
 
   const IngestContext& context_;
@@ -119,6 +121,7 @@ class Ingestion {
   SourceDefinition source_;
   odf::ChainState prepared_for_;  // the state that frames and merges were made against
   Instant system_time_;
+  std::map<std::optional<odf::ReadFormat>, std::shared_ptr<FramePlan>> plans_;
   std::vector<PreparedBatch> batches_;
   std::vector<bool> taken_;           // inputs that are in the dataset already
   std::vector<bool> prepared_taken_;  // those that were when the others were read
@@ -145,10 +148,8 @@ Result<std::vector<IngestOutcome>> Ingestion::Duplicates() {
   return std::vector<IngestOutcome>(inputs_.size(), Unchanged(IngestStatus::kDuplicate));
 }
 
-Status Ingestion::ReadIntoSpool(PreparedBatch& batch) const {
-  const int64_t memory =
-      std::max<int64_t>(1 << 20, options_.spool_memory_bytes / static_cast<int64_t>(inputs_.size()));
-  batch.spool = std::make_unique<Spool>(batch.frame->schema(), context_.temp_folder, memory);
+Status Ingestion::ReadIntoSpool(PreparedBatch& batch, int64_t memory_bytes) const {
+  batch.spool = std::make_unique<Spool>(batch.frame->schema(), context_.temp_folder, memory_bytes);
   while (true) {
     ASSIGN_OR_RETURN(auto rows, batch.frame->Next());
     if (!rows) break;
@@ -178,32 +179,66 @@ Result<std::unique_ptr<merge::Merger>> Ingestion::MakeMerger(const std::shared_p
   return merge::Merger::Make(spec, history);
 }
 
+Result<PreparedBatch> Ingestion::PrepareInput(size_t i, int64_t memory_bytes,
+                                              std::optional<odf::DataSchema>* schema) {
+  PreparedBatch batch;
+  ASSIGN_OR_RETURN(auto source, inputs_[i].open());
+  auto& plan = plans_[inputs_[i].format];
+  if (!plan) {
+    ASSIGN_OR_RETURN(plan, FramePlan::Make(source_, prepared_for_, inputs_[i].format));
+  }
+  ASSIGN_OR_RETURN(batch.frame, Frame::Open(plan, std::move(source), &rejects_, options_.frame));
+  if (batch.schema() && inputs_.size() > 1 && !prepared_for_.schema) {
+    if (!*schema) {
+      auto planned = PlannedSchema(batch);
+      if (!planned.ok()) return std::move(planned).error().With(batch.frame->input_name());
+      *schema = std::move(*planned);
+    }
+    RETURN_IF_ERROR(batch.frame->AlignTo(**schema));
+  }
+  // With history, or several batches, everything is read before the locks are taken.
+  if (batch.schema() && (!MergesEarly() || inputs_.size() > 1))
+    RETURN_IF_ERROR(ReadIntoSpool(batch, memory_bytes));
+  return batch;
+}
+
+void Ingestion::LeaveFrom(size_t i) {
+  inputs_.erase(inputs_.begin() + static_cast<std::ptrdiff_t>(i), inputs_.end());
+  taken_.resize(i);
+  prepared_taken_.resize(i);
+}
+
 Status Ingestion::Prepare() {
   batches_.clear();
+  plans_.clear();
   prepared_taken_ = taken_;
   std::optional<odf::DataSchema> schema = prepared_for_.schema;
-  std::map<std::optional<odf::ReadFormat>, std::shared_ptr<FramePlan>> plans;
+  const int64_t most_bytes = options_.spool_memory_bytes;
+  int64_t rows = 0, held_bytes = 0;
   for (size_t i = 0; i < inputs_.size(); ++i) {
-    PreparedBatch batch;
-    if (!taken_[i]) {
-      ASSIGN_OR_RETURN(auto source, inputs_[i].open());
-      auto& plan = plans[inputs_[i].format];
-      if (!plan) {
-        ASSIGN_OR_RETURN(plan, FramePlan::Make(source_, prepared_for_, inputs_[i].format));
-      }
-      ASSIGN_OR_RETURN(batch.frame, Frame::Open(plan, std::move(source), &rejects_, options_.frame));
+    if (taken_[i]) {
+      batches_.emplace_back();
+      continue;
     }
-    if (batch.schema() && inputs_.size() > 1 && !prepared_for_.schema) {
-      if (!schema) {
-        auto planned = PlannedSchema(batch);
-        if (!planned.ok()) return std::move(planned).error().With(batch.frame->input_name());
-        schema = std::move(*planned);
-      }
-      RETURN_IF_ERROR(batch.frame->AlignTo(*schema));
+    const int64_t share =
+        options_.polling ? most_bytes - held_bytes : most_bytes / static_cast<int64_t>(inputs_.size());
+    const auto mark = rejects_.mark();
+    auto batch = PrepareInput(i, std::max<int64_t>(1 << 20, share), &schema);
+    if (!batch.ok() && i > 0 && CanEndAfter(i - 1) && batch.error().code() != ErrorCode::kCancelled) {
+      // What stands before a bad input is taken; the next pull begins with it.
+      rejects_.BackTo(mark);
+      LeaveFrom(i);
+      return {};
     }
-    // With history, or several batches, everything is read before the locks are taken.
-    if (batch.schema() && (!MergesEarly() || inputs_.size() > 1)) RETURN_IF_ERROR(ReadIntoSpool(batch));
-    batches_.push_back(std::move(batch));
+    if (!batch.ok()) return std::move(batch).error();
+    if (batch->spool) {
+      rows += batch->spool->rows();
+      held_bytes += batch->spool->held_bytes();
+    }
+    batches_.push_back(std::move(*batch));
+    const int64_t most_rows = options_.polling ? options_.polling->max_rows : 0;
+    const bool enough = (most_rows > 0 && rows >= most_rows) || held_bytes >= most_bytes;
+    if (enough && CanEndAfter(i)) LeaveFrom(i + 1);
   }
   return {};
 }
@@ -397,39 +432,6 @@ Status Ingestion::Restamp(std::vector<MergedBatch>* merged) {
   return {};
 }
 
-// While a polling source is active every AddData carries its state, because other programs read only the last
-// one (decisions.md 3); without rows a state is written only when it is another.
-Result<std::optional<odf::SourceState>> Ingestion::NextPolledState(const IngestInput& input,
-                                                                   const odf::ChainState& chain,
-                                                                   bool has_rows) const {
-  std::optional<odf::SourceState> next;
-  if (input.polled_state) {
-    ASSIGN_OR_RETURN(next, input.polled_state());
-  }
-  const auto& now = chain.polling_source->state;
-  if (!next) next = now;
-  if (!next) return next;
-  if (!has_rows && now && next->kind == now->kind && next->value == now->value)
-    return std::optional<odf::SourceState>();
-  next->source_name = options_.polling->state_name;
-  return next;
-}
-
-Result<std::optional<odf::SourceState>> Ingestion::NextState(const IngestInput& input,
-                                                             const odf::ChainState& chain,
-                                                             bool has_rows) const {
-  if (options_.polling) return NextPolledState(input, chain, has_rows);
-  if (input.next_state) {
-    return std::optional(
-        odf::SourceState{source_.name, input.state_kind.value_or(kDefaultStateKind), *input.next_state});
-  }
-  if (input.file_state && has_rows) {
-    ASSIGN_OR_RETURN(auto value, input.file_state());
-    return std::optional(odf::SourceState{source_.name, kFileStateKind, std::move(value)});
-  }
-  return std::optional<odf::SourceState>();
-}
-
 // The table of odf-ingest.md 4.6.
 Status Ingestion::AddEvents(const IngestInput& input, MergedBatch& merged, odf::ChainState* chain,
                             std::vector<odf::MetadataEvent>* events) const {
@@ -443,7 +445,10 @@ Status Ingestion::AddEvents(const IngestInput& input, MergedBatch& merged, odf::
     ASSIGN_OR_RETURN(auto schema, odf::FromArrow(*merged.schema));
     RETURN_IF_ERROR(add(odf::SetDataSchema{std::nullopt, std::move(schema)}));
   }
-  ASSIGN_OR_RETURN(auto state, NextState(input, *chain, merged.slice.has_value()));
+  const bool has_rows = merged.slice.has_value();
+  ASSIGN_OR_RETURN(auto state, options_.polling
+                                   ? NextPolledState(input, *chain, options_.polling->state_name, has_rows)
+                                   : NextPushedState(input, source_.name, has_rows));
   if (!merged.slice && !state) return {};
   return add(MakeAddData(*chain, merged.slice, merged.extra, std::move(state)));
 }
@@ -477,7 +482,10 @@ Result<std::vector<IngestOutcome>> Ingestion::Commit(std::vector<MergedBatch> me
     outcome.sequence = chain.sequence;
     outcome.watermark = chain.watermark();
     if (taken_[i]) outcome.status = IngestStatus::kDuplicate;
-    if (batches_[i].frame) outcome.records_read = batches_[i].frame->rows_read();
+    if (batches_[i].frame) {
+      outcome.records_read = batches_[i].frame->rows_read();
+      outcome.projection = batches_[i].frame->projection();
+    }
     outcome.counts = merged[i].counts;
     if (!events.empty()) outcome.status = IngestStatus::kCommitted;
     if (merged[i].slice) {
@@ -498,7 +506,8 @@ Result<std::vector<IngestOutcome>> Ingestion::Commit(std::vector<MergedBatch> me
   }
   RETURN_IF_ERROR(rejects_.Sync());
   RETURN_IF_ERROR(CheckCancelled(options_.frame.read.stop));
-  if (options_.polling && options_.polling->before_commit) RETURN_IF_ERROR(options_.polling->before_commit());
+  if (options_.polling && options_.polling->before_commit)
+    RETURN_IF_ERROR(options_.polling->before_commit(inputs_.size()));
   ASSIGN_OR_RETURN(auto result, dataset_.Commit(std::move(request)));
   (void)result;
   UpdateIndexes(session, dataset_, options_.frame.progress);

@@ -45,6 +45,7 @@ struct IngestInput {
   // Polling: the state after this input, asked once it was read to its end, before the commit; its name is
   // filled in. Nothing = the source offers none. An error (it changed while it was read) refuses the input.
   std::function<Result<std::optional<odf::SourceState>>()> polled_state;
+  bool with_next = false;  // polling: its state covers the next input too, so that both go into one commit
 };
 
 // Takes the inputs for the polling source instead of a push source (odf-ingest.md 4.6, 5.1).
@@ -53,7 +54,9 @@ struct PollingOptions {
   // The source that the inputs were fetched for. When it is another one, or stands elsewhere, by the time of
   // the commit, somebody else has polled: kPrecondition, and nothing is taken twice.
   odf::ChainState::PollingSource at;
-  std::function<Status()> before_commit;  // when it is given: an error ends it
+  // When it is given: told how many of the inputs the commit takes; an error ends it.
+  std::function<Status(size_t inputs)> before_commit;
+  int64_t max_rows = 0;  // read for one commit, at whole inputs; 0 = no limit
 };
 
 struct IngestOptions {
@@ -78,6 +81,7 @@ struct IngestOutcome {
   int64_t records_added = 0;  // rows written
   merge::MergeCounts counts;
   std::optional<Instant> watermark;
+  std::string projection;                  // of the coordinates read, as well-known text; empty = not told
   std::vector<odf::MetadataEvent> events;  // what was (or, on a dry run, would be) committed
 };
 
@@ -86,9 +90,11 @@ inline constexpr char kFileStateKind[] = "sluice/file";
 
 // Takes `inputs` in order as batches of one source, committed with one head move: all or none. The
 // outcome is that of taking them one by one; an input whose state is in the chain already is skipped as
-// kDuplicate. Nothing is visible, and nothing is left behind, when it fails: `rejects`, which collects bad
-// records, then goes back to where it was. Errors: kNotFound, kConflict (several sources; schema),
-// kPrecondition (state), kInvalidRecords, kUnavailable (locks), kCommitUnknown, kCancelled, and I/O.
+// kDuplicate. For a polling source the outcomes may be fewer than the inputs: the first of them, when those
+// reach max_rows or the spool's memory, or when the next one cannot be read. Nothing is visible, and nothing
+// is left behind, when it fails: `rejects`, which collects bad records, then goes back to where it was.
+// Errors: kNotFound, kConflict (several sources; schema), kPrecondition (state), kInvalidRecords,
+// kUnavailable (locks), kCommitUnknown, kCancelled, and I/O.
 Result<std::vector<IngestOutcome>> Ingest(const IngestContext& context, std::vector<IngestInput> inputs,
                                           RejectLog& rejects, const IngestOptions& options);
 

@@ -74,8 +74,11 @@ std::string Describe(const arrow::Field& field) {
 }
 
 Error SchemaConflict(std::vector<std::string> differences) {
-  return MakeError(ErrorCode::kConflict, "IncompatibleSchema: the data does not fit the dataset's schema: {}",
-                   JoinNames(differences, "; "));
+  return MakeError(
+      ErrorCode::kConflict,
+      "IncompatibleSchema: the data does not fit the dataset's schema: {}; a source with another "
+      "schema or query may bring it to that, or take it into a new dataset",
+      JoinNames(differences, "; "));
 }
 
 Result<std::shared_ptr<arrow::Array>> CastTo(const std::shared_ptr<arrow::Array>& array,

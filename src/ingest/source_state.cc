@@ -73,4 +73,33 @@ Result<std::vector<bool>> FindTaken(const odf::ChainState& chain, const std::str
   return taken;
 }
 
+Result<std::optional<odf::SourceState>> NextPushedState(const IngestInput& input,
+                                                        const std::string& source_name, bool has_rows) {
+  if (input.next_state) {
+    return std::optional(
+        odf::SourceState{source_name, input.state_kind.value_or(kDefaultStateKind), *input.next_state});
+  }
+  if (input.file_state && has_rows) {
+    ASSIGN_OR_RETURN(auto value, input.file_state());
+    return std::optional(odf::SourceState{source_name, kFileStateKind, std::move(value)});
+  }
+  return std::optional<odf::SourceState>();
+}
+
+Result<std::optional<odf::SourceState>> NextPolledState(const IngestInput& input,
+                                                        const odf::ChainState& chain,
+                                                        const std::string& state_name, bool has_rows) {
+  std::optional<odf::SourceState> next;
+  if (input.polled_state) {
+    ASSIGN_OR_RETURN(next, input.polled_state());
+  }
+  const auto& now = chain.polling_source->state;
+  if (!next) next = now;
+  if (!next) return next;
+  if (!has_rows && now && next->kind == now->kind && next->value == now->value)
+    return std::optional<odf::SourceState>();
+  next->source_name = state_name;
+  return next;
+}
+
 }  // namespace sluice::ingest

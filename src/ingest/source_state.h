@@ -1,5 +1,6 @@
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -15,5 +16,17 @@ namespace sluice::ingest {
 // source is not at an expected state.
 Result<std::vector<bool>> FindTaken(const odf::ChainState& chain, const std::string& source_name,
                                     const std::vector<IngestInput>& inputs);
+
+// The state that a push source has after `input`; nothing = it stays. Errors: those of
+// IngestInput::file_state.
+Result<std::optional<odf::SourceState>> NextPushedState(const IngestInput& input,
+                                                        const std::string& source_name, bool has_rows);
+
+// The state to write, under `state_name`, with what `input` brought. While a polling source is active every
+// AddData carries one, because other programs read only the last (decisions.md 3); without rows it is written
+// only when it is another. Errors: those of IngestInput::polled_state.
+Result<std::optional<odf::SourceState>> NextPolledState(const IngestInput& input,
+                                                        const odf::ChainState& chain,
+                                                        const std::string& state_name, bool has_rows);
 
 }  // namespace sluice::ingest

@@ -55,6 +55,8 @@ Spool::~Spool() {
   if (impl_->fd >= 0) close(impl_->fd);
 }
 
+int64_t Spool::held_bytes() const { return impl_->held_bytes; }
+
 Status Spool::Add(std::shared_ptr<arrow::RecordBatch> batch) {
   rows_ += batch->num_rows();
   const int64_t bytes = arrow::util::TotalBufferSize(*batch);

@@ -24,6 +24,7 @@ class Spool {
   // Everything from the start, as often as asked. No Add afterwards.
   Status Replay(const std::function<Status(const std::shared_ptr<arrow::RecordBatch>&)>& visit);
   int64_t rows() const { return rows_; }
+  int64_t held_bytes() const;  // in memory
 
  private:
   struct Impl;

@@ -9,6 +9,7 @@
 #include "fetch/prepare.h"
 #include "ingest/ingest.h"
 #include "ingest/slice_builder.h"
+#include "read/projection.h"
 
 namespace sluice::poll {
 namespace {
@@ -32,6 +33,16 @@ fetch::FetchContext ContextOf(const PullTarget& target, const PullSettings& sett
   return context;
 }
 
+fetch::PrepareOptions PrepareOptionsOf(const PullTarget& target, const PullSettings& settings) {
+  fetch::PrepareOptions options;
+  options.limits = settings.limits;
+  options.spill_folder = target.scratch_folder;
+  options.base_folder = settings.base_folder;
+  options.may_run_commands = settings.may.commands;
+  options.stop = settings.stop;
+  return options;
+}
+
 // An input as the reader sees it: prepared, and looked at for pages about errors.
 Result<std::unique_ptr<read::ByteSource>> OpenPrepared(const fetch::FetchedInput& input,
                                                        const odf::SetPollingSource& source,
@@ -44,7 +55,9 @@ Result<std::unique_ptr<read::ByteSource>> OpenPrepared(const fetch::FetchedInput
     any.format = odf::ReadFormat::kParquet;
     ASSIGN_OR_RETURN(bytes, fetch::RefuseErrorPage(std::move(bytes), any));
   }
-  ASSIGN_OR_RETURN(bytes, fetch::Prepare(source.prepare, std::move(bytes), options));
+  fetch::PrepareOptions its = options;
+  its.decoded = input.decoded;
+  ASSIGN_OR_RETURN(bytes, fetch::Prepare(source.prepare, std::move(bytes), its));
   if (!input.from_server) return bytes;
   return fetch::RefuseErrorPage(std::move(bytes), source.read);
 }
@@ -119,26 +132,26 @@ class Puller {
     }
     if (fetched.on_committed) RETURN_IF_ERROR(fetched.on_committed());
     // Committed: nothing of it is needed again.
-    const bool has_more = fetched.has_more;
+    const bool has_more = fetched.has_more || *taken < fetched.inputs.size();
     fetched = {};
     RETURN_IF_ERROR(fetch::DropSavepoints(target_.savepoint_folder));
     return has_more;
   }
 
-  // Reads and commits; once more when the content changed on its way.
-  Status Take(const fetch::Fetched& fetched, const odf::ChainState::PollingSource& at) {
+  // Reads and commits; once more when the content changed on its way. How many of the inputs were taken.
+  Result<size_t> Take(const fetch::Fetched& fetched, const odf::ChainState::PollingSource& at) {
     for (int attempt = 1;; ++attempt) {
-      auto status = TakeOnce(fetched, at);
-      const bool changed =
-          !status.ok() && status.error().code() == ErrorCode::kConflict && fetched.inputs.front().from_server;
-      if (!changed || attempt == kTries) return status;
-      RETURN_IF_ERROR(fetched.inputs.front().state());  // why the download failed, if it did
+      auto taken = TakeOnce(fetched, at);
+      const auto& first = fetched.inputs.front();
+      const bool changed = !taken.ok() && taken.error().code() == ErrorCode::kConflict && first.has_changed &&
+                           first.has_changed();
+      if (!changed || attempt == kTries) return taken;
+      RETURN_IF_ERROR(first.state());  // why the download failed, if it did
     }
   }
 
-  Status TakeOnce(const fetch::Fetched& fetched, const odf::ChainState::PollingSource& at) {
-    const fetch::PrepareOptions prepare{settings_.limits, target_.scratch_folder, settings_.base_folder,
-                                        settings_.may.commands, settings_.stop};
+  Result<size_t> TakeOnce(const fetch::Fetched& fetched, const odf::ChainState::PollingSource& at) {
+    const auto prepare = PrepareOptionsOf(target_, settings_);
     std::vector<ingest::IngestInput> inputs;
     for (const auto& one : fetched.inputs) {
       ingest::IngestInput input;
@@ -146,10 +159,12 @@ class Puller {
       input.event_time = one.event_time;
       input.open = [&one, &at, &prepare] { return OpenPrepared(one, at.event, prepare); };
       input.polled_state = one.state;
+      input.with_next = one.with_next;
       inputs.push_back(std::move(input));
     }
     ingest::IngestOptions options;
-    options.polling = ingest::PollingOptions{settings_.state_name, at, fetched.before_commit};
+    options.polling =
+        ingest::PollingOptions{settings_.state_name, at, fetched.before_commit, settings_.max_rows};
     options.frame.read.stop = settings_.stop;
     options.frame.read.spill_folder = target_.scratch_folder;
     options.frame.read.batch_rows = settings_.batch_rows;
@@ -158,15 +173,20 @@ class Puller {
     options.spool_memory_bytes = settings_.spool_memory_bytes;
     const ingest::IngestContext context{target_.dataset, target_.begin_commit, settings_.clock,
                                         target_.scratch_folder};
-    ASSIGN_OR_RETURN(auto rejects, ingest::RejectLog::Open(ingest::OnError::kFail, ""));
+    ASSIGN_OR_RETURN(auto rejects, ingest::RejectLog::Open(settings_.on_error, settings_.rejects_path));
     ASSIGN_OR_RETURN(auto outcomes, ingest::Ingest(context, std::move(inputs), *rejects, options));
     for (const auto& one : outcomes) {
       outcome_.updated = outcome_.updated || one.status == ingest::IngestStatus::kCommitted;
       outcome_.records_read += one.records_read;
       outcome_.records_added += one.records_added;
       ++outcome_.inputs;
+      auto projection = read::DescribeProjection(one.projection);
+      const auto& notes = outcome_.notes;
+      if (!projection.empty() && std::find(notes.begin(), notes.end(), projection) == notes.end())
+        outcome_.notes.push_back(std::move(projection));
     }
-    return {};
+    outcome_.records_skipped += rejects->count();
+    return outcomes.size();
   }
 
   const PullTarget& target_;
@@ -190,8 +210,7 @@ Result<Sample> Preview(const odf::SetPollingSource& source, const odf::Vocabular
   request.max_files = 1;
   ASSIGN_OR_RETURN(const auto fetched, fetch::Fetch(request, context));
   if (fetched.inputs.empty()) return NotFound("the source has nothing to show");
-  const fetch::PrepareOptions prepare{settings.limits, target.scratch_folder, settings.base_folder,
-                                      settings.may.commands, settings.stop};
+  const auto prepare = PrepareOptionsOf(target, settings);
   Sample sample;
   sample.input = fetched.inputs.front().name;
   ASSIGN_OR_RETURN(auto bytes, OpenPrepared(fetched.inputs.front(), source, prepare));
@@ -208,6 +227,7 @@ Result<Sample> Preview(const odf::SetPollingSource& source, const odf::Vocabular
   ASSIGN_OR_RETURN(auto frame, ingest::Frame::Open(definition, state, std::move(bytes), std::nullopt,
                                                    rejects.get(), options));
   sample.schema = frame->schema();
+  sample.projection = frame->projection();
   for (int64_t rows = 0; sample.schema && rows < max_rows;) {
     ASSIGN_OR_RETURN(auto batch, frame->Next());
     if (!batch) break;

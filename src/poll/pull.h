@@ -12,6 +12,7 @@
 #include "fetch/fetch.h"
 #include "index/guarded_index.h"
 #include "ingest/progress.h"
+#include "ingest/rejects.h"
 
 namespace arrow {
 class RecordBatch;
@@ -39,11 +40,14 @@ struct PullSettings {
   const Clock* clock = nullptr;
   std::string base_folder;  // of relative paths and commands; empty = the process's
   std::string state_name = std::string(odf::kPollingSourceName);
-  size_t max_files = 1000;  // of a filesGlob in one commit
+  size_t max_files = 1000;       // of a filesGlob in one commit
+  int64_t max_rows = 1'000'000;  // of its files in one commit, at whole files; 0 = no limit
   bool fetch_uncacheable = false;
   bool force = false;  // also what has not changed
   bool late = false;   // filesGlob: files that came late or were changed
   bool once = false;   // one iteration, even when there is more
+  ingest::OnError on_error = ingest::OnError::kFail;
+  std::string rejects_path;  // with kSkip: where bad records go; empty = they are counted only
   int64_t batch_rows = 64 << 10;
   int64_t spool_memory_bytes = 256 << 20;
   std::stop_token stop;
@@ -64,6 +68,7 @@ struct PullOutcome {
   int64_t inputs = 0;
   int64_t records_read = 0;
   int64_t records_added = 0;
+  int64_t records_skipped = 0;  // bad ones
   std::optional<Instant> watermark;
   std::vector<std::string> notes;  // for people
 };
@@ -81,6 +86,7 @@ struct Sample {
   std::vector<std::string> rejects;  // bad records, described
   int64_t rejects_count = 0;
   std::string input;
+  std::string projection;  // of its coordinates, as well-known text; empty = not told
 };
 
 // Fetches the first input of `source`, as if nothing had been pulled, and reads at most `max_rows` of it.

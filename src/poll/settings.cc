@@ -39,6 +39,7 @@ PullSettings SettingsFrom(const workspace::Config& config, const Clock& clock, s
   settings.limits.max_bytes = static_cast<uint64_t>(config.Count("source.maxExpandedBytes"));
   settings.limits.max_ratio = config.Number("source.maxExpansion");
   settings.max_files = static_cast<size_t>(config.Count("source.filesGlob.maxFiles"));
+  settings.max_rows = config.Count("source.filesGlob.maxRows");
   settings.state_name = config.Text("polling_state_name");
   return settings;
 }

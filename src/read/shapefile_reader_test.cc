@@ -11,6 +11,7 @@
 
 #include "base/testing/matchers.h"
 #include "read/dbf.h"
+#include "read/projection.h"
 #include "read/shp_geometry.h"
 #include "read/testing/make_shapefile.h"
 #include "read/testing/read_text.h"
@@ -359,4 +360,11 @@ TEST_F(ShapefileFilesTest, FindsTheFilesBesideTheShapes) {
 }
 
 }  // namespace
+TEST(ShapefileReaderTest, DescribesProjections) {
+  EXPECT_THAT(DescribeProjection("PROJCS[\"NAD83 / UTM zone 10N\",GEOGCS[\"NAD83\"]]"),
+              HasSubstr("'NAD83 / UTM zone 10N'"));
+  for (const char* none : {"", "PROJCS", "PROJCS[\"open", "GEOGCS[\"GCS_WGS_1984\",DATUM[\"D_WGS_1984\"]]"})
+    EXPECT_EQ(DescribeProjection(none), "") << none;
+}
+
 }  // namespace sluice::read

@@ -33,6 +33,8 @@ constexpr ConfigKey kKeys[] = {
     {"source.http.proxy", ConfigType::kText, "", "proxy; default: what the environment says"},
     {"source.http.caFile", ConfigType::kText, "", "certificates trusted instead of the system's"},
     {"source.filesGlob.maxFiles", ConfigType::kCount, "1000", "files in one commit"},
+    {"source.filesGlob.maxRows", ConfigType::kCount, "1000000",
+     "rows after which a commit takes no further file; 0 = no limit"},
     {"source.maxExpandedBytes", ConfigType::kBytes, "256GiB", "largest content of compressed data"},
     {"source.maxExpansion", ConfigType::kNumber, "250", "how many times compressed data may expand"},
     {"source.targetRecordsPerSlice", ConfigType::kCount, "10000", "records asked of a container or broker",

@@ -208,6 +208,26 @@ def archives():
         assert "no .shp" in ingested(w, "i", os.path.join(w.folder, "none.zip"), code=1).err.decode()
 
 
+def projections():
+    """Coordinates stay as they are in the file; whoever ingests is told which projection that is."""
+    with Workspace() as w:
+        make(w, "utm", [feature(shape("Point", [491000.5, 5458000.25]), name="a")], crs="EPSG:3157")
+        make(w, "deg", [feature(shape("Point", [1, 2]), name="a")])
+        utm, deg = pack(w, "utm.zip", "utm"), pack(w, "deg.zip", "deg")
+        add(w, "d", {"kind": "EsriShapefile"})
+        err = w.run("ingest", "d", utm).err.decode()
+        assert "projection 'NAD" in err and "ST_Transform" in err, err
+        assert json.loads(w.rows("d")[0]["geometry"])["coordinates"] == [491000.5, 5458000.25]
+        add(w, "e", {"kind": "EsriShapefile"})
+        assert "projection" not in w.run("ingest", "e", deg).err.decode()
+        polled = w.write("p.yaml", "kind: DatasetSnapshot\nversion: 1\ncontent:\n  name: p\n  kind: Root\n  metadata:\n"
+                         f"    - {{kind: SetPollingSource, fetch: {{kind: Url, url: 'file://{utm}'}}, read: {{kind: EsriShapefile}}, "
+                         "merge: {kind: Append}}\n")
+        assert "projection 'NAD" in w.run("preview", polled).err.decode()
+        w.run("add", polled)
+        assert "projection 'NAD" in w.run("pull", "p").err.decode()
+
+
 def damaged_parts():
     """Cut anywhere, a part is named and nothing is committed."""
     random.seed(3)
@@ -263,4 +283,4 @@ def geojson():
 
 
 if __name__ == "__main__":
-    main([geometries, random_polygons, null_shapes, field_types, character_sets, archives, damaged_parts, geojson])
+    main([geometries, random_polygons, null_shapes, field_types, character_sets, archives, projections, damaged_parts, geojson])

@@ -354,6 +354,45 @@ def web():
 
     yield "compressed on the way", encodings
 
+    def inflated():
+        """A server that takes a compressed file for one that it has compressed itself."""
+        packed = gzip.compress(CSV.encode())
+        for body, prepare in ((packed, "[{kind: Decompress, format: Gzip}]"), (packed, "[{kind: Pipe, command: [gunzip]}]"),
+                              (packed, "[{kind: Pipe, command: [cat]}]"), (gzip.compress(packed), "[{kind: Decompress, format: Gzip}]")):
+            with Server(data__gz=Page(body, etag='"1"', encoding="gzip")) as server, Workspace() as ws:
+                add(ws, "d", url_step(server.url("/data.gz")), prepare=prepare)
+                pull(ws, "d")
+                assert names(ws) == {1: "a", 2: "b"}
+        with Server(data__gz=Page(CSV, etag='"1"')) as server, Workspace() as ws:  # not said to be encoded: damaged
+            add(ws, "d", url_step(server.url("/data.gz")), prepare="[{kind: Decompress, format: Gzip}]")
+            fails(ws, "gzip")
+
+    yield "a compressed file that comes inflated", inflated
+
+    def forever():
+        with Server(data__csv=Page(etag='"1"'), bare__csv=Page()) as server, Workspace() as ws:
+            for name in ("data", "bare"):
+                add(ws, name, url_step(server.url(f"/{name}.csv"), "cache: Forever"), merge="{kind: Append}")
+                assert outcome(ws, name)["status"] == "updated"
+                server.requests.clear()
+                server.pages[f"/{name}.csv"] = Page("id,name\n3,c\n", etag='"2"')
+                for options in ((), ("--fetch-uncacheable",)):
+                    done = outcome(ws, name, *options)
+                    assert done["status"] == "up-to-date" and not done["uncacheable"] and not server.requests, done
+                assert outcome(ws, name, "--force")["records"]["added"] == 1
+        with Workspace() as ws:
+            ws.write("f1.csv", CSV)
+            add(ws, "d", "{kind: FilesGlob, path: 'f*.csv', cache: Forever}", merge="{kind: Append}")
+            pull(ws, "d")
+            ws.write("f1.csv", "id,name\n9,z\n")
+            ws.write("f0.csv", CSV)
+            done = outcome(ws, "d")
+            assert done["status"] == "up-to-date" and done["notes"] == [], done
+            ws.write("f2.csv", "id,name\n3,c\n")
+            assert outcome(ws, "d")["records"]["added"] == 1
+
+    yield "cache: Forever", forever
+
     def error_pages():
         bodies = {
             "html": "<!DOCTYPE html>\n<html><body>Service down</body></html>\n",
@@ -421,6 +460,67 @@ def web():
             assert polling_state(ws, "d") == state
 
     yield "a schema that changed upstream", schema_changed
+
+    def quarantine():
+        with Server(data__csv=Page("id,name\n1,a\nx,b\n3,c\n", etag='"1"')) as server, Workspace() as ws:
+            add(ws, "d", url_step(server.url()))
+            fails(ws, "'x'", "--on-error skip", code=8)
+            fails(ws, "--rejects goes with --on-error skip", command=("pull", "d", "--rejects", "bad"))
+            done = json.loads(ws.run("pull", "d", "-o", "json", "--on-error", "skip", "--rejects", "bad").out)[0]
+            assert done["records"] == {"read": 3, "added": 2, "skipped": 1}, done
+            with open(os.path.join(ws.folder, "bad"), encoding="utf-8") as file:
+                bad = [json.loads(line) for line in file]
+            assert len(bad) == 1 and bad[0]["value"] == "x" and bad[0]["line"] == 3, bad
+            assert names(ws) == {1: "a", 3: "c"}
+            assert outcome(ws, "d")["status"] == "up-to-date"
+
+    yield "bad records put aside", quarantine
+
+
+def encodings():
+    texts = {"utf-8": "Ünï-日本", "utf8": "Mo", "utf-16": "日本 Ü", "utf16": "日本 Ü", "utf16le": "Ü", "utf16be": "Ü", "utf-32": "😀", "ascii": "abc",
+             "latin1": "Zürich", "iso-8859-1": "Zürich", "iso-8859-2": "Łódź", "latin2": "Łódź", "iso-8859-15": "5 €", "latin9": "5 €",
+             "iso-8859-5": "Москва", "windows-1250": "Łódź", "windows-1251": "Москва", "windows-1252": "5 € – Zürich", "windows-1253": "Αθήνα",
+             "windows-1255": "שלום", "windows-1256": "سلام", "cp437": "Zürich", "cp850": "Zürich", "cp866": "Москва", "koi8-r": "Москва",
+             "koi8-u": "Київ", "macintosh": "Zürich", "shift_jis": "日本", "euc-jp": "日本", "gb18030": "中文 😀", "gbk": "中文", "big5": "中文",
+             "euc-kr": "한국"}
+    python = {"macintosh": "mac_roman", "utf16le": "utf-16-le", "utf16be": "utf-16-be", "latin2": "iso-8859-2", "latin9": "iso-8859-15"}
+
+    def each():
+        with Workspace() as ws:
+            manifests = []
+            for i, (name, text) in enumerate(texts.items()):
+                code = python.get(name, name)
+                bodies = {"Csv, header: true": f"id,name\n1,{text}\n", "NdJson": json.dumps({"id": 1, "name": text}, ensure_ascii=False) + "\n",
+                          "Json": json.dumps([{"id": 1, "name": text}], ensure_ascii=False)}
+                for kind, body in bodies.items():
+                    stem = f"{kind.split(',')[0].lower()}{i}"
+                    path = ws.write(stem, body.encode(code))
+                    manifests.append(manifest(stem, url_step("file://" + path), merge="{kind: Append}",
+                                              read=f"{{kind: {kind}, encoding: {name}, schema: {{fields: {FIELDS}}}}}"))
+            ws.run("add", ws.write("all.yaml", "---\n".join(manifests)))
+            ws.run("pull", "--all")
+            for kind in ("csv", "ndjson", "json"):
+                query = " union all ".join(f"select {i} as i, name from {kind}{i}" for i in range(len(texts)))
+                out = ws.run("sql", "-o", "json", "-c", query + " order by i").out
+                assert [row["name"] for row in json.loads(out)] == list(texts.values()), (kind, out.decode())
+
+    yield "each by name, in each format of text", each
+
+    def wrong():
+        with Workspace() as ws:
+            for kind, body in (("Csv, header: true", "id,name\n1,a\n2,Zürich\n"), ("NdJson", '{"id":1,"name":"a"}\n{"id":2,"name":"Zürich"}\n')):
+                stem = kind[:3].lower()
+                path = ws.write(stem, body.encode("latin1"))
+                add(ws, stem, url_step("file://" + path), read=f"{{kind: {kind}, schema: {{fields: {FIELDS}}}}}")
+                fails(ws, stem, "UTF-8", command=("pull", stem))
+                path = ws.write(stem, body.encode("utf-8"))
+                assert outcome(ws, stem)["records"]["added"] == 2
+            path = ws.write("t", "id,name\n1,a\n2,日".encode("shift_jis")[:-1])
+            add(ws, "t", url_step("file://" + path), read=f"{{kind: Csv, header: true, encoding: shift_jis, schema: {{fields: {FIELDS}}}}}")
+            fails(ws, "shift_jis", command=("pull", "t"))
+
+    yield "the wrong one", wrong
 
 
 BIG = "id,name\n" + "".join(f"{i},{'x' * 80}\n" for i in range(20000))
@@ -640,7 +740,8 @@ def globs():
         with Workspace() as ws:
             steps = {"container": "{kind: Container, image: x}", "mqtt": "{kind: mqtt, host: h, port: 1883, topics: [{path: t}]}",
                      "ethereumLogs": "{kind: EthereumLogs, chainId: 1}", "ftp": url_step("ftp://example.com/x"),
-                     "s3": url_step("s3://bucket/x"), "sftp": url_step("sftp://example.com/x")}
+                     "s3": url_step("s3://bucket/x"), "sftp": url_step("sftp://example.com/x"),
+                     "ftps": url_step("ftps://example.com/x"), "exec": url_step("exec:report")}
             for i, (kind, fetch) in enumerate(steps.items()):
                 add(ws, f"u{i}", fetch)
                 fails(ws, f"'{kind}'", command=("pull", f"u{i}"))
@@ -765,21 +866,73 @@ def workspace():
 
     yield "many files in one commit", grouped
 
-    def killed():
+    def by_rows():
+        """A commit ends at the file that fills it; files of one name, which share a state, stay together."""
         with Workspace() as ws:
-            for i in range(400):
-                ws.write(f"f{i}.csv", f"id,name\n{i},a{i}\n")
+            for i in range(40):
+                ws.write(f"f{i:02d}.csv", "id,name\n" + "".join(f"{10 * i + k},x\n" for k in range(10)))
             add(ws, "d", "{kind: FilesGlob, path: 'f*.csv'}", merge="{kind: Append}")
-            ws.run("config", "set", "source.filesGlob.maxFiles", "20")
-            for n in range(12):
-                if not ws.kill_after(0.06 + 0.02 * n, "pull", "d"):
-                    break
-            ws.run("pull", "d")
-            assert [r["id"] for r in ws.rows("d")] == list(range(400)), "a file is missing or taken twice"
-            ws.check_sound("d")
+            ws.run("config", "set", "source.filesGlob.maxRows", "175")
+            done = outcome(ws, "d")
+            assert done["records"]["read"] == done["records"]["added"] == 400, done
+            assert ws.data_blocks("d") == [390, 380, 370, 360, 180, 0], ws.data_blocks("d")  # 18 files fill a commit; 4 keep a block each
+            assert [r["id"] for r in ws.rows("d")] == list(range(400))
+            assert outcome(ws, "d", "--late")["status"] == "up-to-date"
+            for i in range(40, 44):
+                ws.write(f"f{i:02d}.csv", f"id,name\n{10 * i},x\n")
+            ws.run("config", "set", "source.filesGlob.maxRows", "1")
+            pull(ws, "d")
+            assert ws.data_blocks("d")[:4] == [403, 402, 401, 400]
+            os.makedirs(os.path.join(ws.folder, "a"))
+            os.makedirs(os.path.join(ws.folder, "b"))
+            for folder in ("a", "b"):
+                for i in (1, 2):
+                    ws.write(f"{folder}/g{i}.csv", f"id,name\n{i},{folder}\n")
+            add(ws, "g", "{kind: FilesGlob, path: '*/g*.csv'}", merge="{kind: Append}")
+            pull(ws, "g")
+            assert [(r["id"], r["name"]) for r in ws.rows("g")] == [(1, "a"), (1, "b"), (2, "a"), (2, "b")]
+            assert outcome(ws, "g")["notes"] == []
+            ws.check_sound("d", "g")
+
+    yield "commits end at source.filesGlob.maxRows", by_rows
+
+    def bad_one():
+        """What stands before a bad file is committed; the pull fails, and the next one begins with that file."""
+        for count in (3, 30):  # a block each, and one for all
+            with Workspace() as ws:
+                for i in range(count):
+                    ws.write(f"f{i}.csv", f"id,name\n{i if i != count - 2 else 'x'},a\n")
+                add(ws, "d", "{kind: FilesGlob, path: 'f*.csv'}", merge="{kind: Append}")
+                done = pull(ws, "d", code=None)
+                assert done.code != 0 and f"f{count - 2}.csv".encode() in done.err and b"'x'" in done.err, done
+                assert [r["id"] for r in ws.rows("d")] == list(range(count - 2))
+                assert polling_state(ws, "d") == f"odf/etag=f{count - 3}.csv"
+                fails(ws, f"f{count - 2}.csv")
+                ws.write(f"f{count - 2}.csv", f"id,name\n{count - 2},a\n")
+                pull(ws, "d")
+                assert [r["id"] for r in ws.rows("d")] == list(range(count))
+                assert outcome(ws, "d")["notes"] == []
+                ws.check_sound("d")
+
+    yield "a bad file among many", bad_one
+
+    def killed():
+        for limit, value in (("maxFiles", "20"), ("maxRows", "60")):
+            with Workspace() as ws:
+                for i in range(400):
+                    ws.write(f"f{i}.csv", "id,name\n" + "".join(f"{3 * i + k},x\n" for k in range(3)))
+                add(ws, "d", "{kind: FilesGlob, path: 'f*.csv'}", merge="{kind: Append}")
+                ws.run("config", "set", "source.filesGlob." + limit, value)
+                for n in range(12):
+                    if not ws.kill_after(0.06 + 0.02 * n, "pull", "d"):
+                        break
+                ws.run("pull", "d")
+                assert [r["id"] for r in ws.rows("d")] == list(range(1200)), "a file is missing or taken twice"
+                assert outcome(ws, "d")["notes"] == [], "taken files are reported as late"
+                ws.check_sound("d")
 
     yield "kills among many files: each is taken once", killed
 
 
 if __name__ == "__main__":
-    main([files, web, broken, prepared, globs, workspace])
+    main([files, web, encodings, broken, prepared, globs, workspace])

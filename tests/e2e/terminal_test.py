@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
-"""What is different on a terminal: the log goes through a pager."""
+"""What is different on a terminal: the log goes through a pager, a pull shows how it gets on."""
+import json
 import os
 import pty
 import signal
 import time
 
 from harness import APPEND, Workspace, main, records
+from pull_test import BIG, Page, Server, add, url_step
 
 
 def on_terminal(ws, *args, environment=None):
@@ -82,5 +84,35 @@ def interrupts_are_the_pagers():
             assert file.read().count(b"Block #") == ws.run("log", "d").out.count(b"Block #")
 
 
+def pulls_show_a_line_each():
+    """Stage, bytes of all of them, rows; gone when it ends. None of that goes elsewhere than to a terminal."""
+    with Server(data__csv=Page(BIG, etag='"1"')) as server, Workspace() as ws:
+        def slowly(h):
+            h.send_response(200)
+            h.send_header("ETag", '"1"')
+            h.send_header("Content-Length", str(len(BIG)))
+            h.end_headers()
+            step = len(BIG) // 20 + 1
+            for at in range(0, len(BIG), step):
+                h.wfile.write(BIG[at:at + step].encode())
+                h.wfile.flush()
+                time.sleep(0.1)
+
+        server.answer = slowly
+        for name in ("one", "two"):
+            add(ws, name, url_step(server.url()))
+        ours, theirs = pty.openpty()
+        process = ws.start("pull", "one", "two", "-o", "json", stderr=theirs)
+        os.close(theirs)
+        seen = shown(ours).decode()
+        out = process.stdout.read()
+        assert process.wait(30) == 0 and [d["records"]["added"] for d in json.loads(out)] == [20000, 20000], out
+        for words in ("one: ", "two: ", " MiB of 1.6 MiB", "MiB/s", " rows"):
+            assert words in seen, (words, seen[-3000:])
+        assert "2 dataset(s) updated" in seen.rsplit("\x1b[J", 1)[1], seen[-500:]
+        process.stdout.close()
+        assert b"\x1b" not in ws.run("pull", "one").err
+
+
 if __name__ == "__main__":
-    main([log_goes_through_the_pager, a_pager_may_leave_early, interrupts_are_the_pagers])
+    main([log_goes_through_the_pager, a_pager_may_leave_early, interrupts_are_the_pagers, pulls_show_a_line_each])
