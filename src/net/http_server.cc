@@ -55,8 +55,8 @@ class Server final : public HttpServer {
       : options_(options),
         pool_(options.handler_threads),
         context_{
-            handler,           options_,     {options.max_header_bytes, options.max_header_fields},   pool_,
-            stop_.get_token(), is_stopping_, std::make_shared<BodyBudget>(options.max_buffered_bytes)} {
+            handler,           options_,     {options.max_header_bytes, options.max_header_fields}, pool_,
+            stop_.get_token(), is_stopping_, std::make_shared<Shares>(options.max_buffered_bytes)} {
     for (int i = 0; i < std::max(1, options.io_threads); ++i) loops_.push_back(std::make_shared<IoLoop>());
   }
   ~Server() override { Stop(std::chrono::milliseconds(0)); }

@@ -19,6 +19,9 @@ namespace sluice::net {
 struct BodyPlan {
   bool is_streamed = false;      // HttpRequest::stream instead of body
   uint64_t max_bytes = 1 << 20;  // as sent, and again when expanded
+  // Whose request it is. Handlers are called for tenants by turns, and bodies in memory are shared among them
+  // (base/shares.h), so that one tenant's flood does not hold up another.
+  std::string tenant;
   // False: Serve never waits and is quick, so that it may be called where the request was read. Spares a
   // change of threads; a call that does wait holds up all other connections. Not for streamed bodies.
   bool may_block = true;

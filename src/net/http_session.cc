@@ -133,8 +133,12 @@ class DecodedBody final : public BodyReader {
 class ServeCall final : public Work, public std::enable_shared_from_this<ServeCall> {
  public:
   ServeCall(HttpHandler& handler, HttpRequest request, std::shared_ptr<ResponseSlot> slot,
-            std::shared_ptr<IoLoop> loop)
-      : handler_(handler), request_(std::move(request)), slot_(std::move(slot)), loop_(std::move(loop)) {}
+            std::shared_ptr<IoLoop> loop, std::string tenant)
+      : Work(std::move(tenant)),
+        handler_(handler),
+        request_(std::move(request)),
+        slot_(std::move(slot)),
+        loop_(std::move(loop)) {}
 
   void SetCoding(BodyCoding coding, const DecodeLimits& limits) {
     coding_ = coding;
@@ -418,7 +422,7 @@ Awaitable<bool> Session::CallHandler(HttpRequest request, const BodyPlan& plan, 
     }
     slot_->set_inline(false);
   } else {
-    auto call = std::make_shared<ServeCall>(context_.handler, std::move(request), slot_, loop_);
+    auto call = std::make_shared<ServeCall>(context_.handler, std::move(request), slot_, loop_, plan.tenant);
     call->SetCoding(coding, {.max_bytes = plan.max_bytes, .max_ratio = context_.options.max_expansion});
     loop_->PushSoon(context_.pool, std::move(call));
   }
@@ -452,7 +456,7 @@ Awaitable<bool> Session::ServeOne() {
         &request);
     co_return false;
   }
-  slot_ = std::make_shared<ResponseSlot>(loop_, context_.budget);
+  slot_ = std::make_shared<ResponseSlot>(loop_, context_.budget, plan.tenant);
   StreamedBody streamed(*this);
   if (plan.is_streamed) {
     request.stream = &streamed;

@@ -10,6 +10,7 @@
 #include <stop_token>
 #include <string>
 
+#include "base/shares.h"
 #include "net/body_coding.h"
 #include "net/http_server.h"
 #include "net/io_loop_internal.h"
@@ -28,7 +29,7 @@ struct SessionContext {
   WorkerPool& pool;
   std::stop_token stop;
   const std::atomic<bool>& is_stopping;
-  std::shared_ptr<BodyBudget> budget;
+  std::shared_ptr<Shares> budget;  // of all bodies in memory
 };
 
 struct Peer {

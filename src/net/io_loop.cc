@@ -110,7 +110,7 @@ void WorkerPool::Push(std::shared_ptr<Work> work) {
   {
     MutexLock lock(mutex_);
     if (is_closed_) return;
-    queue_.push_back(std::move(work));
+    Add(std::move(work));
   }
   has_work_.NotifyOne();
 }
@@ -120,7 +120,7 @@ void WorkerPool::PushAll(std::vector<std::shared_ptr<Work>> works) {
   {
     MutexLock lock(mutex_);
     if (is_closed_) return;
-    for (std::shared_ptr<Work>& work : works) queue_.push_back(std::move(work));
+    for (std::shared_ptr<Work>& work : works) Add(std::move(work));
   }
   for (size_t i = 0; i < std::min(count, threads_.size()); ++i) has_work_.NotifyOne();
 }
@@ -134,15 +134,34 @@ void WorkerPool::Join() {
   threads_.clear();
 }
 
+void WorkerPool::Add(std::shared_ptr<Work> work) {
+  auto& line = lines_[work->tenant()];
+  if (line.empty()) turns_.push_back(work->tenant());
+  line.push_back(std::move(work));
+}
+
+std::shared_ptr<Work> WorkerPool::Next() {
+  std::string tenant = std::move(turns_.front());
+  turns_.pop_front();
+  const auto line = lines_.find(tenant);
+  auto work = std::move(line->second.front());
+  line->second.pop_front();
+  if (line->second.empty()) {
+    lines_.erase(line);
+  } else {
+    turns_.push_back(std::move(tenant));
+  }
+  return work;
+}
+
 void WorkerPool::Loop() {
   while (true) {
     std::shared_ptr<Work> work;
     {
       MutexLock lock(mutex_);
-      has_work_.Wait(mutex_, [this]() NO_THREAD_SAFETY_ANALYSIS { return is_closed_ || !queue_.empty(); });
-      if (queue_.empty()) return;
-      work = std::move(queue_.front());
-      queue_.pop_front();
+      has_work_.Wait(mutex_, [this]() NO_THREAD_SAFETY_ANALYSIS { return is_closed_ || !turns_.empty(); });
+      if (turns_.empty()) return;
+      work = Next();
     }
     work->Run();
   }

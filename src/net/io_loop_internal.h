@@ -8,6 +8,7 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <chrono>
 #include <deque>
+#include <map>
 #include <memory>
 #include <string>
 #include <thread>
@@ -26,8 +27,14 @@ inline constexpr boost::asio::use_awaitable_t<Executor> kAwait;
 // Something to be run once on another thread.
 class Work {
  public:
+  explicit Work(std::string tenant = "") : tenant_(std::move(tenant)) {}
   virtual ~Work() = default;
   virtual void Run() = 0;
+  // Who takes turns with others in a pool.
+  const std::string& tenant() const { return tenant_; }
+
+ private:
+  const std::string tenant_;
 };
 
 // Something that is told when its time has passed. Confined to the loop's thread.
@@ -98,7 +105,7 @@ class IoLoop {
   bool is_closed_ GUARDED_BY(mutex_) = false;
 };
 
-// Threads that run work in the order it came. Thread-safe.
+// Threads that run work: that of a tenant in the order it came, tenants by turns. Thread-safe.
 class WorkerPool {
  public:
   explicit WorkerPool(int threads);
@@ -112,10 +119,14 @@ class WorkerPool {
 
  private:
   void Loop() EXCLUDES(mutex_);
+  void Add(std::shared_ptr<Work> work) REQUIRES(mutex_);
+  std::shared_ptr<Work> Next() REQUIRES(mutex_);
 
   Mutex mutex_;
   CondVar has_work_;
-  std::deque<std::shared_ptr<Work>> queue_ GUARDED_BY(mutex_);
+  // By tenant; those that have work stand in `turns_`, each once.
+  std::map<std::string, std::deque<std::shared_ptr<Work>>> lines_ GUARDED_BY(mutex_);
+  std::deque<std::string> turns_ GUARDED_BY(mutex_);
   bool is_closed_ GUARDED_BY(mutex_) = false;
   std::vector<std::jthread> threads_;
 };

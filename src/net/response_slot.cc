@@ -7,15 +7,9 @@ namespace sluice::net {
 
 namespace asio = boost::asio;
 
-bool BodyBudget::Take(uint64_t bytes) {
-  if (used_.fetch_add(bytes) + bytes <= max_bytes_) return true;
-  used_ -= bytes;
-  return false;
-}
-
 bool BudgetShare::Cover(uint64_t bytes) {
   if (bytes <= held_) return true;
-  if (!budget_->Take(bytes - held_)) return false;
+  if (!budget_->TakeIfAllowed(tenant_, bytes - held_)) return false;
   held_ = bytes;
   return true;
 }

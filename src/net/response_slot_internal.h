@@ -3,28 +3,20 @@
 #include <atomic>
 #include <memory>
 
+#include "base/shares.h"
 #include "net/http_server.h"
 #include "net/io_loop_internal.h"
 
 namespace sluice::net {
 
-// What all bodies in memory may take together. Thread-safe.
-class BodyBudget {
- public:
-  explicit BodyBudget(uint64_t max_bytes) : max_bytes_(max_bytes) {}
-  bool Take(uint64_t bytes);
-  void Give(uint64_t bytes) { used_ -= bytes; }
-
- private:
-  const uint64_t max_bytes_;
-  std::atomic<uint64_t> used_ = 0;
-};
-
 // One request's part of the budget; given back with the object. Confined to one thread after another.
 class BudgetShare {
  public:
-  explicit BudgetShare(std::shared_ptr<BodyBudget> budget) : budget_(std::move(budget)) {}
-  ~BudgetShare() { budget_->Give(held_); }
+  BudgetShare(std::shared_ptr<Shares> budget, std::string tenant)
+      : budget_(std::move(budget)), tenant_(std::move(tenant)) {}
+  ~BudgetShare() {
+    if (held_ > 0) budget_->Give(tenant_, held_);
+  }
   BudgetShare(const BudgetShare&) = delete;
   BudgetShare& operator=(const BudgetShare&) = delete;
 
@@ -34,7 +26,8 @@ class BudgetShare {
   static HttpResponse Refusal();
 
  private:
-  const std::shared_ptr<BodyBudget> budget_;
+  const std::shared_ptr<Shares> budget_;
+  const std::string tenant_;
   uint64_t held_ = 0;
 };
 
@@ -63,8 +56,8 @@ class ResponseSlot final : public ResponseSink,
                            public Work,
                            public std::enable_shared_from_this<ResponseSlot> {
  public:
-  ResponseSlot(std::shared_ptr<IoLoop> loop, std::shared_ptr<BodyBudget> budget)
-      : loop_(std::move(loop)), share(std::move(budget)) {}
+  ResponseSlot(std::shared_ptr<IoLoop> loop, std::shared_ptr<Shares> budget, std::string tenant)
+      : loop_(std::move(loop)), share(std::move(budget), std::move(tenant)) {}
 
   void Take(HttpResponse response) override;
   bool is_client_gone() const override { return is_gone_; }
