@@ -30,7 +30,8 @@ Result<std::string> ReadFile(const std::string& path) {
 struct AddOptions {
   std::vector<std::string> manifests;
   std::string name;
-  bool recursive = false, replace = false, use_stdin = false, dry_run = false, shared_snapshot = false;
+  bool recursive = false, replace = false, drop_queue = false, use_stdin = false, dry_run = false,
+       shared_snapshot = false;
 };
 
 // A manifest shows itself in one of its first four lines that are neither blank nor comment.
@@ -177,6 +178,12 @@ Status Add(Session& session, const AddOptions& options) {
   std::vector<workspace::Entry> added;
   for (const auto& one : wanted)
     RETURN_IF_ERROR(workspace::TrustSources(workspace->root(), one.snapshot.metadata));
+  session.drop_queue = options.drop_queue;
+  for (const auto& one : wanted) {
+    // What is queued for a dataset that goes is not lost without being asked for.
+    if (!one.replaces) continue;
+    ASSIGN_OR_RETURN(const auto turn, workspace->BeginCommit(one.replaces->id));
+  }
   if (!wanted.empty()) {
     auto made = workspace->CreateAll(wanted, session.clock());
     if (!made.ok()) return std::move(made).error().With("Failed to add, nothing was added");
@@ -229,7 +236,7 @@ Status CommitEvents(Session& session, const std::string& ref, std::vector<odf::M
 
 struct CommitArgs {
   std::string dataset, file;
-  bool shared_snapshot = false;
+  bool shared_snapshot = false, drop_queue = false;
 };
 
 Status Commit(Session& session, const CommitArgs& args) {
@@ -253,7 +260,7 @@ Status Commit(Session& session, const CommitArgs& args) {
 
 struct SourceArgs {
   std::string dataset, name, file, format;
-  bool polling = false, shared_snapshot = false;
+  bool polling = false, shared_snapshot = false, drop_queue = false;
 };
 
 Status ListSources(Session& session, const SourceArgs& args) {
@@ -355,6 +362,8 @@ void AddAdd(Commands& commands) {
   command->add_option("manifest", options->manifests, "Manifest files (several documents in one are fine)");
   command->add_flag("-r,--recursive", options->recursive, "Look for manifests in folders");
   command->add_flag("--replace", options->replace, "Replace datasets that exist, history included");
+  command->add_flag("--drop-queue", options->drop_queue,
+                    "With --replace: give up what is queued for them, instead of committing it first");
   command->add_flag("--stdin", options->use_stdin, "Read manifests from standard input");
   command->add_option("--name", options->name, "Another name than the manifest's");
   command->add_flag("--shared-snapshot", options->shared_snapshot, "Allow a Snapshot source beside others");
@@ -363,12 +372,15 @@ void AddAdd(Commands& commands) {
 
 void AddCommit(Commands& commands) {
   auto args = std::make_shared<CommitArgs>();
-  auto* command =
-      commands.Add("commit", "Append metadata events to a dataset", "sluice commit river.gauges license.yaml",
-                   [args](Session& session) { return Commit(session, *args); });
+  auto* command = commands.Add("commit", "Append metadata events to a dataset",
+                               "sluice commit river.gauges license.yaml", [args](Session& session) {
+                                 session.drop_queue = args->drop_queue;
+                                 return Commit(session, *args);
+                               });
   command->add_option("dataset", args->dataset, "The dataset")->required();
   command->add_option("file", args->file, "MetadataEvent manifests, - for standard input")->required();
   command->add_flag("--shared-snapshot", args->shared_snapshot, "Allow a Snapshot source beside others");
+  command->add_flag("--drop-queue", args->drop_queue, kDropQueueHelp);
 }
 
 void AddSource(Commands& commands) {
@@ -391,10 +403,15 @@ void AddSource(Commands& commands) {
 
   auto* add = commands.Add(
       "add", "Add or replace a source", "sluice source add river.gauges station-7.yaml",
-      [args](Session& session) { return AddSourceFromFile(session, *args); }, parent);
+      [args](Session& session) {
+        session.drop_queue = args->drop_queue;
+        return AddSourceFromFile(session, *args);
+      },
+      parent);
   add->add_option("dataset", args->dataset, "The dataset")->required();
   add->add_option("file", args->file, "An AddPushSource or SetPollingSource event")->required();
   add->add_flag("--shared-snapshot", args->shared_snapshot, "Allow a Snapshot source beside others");
+  add->add_flag("--drop-queue", args->drop_queue, kDropQueueHelp);
 
   auto* trust = commands.Add(
       "trust", "Let the polling source of a dataset from elsewhere run commands and read the environment",
@@ -406,6 +423,7 @@ void AddSource(Commands& commands) {
       "disable", "End a source", "sluice source disable river.gauges station-7",
       [args](Session& session) -> Status {
         if (args->polling != args->name.empty()) return UsageError("name the push source, or give --polling");
+        session.drop_queue = args->drop_queue;
         std::vector<odf::MetadataEvent> events;
         if (args->polling) {
           events.push_back(odf::DisablePollingSource{});
@@ -418,6 +436,7 @@ void AddSource(Commands& commands) {
   disable->add_option("dataset", args->dataset, "The dataset")->required();
   disable->add_option("name", args->name, "The push source");
   disable->add_flag("--polling", args->polling, "The polling source");
+  disable->add_flag("--drop-queue", args->drop_queue, kDropQueueHelp);
 }
 
 }  // namespace sluice::cli

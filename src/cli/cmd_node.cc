@@ -48,6 +48,12 @@ Status ShowStatus(Session& session, const NodeArgs& args) {
   } else {
     session.Warn("Not ready: " + TextOf(status["reason"]));
   }
+  for (const auto& pull : status.value("schedule", json::array())) {
+    const std::string when =
+        pull.value("isRunning", false) ? "is being pulled" : "is pulled next at " + TextOf(pull["nextRun"]);
+    session.Say("{} {}{}", TextOf(pull["dataset"]), when,
+                pull["lastError"].is_null() ? "" : "; the last pull failed: " + TextOf(pull["lastError"]));
+  }
   ASSIGN_OR_RETURN(auto format, session.FormatOrDefault(args.format));
   RowTable table;
   for (const char* name : {"Dataset", "Source", "Queued", "Oldest", "Committed", "StoppedAt", "LastError"})

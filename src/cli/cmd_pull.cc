@@ -13,6 +13,7 @@
 #include "poll/scheduler.h"
 #include "poll/settings.h"
 #include "poll/workspace_pull.h"
+#include "storage/file_lock.h"
 
 namespace sluice::cli {
 namespace {
@@ -245,6 +246,13 @@ class PullCommand {
     if (planned.empty()) {
       return InvalidArgument("nothing is scheduled: give --every 15m, or put 'schedule:' into {}/config.yaml",
                              workspace_->root());
+    }
+    // Two that run the schedules would do everything twice.
+    auto alone =
+        storage::FileLock::Acquire(workspace_->root() + "/locks/schedule", std::chrono::milliseconds(0));
+    if (!alone.ok()) {
+      return std::move(alone).error().With(
+          "the schedules of this workspace are run already, by a node or by another 'pull --watch'");
     }
     ASSIGN_OR_RETURN(const auto scheduler, poll::Scheduler::Start(std::move(options)));
     session_.Say("Watching {} dataset(s); Ctrl-C ends it", planned.size());

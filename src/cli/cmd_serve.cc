@@ -60,7 +60,7 @@ class Voice {
       log_->Write(level, event, members);
     }
     if (has_own_stream_ || is_words_) {
-      if (level == LogLevel::kInfo) session_.Say(text);
+      if (level == LogLevel::kInfo || (level == LogLevel::kDebug && log_->is_on(level))) session_.Say(text);
       if (level > LogLevel::kInfo) session_.Warn(text);
     }
   }
@@ -164,6 +164,31 @@ void RaiseLimits(server::NodeConfig* config, Voice& voice) {
       {{"limit", files.limit}, {"connections", files.connections}});
 }
 
+void TellEvent(Voice& voice, const gateway::GatewayEvent& event) {
+  using Kind = gateway::GatewayEvent::Kind;
+  const json members = {{"dataset", event.dataset},
+                        {"source", event.source},
+                        {"receipt", event.receipt},
+                        {"error", event.reason}};
+  switch (event.kind) {
+    case Kind::kNotReady:
+      return voice.Tell(LogLevel::kError, "not-ready", "Nothing can be acknowledged: " + event.reason,
+                        {{"error", event.reason}});
+    case Kind::kReady:
+      return voice.Tell(LogLevel::kWarn, "ready", "Pushes are acknowledged again", json::object());
+    case Kind::kSourceStopped:
+      return voice.Tell(LogLevel::kError, "source-stopped",
+                        fmt::format("{}: source '{}' stands still at batch {}: {}", event.dataset,
+                                    event.source, event.receipt, event.reason),
+                        members);
+    case Kind::kDeadLetter:
+      return voice.Tell(LogLevel::kError, "dead-letter",
+                        fmt::format("{}: batch {} of source '{}' is in the dead letters: {}", event.dataset,
+                                    event.receipt, event.source, event.reason),
+                        members);
+  }
+}
+
 Result<server::ServerOptions> OptionsOf(Session& session, const server::NodeConfig& config, Voice& voice) {
   server::ServerOptions options;
   options.endpoints = config.listen;
@@ -179,6 +204,24 @@ Result<server::ServerOptions> OptionsOf(Session& session, const server::NodeConf
     return own == config.account_capabilities.end() ? config.capabilities : own->second;
   };
   options.shutdown_grace = config.shutdown;
+  options.gateway.on_event = [&voice](const gateway::GatewayEvent& event) { TellEvent(voice, event); };
+  options.runs_schedules = config.runs_schedules;
+  options.pulls.jobs = config.pull_jobs;
+  options.pulls.on_pull = [&voice](const std::string& dataset, const Result<poll::PullOutcome>& outcome) {
+    if (!outcome.ok()) {
+      const std::string reason = outcome.error().ToString();
+      return voice.Tell(LogLevel::kError, "pull-failed",
+                        fmt::format("Failed to pull {}: {}", dataset, reason),
+                        {{"dataset", dataset}, {"error", reason}});
+    }
+    voice.Tell(
+        outcome->updated ? LogLevel::kInfo : LogLevel::kDebug, "pulled",
+        fmt::format("{}: {} records read, {} added", dataset, outcome->records_read, outcome->records_added),
+        {{"dataset", dataset}, {"read", outcome->records_read}, {"added", outcome->records_added}});
+  };
+  options.pulls.on_trouble = [&voice](const Error& error) {
+    voice.Tell(LogLevel::kError, "schedule-trouble", "Schedules: " + error.ToString(), json::object());
+  };
   options.on_compaction = [&voice](const std::string& dataset, const Status& outcome) {
     if (outcome.ok())
       return voice.Tell(LogLevel::kWarn, "compacted", dataset + ": compacted", {{"dataset", dataset}});

@@ -116,6 +116,7 @@ Result<std::vector<workspace::Entry>> Choose(workspace::Workspace& workspace,
 struct DeleteOptions {
   std::vector<std::string> datasets;
   bool all = false;
+  bool drop_queue = false;
   bool recursive = false;
 };
 
@@ -198,18 +199,26 @@ void AddList(Commands& commands) {
 void AddDeleteRenameReset(Commands& commands) {
   auto options = std::make_shared<DeleteOptions>();
   auto* remove = commands.Add("delete", "Delete datasets with their history", "sluice delete old.readings",
-                              [options](Session& session) { return Delete(session, *options); });
+                              [options](Session& session) {
+                                session.drop_queue = options->drop_queue;
+                                return Delete(session, *options);
+                              });
   remove->alias("rm");
   remove->add_option("dataset", options->datasets, "Names, ids, or patterns with %");
   remove->add_flag("-a,--all", options->all, "All datasets of the workspace");
   remove->add_flag("-r,--recursive", options->recursive, "Also the datasets derived from them");
+  remove->add_flag("--drop-queue", options->drop_queue, kDropQueueHelp);
 
   auto reset = std::make_shared<std::pair<std::string, std::string>>();
-  auto* back =
-      commands.Add("reset", "Take a dataset back to an earlier block", "sluice reset readings f16209a51...",
-                   [reset](Session& session) { return Reset(session, reset->first, reset->second); });
+  auto drops = std::make_shared<bool>(false);
+  auto* back = commands.Add("reset", "Take a dataset back to an earlier block",
+                            "sluice reset readings f16209a51...", [reset, drops](Session& session) {
+                              session.drop_queue = *drops;
+                              return Reset(session, reset->first, reset->second);
+                            });
   back->add_option("dataset", reset->first, "The dataset")->required();
   back->add_option("hash", reset->second, "The block that is to be the head")->required();
+  back->add_flag("--drop-queue", *drops, kDropQueueHelp);
 
   auto names = std::make_shared<std::pair<std::string, std::string>>();
   auto* rename = commands.Add("rename", "Give a dataset another name",

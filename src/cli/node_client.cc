@@ -33,7 +33,8 @@ Result<std::shared_ptr<void>> AskForTurn(Session& session, workspace::Workspace&
                                          const std::optional<multiformats::DatasetId>& dataset) {
   ASSIGN_OR_RETURN(const auto node, FindNode(workspace));
   const auto patience = std::chrono::seconds(session.lock_timeout_seconds);
-  const std::string query = dataset ? "?dataset=" + net::PercentEncode(dataset->ToString()) : "";
+  std::string query = dataset ? "?dataset=" + net::PercentEncode(dataset->ToString()) : "";
+  if (dataset && session.drop_queue) query += "&dropQueue=true";
   ASSIGN_OR_RETURN(const json answer, CallNode(node, "POST", "/operator/lease" + query, "",
                                                std::max<std::chrono::milliseconds>(patience, kSilence)));
   session.Say("A node is running here: taking turns with it");
@@ -53,8 +54,9 @@ Status SettleQueue(Session& session, workspace::Workspace& workspace, const mult
     if (!gateway.ok() && gateway.error().code() == ErrorCode::kUnavailable) return {};
     if (!gateway.ok()) return std::move(gateway).error();
     if ((*gateway)->journal_stats().queued == 0) return {};
-    session.Say("Committing what a node left in its queue");
-    return (*gateway)->RunExclusive(entry, false, std::chrono::seconds(session.lock_timeout_seconds),
+    session.Say("{} what a node left in its queue", session.drop_queue ? "Giving up" : "Committing");
+    return (*gateway)->RunExclusive(entry, session.drop_queue,
+                                    std::chrono::seconds(session.lock_timeout_seconds),
                                     [] { return OkStatus(); });
   }
   return {};

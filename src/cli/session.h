@@ -35,6 +35,7 @@ class Session {
   bool no_color = false;
   int verbosity = 0;
   int64_t lock_timeout_seconds = 60;
+  bool drop_queue = false;  // of commands that change a dataset: give up what is queued for it
   std::string system_time;  // hidden: freezes "now"
 
   // Called once after parsing. Errors: kInvalidArgument for a bad --system-time.

@@ -10,4 +10,8 @@ Error UsageError(fmt::format_string<Args...> format, Args&&... args) {
   return InvalidArgument(format, std::forward<Args>(args)...).With("usage");
 }
 
+// Of commands that change sources, schema or history of a dataset.
+inline constexpr char kDropQueueHelp[] =
+    "Give up what is queued for the dataset, instead of committing it first";
+
 }  // namespace sluice::cli

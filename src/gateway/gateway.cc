@@ -23,6 +23,8 @@ class GatewayImpl final : public Gateway {
     shared_.workspace = &workspace;
     shared_.clock = &clock;
     shared_.options = options;
+    shared_.memory = std::make_unique<Shares>(options.max_waiting_bytes);
+    shared_.queue = std::make_unique<Shares>(options.journal.max_queue_bytes);
     shared_.dead_letters = std::make_unique<gateway::DeadLetters>(workspace.root() + "/dead-letters");
   }
   ~GatewayImpl() override;
@@ -38,13 +40,14 @@ class GatewayImpl final : public Gateway {
   }
   Status RunExclusive(const workspace::Entry& dataset, bool drop_queue, std::chrono::milliseconds wait,
                       const std::function<Status()>& change) override;
+  Result<std::unique_ptr<index::GuardedIndex>> BeginCommit(const workspace::Entry& dataset) override;
   Status NoteReset(const workspace::Entry& dataset, const multiformats::Multihash& new_head,
                    uint64_t sequence) override;
   void NoteDeleted(const workspace::Entry& dataset) override;
   Result<workspace::CompactOutcome> Compact(const workspace::Entry& dataset,
                                             const workspace::CompactOptions& options) override;
-  Status StepAside(const std::optional<workspace::Entry>& dataset, std::chrono::milliseconds wait,
-                   const std::function<void()>& released) override;
+  Status StepAside(const std::optional<workspace::Entry>& dataset, bool drop_queue,
+                   std::chrono::milliseconds wait, const std::function<void()>& released) override;
   std::vector<DatasetStatus> status() const override;
   Result<std::vector<DeadLetter>> DeadLetters(const workspace::Entry& dataset) const override {
     return shared_.dead_letters->List(dataset.id);
@@ -53,7 +56,8 @@ class GatewayImpl final : public Gateway {
   Status Drop(const workspace::Entry& dataset, const std::string& receipt) override;
   Status health() const override { return shared_.health(); }
   Journal::Stats journal_stats() const override { return shared_.journal()->stats(); }
-  uint64_t waiting_bytes() const override { return shared_.waiting_bytes; }
+  uint64_t waiting_bytes() const override { return shared_.memory->total(); }
+  std::map<std::string, TenantUse> tenants() const override;
   void Drain(std::chrono::milliseconds grace) override;
 
  private:
@@ -267,6 +271,11 @@ Status GatewayImpl::RunExclusive(const workspace::Entry& dataset, bool drop_queu
   return lane->RunExclusive(drop_queue, wait, false, change);
 }
 
+Result<std::unique_ptr<index::GuardedIndex>> GatewayImpl::BeginCommit(const workspace::Entry& dataset) {
+  ASSIGN_OR_RETURN(auto lane, LaneOf(dataset));
+  return lane->BeginCommit();
+}
+
 Status GatewayImpl::NoteReset(const workspace::Entry& dataset, const multiformats::Multihash& new_head,
                               uint64_t sequence) {
   ASSIGN_OR_RETURN(auto lane, LaneOf(dataset));
@@ -293,8 +302,8 @@ Result<workspace::CompactOutcome> GatewayImpl::Compact(const workspace::Entry& d
   return lane->Compact(options);
 }
 
-Status GatewayImpl::StepAside(const std::optional<workspace::Entry>& dataset, std::chrono::milliseconds wait,
-                              const std::function<void()>& released) {
+Status GatewayImpl::StepAside(const std::optional<workspace::Entry>& dataset, bool drop_queue,
+                              std::chrono::milliseconds wait, const std::function<void()>& released) {
   const auto step = [&]() -> Status {
     // Not being able to is no reason to keep the operator out: it matters only if this process dies
     // meanwhile.
@@ -311,7 +320,7 @@ Status GatewayImpl::StepAside(const std::optional<workspace::Entry>& dataset, st
   Status status;
   if (dataset) {
     ASSIGN_OR_RETURN(auto lane, LaneOf(*dataset));
-    status = lane->RunExclusive(false, wait, true, step);
+    status = lane->RunExclusive(drop_queue, wait, true, step);
   } else {
     std::unique_lock turn(shared_.turn);
     status = step();
@@ -346,6 +355,13 @@ Result<std::string> GatewayImpl::Retry(const workspace::Entry& dataset, const st
 Status GatewayImpl::Drop(const workspace::Entry& dataset, const std::string& receipt) {
   ASSIGN_OR_RETURN(auto lane, LaneOf(dataset));
   return lane->Drop(receipt);
+}
+
+std::map<std::string, TenantUse> GatewayImpl::tenants() const {
+  std::map<std::string, TenantUse> uses;
+  for (const auto& [account, bytes] : shared_.memory->held()) uses[account].waiting_bytes = bytes;
+  for (const auto& [account, bytes] : shared_.queue->held()) uses[account].queued_bytes = bytes;
+  return uses;
 }
 
 void GatewayImpl::Drain(std::chrono::milliseconds grace) {

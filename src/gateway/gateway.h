@@ -3,6 +3,7 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -14,6 +15,7 @@
 #include "columnar/reject.h"
 #include "gateway/journal.h"
 #include "gateway/outcome.h"
+#include "index/guarded_index.h"
 #include "odf/events.h"
 #include "workspace/compact.h"
 #include "workspace/workspace.h"
@@ -22,12 +24,21 @@
 // the durable queue and its receipts (push-protocol.md 1, 3, 5-7).
 namespace sluice::gateway {
 
+// Something that an operator should know of.
+struct GatewayEvent {
+  enum class Kind { kNotReady, kReady, kSourceStopped, kDeadLetter };
+  Kind kind = Kind::kReady;
+  std::string dataset, source, receipt;  // where it concerns one
+  std::string reason;
+};
+
 struct GatewayOptions {
   JournalOptions journal;
-  int commit_threads = 2;
-  // Of bodies and rows that wait in memory; over it a push is answered kUnavailable.
+  int commit_threads = 3;  // a tenant leaves one to others while they come
+  // Of bodies and rows that wait in memory, shared among accounts (base/shares.h); over it a push is answered
+  // kUnavailable.
   uint64_t max_waiting_bytes = 256 << 20;
-  std::chrono::seconds max_queue_age{7 * 24 * 3600};
+  std::chrono::seconds max_queue_age{7 * 24 * 3600};  // of a dataset's oldest; then nothing more is queued
   // Blocks a dataset may get: on average over an hour, saved up to a burst. Nothing: unlimited.
   std::optional<double> blocks_per_second = 1.0;
   double block_burst = 3600;
@@ -35,6 +46,8 @@ struct GatewayOptions {
   uint64_t group_bytes = 64 << 20;
   std::chrono::milliseconds retry_after_failure{1000};
   bool ack_durable = false;  // every push is answered when it is in the queue
+  // Called on the gateway's threads, must not block nor call back; null = none.
+  std::function<void(const GatewayEvent&)> on_event;
 };
 
 struct PushRequest {
@@ -95,6 +108,12 @@ struct DatasetStatus {
   uint64_t commits = 0, records = 0;  // since the start
 };
 
+// What batches of an account take now.
+struct TenantUse {
+  uint64_t waiting_bytes = 0;  // in memory
+  uint64_t queued_bytes = 0;   // of the durable queue
+};
+
 // Thread-safe. One a workspace, which it keeps while it lives (Workspace::Hold).
 class Gateway {
  public:
@@ -121,6 +140,10 @@ class Gateway {
   // within `wait`; those of `change`.
   virtual Status RunExclusive(const workspace::Entry& dataset, bool drop_queue,
                               std::chrono::milliseconds wait, const std::function<Status()>& change) = 0;
+  // For a commit of another part of this process (a pull): waits for its turn among the commits of the
+  // dataset, holds them up while it lives, and then shows them what it did. To be destroyed by the thread
+  // that called. Errors: kUnavailable while the node shuts down; as Workspace::BeginCommit.
+  virtual Result<std::unique_ptr<index::GuardedIndex>> BeginCommit(const workspace::Entry& dataset) = 0;
   // Tells that the head went back to `new_head`: batches behind it are withdrawn. In RunExclusive.
   virtual Status NoteReset(const workspace::Entry& dataset, const multiformats::Multihash& new_head,
                            uint64_t sequence) = 0;
@@ -130,10 +153,11 @@ class Gateway {
   // there was nothing to merge.
   virtual Result<workspace::CompactOutcome> Compact(const workspace::Entry& dataset,
                                                     const workspace::CompactOptions& options) = 0;
-  // Lets another process write: settles `dataset` (all when absent), gives the workspace up, and takes it
-  // back after `released` returned (which waits until the other is done). Nothing is committed meanwhile.
-  virtual Status StepAside(const std::optional<workspace::Entry>& dataset, std::chrono::milliseconds wait,
-                           const std::function<void()>& released) = 0;
+  // Lets another process write: settles `dataset` (all when absent) as RunExclusive does, gives the workspace
+  // up, and takes it back after `released` returned (which waits until the other is done). Nothing is
+  // committed meanwhile.
+  virtual Status StepAside(const std::optional<workspace::Entry>& dataset, bool drop_queue,
+                           std::chrono::milliseconds wait, const std::function<void()>& released) = 0;
 
   // The queue, as `sluice status` and `sluice queue` see it.
   virtual std::vector<DatasetStatus> status() const = 0;
@@ -148,6 +172,8 @@ class Gateway {
   virtual Status health() const = 0;
   virtual Journal::Stats journal_stats() const = 0;
   virtual uint64_t waiting_bytes() const = 0;
+  // By account; those that have nothing here may be missing.
+  virtual std::map<std::string, TenantUse> tenants() const = 0;
 
   // Takes no more; commits what waits, as far as `grace` allows. Queued batches stay for the next start.
   virtual void Drain(std::chrono::milliseconds grace) = 0;

@@ -1,5 +1,8 @@
 #include "gateway/journal.h"
 
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
 #include <algorithm>
 
 #include "base/clock.h"
@@ -31,19 +34,28 @@ Result<std::unique_ptr<log::Log>> OpenStream(const std::string& folder, const st
   return log::Log::Open(folder, options);
 }
 
+uint64_t HashOf(std::string_view payload) { return XXH3_64bits(payload.data(), payload.size()); }
+
 }  // namespace
 
 // --- the durable queue ---
 
 Result<Place> LogJournal::Enqueue(const QueuedBatch& batch, std::string_view body) {
-  auto position = bodies_->Enqueue(kBodyType, EncodeQueued(batch, body));
-  if (!position.ok()) {
-    RETURN_IF_ERROR(Noted(Status(position.error())));
+  const std::string record = EncodeQueued(batch, body);
+  BeginWrite();
+  auto position = bodies_->Enqueue(kBodyType, record);
+  {
+    MutexLock lock(mutex_);
+    EndWrite();
+    if (position.ok()) {
+      const Place place = PlaceOf(*position);
+      unsettled_[place.sequence] = place;
+      body_bytes_since_ += body.size();
+      return place;
+    }
   }
-  const Place place = PlaceOf(*position);
-  MutexLock lock(mutex_);
-  unsettled_[place.sequence] = place;
-  return place;
+  RETURN_IF_ERROR(Noted(Status(position.error())));
+  return std::move(position).error();
 }
 
 Result<Journal::Queued> LogJournal::Read(const Place& place) const {
@@ -73,12 +85,22 @@ void LogJournal::FreeSettled() {
 // --- outcomes ---
 
 Result<Place> LogJournal::Append(const OutcomeRecord& record) {
-  auto position = outcomes_->Append(static_cast<uint8_t>(record.kind), EncodeOutcomes(record));
-  if (!position.ok()) RETURN_IF_ERROR(Noted(Status(position.error())));
-  const Place place = PlaceOf(*position);
-  MutexLock lock(mutex_);
-  AddChunkRecord(record, place);
-  return place;
+  const std::string payload = EncodeOutcomes(record);
+  BeginWrite();
+  auto position = outcomes_->Append(static_cast<uint8_t>(record.kind), payload);
+  {
+    MutexLock lock(mutex_);
+    EndWrite();
+    if (position.ok()) {
+      const Place place = PlaceOf(*position);
+      AddChunkRecord(record, place);
+      open_.emplace(place.sequence, Open{place, record.dataset});
+      anchor_ = Anchor{place, HashOf(payload)};
+      return place;
+    }
+  }
+  RETURN_IF_ERROR(Noted(Status(position.error())));
+  return std::move(position).error();
 }
 
 void LogJournal::AddChunkRecord(const OutcomeRecord& record, const Place& place) {
@@ -95,22 +117,36 @@ void LogJournal::AddChunkRecord(const OutcomeRecord& record, const Place& place)
 
 void LogJournal::Confirm(const OutcomeRecord& record, const Place& place) {
   MutexLock lock(mutex_);
-  AddToTables(record, place);
+  bool was_added = true;
+  if (record.kind == OutcomeRecord::Kind::kUndone) {
+    for (auto it = open_.begin(); it != open_.end() && it->first < place.sequence;) {
+      const bool is_undone = it->second.dataset == record.dataset;
+      was_added = was_added && !is_undone;
+      if (is_undone) done_.insert(it->first);
+      it = is_undone ? open_.erase(it) : std::next(it);
+    }
+  }
+  open_.erase(place.sequence);
+  done_.insert(place.sequence);
+  done_.erase(done_.begin(), open_.empty() ? done_.end() : done_.lower_bound(open_.begin()->first));
+  AddToTables(record, place, was_added);
   Settle(record, place);
   FreeSettled();
   FreeOldOutcomes();
+  batches_since_ += 1 + record.batches.size();
+  if (IsCheckpointDue()) changed_.NotifyAll();
 }
 
 void LogJournal::Settle(const OutcomeRecord& record, const Place& place) {
   for (uint32_t i = 0; i < record.batches.size(); ++i) {
     const uint64_t sequence = record.batches[i].queue_sequence;
     if (sequence == 0) continue;
-    unsettled_.erase(sequence);
-    if (auto it = pending_.find(sequence); it != pending_.end()) {
+    if (auto it = unsettled_.find(sequence); it != unsettled_.end()) {
       if (record.kind == OutcomeRecord::Kind::kCommit)
-        datasets_[record.dataset].settled_last.push_back(std::move(it->second));
-      pending_.erase(it);
+        datasets_[record.dataset].settled_last.push_back(it->second);
+      unsettled_.erase(it);
     }
+    pending_.erase(sequence);
     if (receipts_.insert_or_assign(sequence, EntryRef{place, i}).second) receipt_order_.push_back(sequence);
     if (receipt_order_.size() > kRecentReceipts) {
       receipts_.erase(receipt_order_.front());
@@ -135,23 +171,26 @@ void LogJournal::AddKey(SourceTable& table, const SettledBatch& batch, EntryRef 
       --key_count_;
     }
     table.order.pop_front();
+    ++table.left_order;
   }
 }
 
 void LogJournal::TakeBack(DatasetTables& tables) {
-  for (auto& entry : tables.settled_last) {
-    const uint64_t sequence = entry.first.sequence;
-    receipts_.erase(sequence);
-    unsettled_[sequence] = entry.first;
-    pending_.emplace(sequence, std::move(entry));
+  for (const auto& place : tables.settled_last) {
+    auto queued = Read(place);
+    if (!queued.ok()) continue;  // its space was freed: nobody could commit it again
+    queued->body.clear();
+    receipts_.erase(place.sequence);
+    unsettled_[place.sequence] = place;
+    pending_.emplace(place.sequence, std::pair(place, std::move(*queued)));
   }
   tables.settled_last.clear();
 }
 
-void LogJournal::AddToTables(const OutcomeRecord& record, const Place& place) {
+void LogJournal::AddToTables(const OutcomeRecord& record, const Place& place, bool was_added) {
   auto& tables = datasets_[record.dataset];
   using Kind = OutcomeRecord::Kind;
-  if (record.kind == Kind::kUndone) {
+  if (record.kind == Kind::kUndone && was_added) {
     TakeBack(tables);
     if (tables.last_kind == Kind::kReplaced) tables.changes.pop_back();
   }
@@ -197,6 +236,11 @@ std::vector<DatasetId> LogJournal::datasets() const {
 
 void LogJournal::Forget(const DatasetId& dataset) {
   MutexLock lock(mutex_);
+  for (auto it = open_.begin(); it != open_.end();) {
+    const bool is_forgotten = it->second.dataset == dataset;
+    if (is_forgotten) done_.insert(it->first);
+    it = is_forgotten ? open_.erase(it) : std::next(it);
+  }
   if (auto it = datasets_.find(dataset); it != datasets_.end()) {
     for (const auto& [name, table] : it->second.sources) key_count_ -= table.keys.size();
     datasets_.erase(it);
@@ -329,8 +373,8 @@ std::optional<FirstAnswer> LogJournal::FindState(const DatasetId& dataset, const
 
 // --- life ---
 
-Status LogJournal::Recover() {
-  RETURN_IF_ERROR(bodies_->Replay(bodies_->begin(), [&](const log::Record& stored) -> Status {
+Status LogJournal::ReplayBodies(const CheckpointEnd& from) {
+  return bodies_->Replay(At(*bodies_, from.bodies), [&](const log::Record& stored) -> Status {
     if (stored.type != kBodyType) return {};
     Queued queued;
     std::string_view body;
@@ -338,26 +382,54 @@ Status LogJournal::Recover() {
     queued.body_bytes = body.size();
     const Place place = PlaceOf(stored.position);
     MutexLock lock(mutex_);
+    ++counts_.records_read;
+    body_bytes_since_ += body.size();
     unsettled_[place.sequence] = place;
     pending_.emplace(place.sequence, std::pair(place, std::move(queued)));
     return {};
-  }));
-  return outcomes_->Replay(outcomes_->begin(), [&](const log::Record& stored) -> Status {
+  });
+}
+
+Status LogJournal::ReplayOutcomes(const CheckpointEnd& from) {
+  return outcomes_->Replay(At(*outcomes_, from.outcomes), [&](const log::Record& stored) -> Status {
     if (stored.type < 1 || stored.type > static_cast<uint8_t>(OutcomeRecord::Kind::kUndone)) return {};
     ASSIGN_OR_RETURN(auto record, DecodeOutcomes(stored.type, stored.payload));
     const Place place = PlaceOf(stored.position);
     MutexLock lock(mutex_);
+    ++counts_.records_read;
+    batches_since_ += 1 + record.batches.size();
+    anchor_ = Anchor{place, HashOf(stored.payload)};
     AddChunkRecord(record, place);
-    AddToTables(record, place);
+    if (from.done.contains(place.sequence)) return {};
+    AddToTables(record, place, true);
     // What a crash took back becomes pending again in CheckChain; until then it is not in the way.
     Settle(record, place);
     return {};
   });
 }
 
+void LogJournal::Clear() {
+  MutexLock lock(mutex_);
+  unsettled_.clear();
+  pending_.clear();
+  datasets_.clear();
+  chunks_.clear();
+  receipts_.clear();
+  receipt_order_.clear();
+  key_count_ = 0;
+  anchor_.reset();
+  batches_since_ = body_bytes_since_ = 0;
+  counts_ = {};
+}
+
 Journal::Stats LogJournal::stats() const {
   MutexLock lock(mutex_);
-  return {unsettled_.size(), bodies_->size_bytes(), outcomes_->size_bytes(), key_count_};
+  Stats stats = counts_;
+  stats.queued = unsettled_.size();
+  stats.queue_bytes = bodies_->size_bytes();
+  stats.log_bytes = outcomes_->size_bytes();
+  stats.keys = key_count_;
+  return stats;
 }
 
 Status LogJournal::health() const {
@@ -367,6 +439,7 @@ Status LogJournal::health() const {
 }
 
 Status LogJournal::Close() {
+  StopCheckpoints(true);
   Status bodies = bodies_->Close();
   Status outcomes = outcomes_->Close();
   return bodies.ok() ? std::move(outcomes) : std::move(bodies);
@@ -389,8 +462,10 @@ Result<std::unique_ptr<Journal>> Journal::Open(const std::string& folder, const 
                    OpenStream(folder + "/log/outcomes", outcomes_id, 0, options.accept_new_log));
   if (bodies->id() != bodies_id || outcomes->id() != outcomes_id)
     RETURN_IF_ERROR(storage->Replace(kIdName, bodies->id() + " " + outcomes->id()));
-  auto journal = std::make_unique<LogJournal>(options, std::move(bodies), std::move(outcomes));
+  auto journal = std::make_unique<LogJournal>(options, folder + "/log/checkpoint", std::move(bodies),
+                                              std::move(outcomes));
   RETURN_IF_ERROR(journal->Recover());
+  journal->StartCheckpoints();
   return std::unique_ptr<Journal>(std::move(journal));
 }
 

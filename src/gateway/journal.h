@@ -24,6 +24,10 @@ struct JournalOptions {
   std::chrono::seconds receipt_window{7 * 24 * 3600};
   uint64_t max_queue_bytes = 8ull << 30;  // of the stream `bodies`
   bool accept_new_log = false;            // a missing or another log than the workspace knows is taken
+  // A checkpoint is written after so many settled batches (or half as many as there are keys), or after so
+  // many bytes of queued bodies: what follows it has to be read at the next start.
+  uint64_t checkpoint_batches = 100'000;
+  uint64_t checkpoint_body_bytes = 256 << 20;
 };
 
 // Where a record of a stream lies; the log's id is the journal's.
@@ -41,6 +45,10 @@ struct FirstAnswer {
 // The node's log: queued batches in one stream, outcomes in another (push-protocol.md 5). Authoritative for
 // idempotency keys, receipts and what is queued. An entry counts only while its block is in the chain of its
 // dataset, which this class is told and does not look up. Thread-safe; one a workspace, under its lock.
+//
+// What is found by reading the log is written down from time to time, so that opening reads only what follows
+// (docs/formats/log.md). A checkpoint that is missing, damaged or of another log is passed over: everything
+// in it is in the log too.
 class Journal {
  public:
   virtual ~Journal() = default;
@@ -106,8 +114,13 @@ class Journal {
 
   struct Stats {
     uint64_t queued = 0, queue_bytes = 0, log_bytes = 0, keys = 0;
+    uint64_t records_read = 0;                          // of the log, when it was opened
+    bool began_at_checkpoint = false;                   // else from the log's beginning
+    uint64_t checkpoints = 0, checkpoint_failures = 0;  // written since
   };
   virtual Stats stats() const = 0;
+  // Now, on the caller's thread. Also done by itself, and by Close. Errors: those of the file system.
+  virtual Status WriteCheckpoint() = 0;
   // OK, or why nothing more can be written.
   virtual Status health() const = 0;
   virtual Status Close() = 0;

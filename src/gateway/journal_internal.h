@@ -3,6 +3,8 @@
 #include <cstring>
 #include <deque>
 #include <map>
+#include <set>
+#include <thread>
 #include <unordered_map>
 
 #include "base/mutex.h"
@@ -38,6 +40,7 @@ struct SourceTable {
   };
   std::unordered_map<Digest, Key, DigestHash> keys;
   std::deque<Digest> order;  // oldest first
+  uint64_t left_order = 0;   // how many have left it at the front
   struct NewestState {
     State state;
     Digest payload{};
@@ -64,8 +67,8 @@ struct DatasetTables {
   uint64_t last_sequence = 0;
   OutcomeRecord::Kind last_kind = OutcomeRecord::Kind::kSettled;
   std::vector<ChainChange> changes;
-  // What the last commit settled, as Recover found it: pending again if that commit did not survive.
-  std::vector<std::pair<Place, Journal::Queued>> settled_last;
+  // Queued batches that the last commit settled: pending again if that commit did not survive.
+  std::vector<Place> settled_last;
 };
 
 // Outcome records that lie together: where they begin, and which queued batches they settle.
@@ -76,12 +79,32 @@ struct Chunk {
   size_t records = 0;
 };
 
+// A record that is known to be in the log: a checkpoint that names it is of this very log.
+struct Anchor {
+  Place place;
+  uint64_t hash = 0;  // of its payload
+};
+
+// Where a checkpoint ends: what has to be read behind it.
+struct CheckpointEnd {
+  Place bodies, outcomes;
+  std::set<uint64_t> done;  // outcome records behind it that are in it all the same, by sequence
+  std::optional<Anchor> anchor;
+};
+
 class LogJournal final : public Journal {
  public:
-  LogJournal(JournalOptions options, std::unique_ptr<log::Log> bodies, std::unique_ptr<log::Log> outcomes)
-      : options_(options), bodies_(std::move(bodies)), outcomes_(std::move(outcomes)) {}
+  LogJournal(JournalOptions options, std::string checkpoint_path, std::unique_ptr<log::Log> bodies,
+             std::unique_ptr<log::Log> outcomes)
+      : options_(options),
+        checkpoint_path_(std::move(checkpoint_path)),
+        bodies_(std::move(bodies)),
+        outcomes_(std::move(outcomes)) {}
+  ~LogJournal() override { StopCheckpoints(false); }
 
+  // Reads the last checkpoint and what follows it, or everything.
   Status Recover();
+  void StartCheckpoints();
 
   Result<Place> Enqueue(const QueuedBatch& batch, std::string_view body) override;
   Status WaitFor(const Place& place) override { return Noted(bodies_->WaitFor(At(*bodies_, place))); }
@@ -101,6 +124,7 @@ class LogJournal final : public Journal {
   std::string ReceiptOf(const Place& place, const std::string& nonce) const override;
   Result<std::optional<ReceiptAnswer>> FindReceipt(const std::string& receipt) const override;
   Stats stats() const override;
+  Status WriteCheckpoint() override;
   Status health() const override;
   Status Close() override;
 
@@ -119,13 +143,41 @@ class LogJournal final : public Journal {
     return status;
   }
   void AddChunkRecord(const OutcomeRecord& record, const Place& place) REQUIRES(mutex_);
-  void AddToTables(const OutcomeRecord& record, const Place& place) REQUIRES(mutex_);
+  // `was_added`: of kUndone, whether the record that it undoes was added to the tables.
+  void AddToTables(const OutcomeRecord& record, const Place& place, bool was_added) REQUIRES(mutex_);
   void AddKey(SourceTable& table, const SettledBatch& batch, EntryRef entry, int64_t millis) REQUIRES(mutex_);
   void Settle(const OutcomeRecord& record, const Place& place) REQUIRES(mutex_);
   void TakeBack(DatasetTables& tables) REQUIRES(mutex_);
+  Status ReplayBodies(const CheckpointEnd& from);
+  Status ReplayOutcomes(const CheckpointEnd& from);
+  void Clear();
+
+  // --- checkpoints (journal_checkpoint.cc) ---
+  // Around what takes a place in a stream, so that a checkpoint sees none that is not in the tables yet.
+  void BeginWrite();
+  void EndWrite() REQUIRES(mutex_);
+  void StopCheckpoints(bool writes_last);
+  void WorkOnCheckpoints();
+  bool IsCheckpointDue() const REQUIRES(mutex_);
+  // Where the next start has to read from, if a checkpoint is made now.
+  CheckpointEnd EndNow() REQUIRES(mutex_);
+  using SourceName = std::pair<DatasetId, std::string>;
+  // All but the keys; the sources whose keys follow, and where each one's order ends now.
+  std::vector<std::string> EncodeTables(std::vector<std::pair<SourceName, uint64_t>>* sources)
+      REQUIRES(mutex_);
+  // Some keys from `*at` on; empty when there are no more before `end`.
+  std::string EncodeKeys(const SourceName& source, uint64_t* at, uint64_t end);
+  struct Loaded;
+  Result<Loaded> ReadCheckpoint() const;
+  Status CheckAgainstLog(const CheckpointEnd& end) const;
+  Status TakeUp(Loaded loaded);
   void FreeSettled() REQUIRES(mutex_);
   void FreeOldOutcomes() REQUIRES(mutex_);
   std::optional<FirstAnswer> Load(const EntryRef& entry, const Digest& payload) const;
+  // Of the whole log: from its beginning.
+  CheckpointEnd Beginning() const {
+    return {PlaceOf(bodies_->begin()), PlaceOf(outcomes_->begin()), {}, std::nullopt};
+  }
   // With what resets made of it.
   Result<std::optional<SettledBatch>> FindSettled(uint64_t queue_sequence) const;
   // The sequence number that a block of `chain_sequence`, known at `record`, has now; nothing when it was
@@ -135,6 +187,7 @@ class LogJournal final : public Journal {
   SettledBatch AsOfNow(const OutcomeRecord& record, size_t index, uint64_t record_sequence) const;
 
   const JournalOptions options_;
+  const std::string checkpoint_path_;
   std::unique_ptr<log::Log> bodies_, outcomes_;
 
   mutable Mutex mutex_;
@@ -147,6 +200,22 @@ class LogJournal final : public Journal {
   std::unordered_map<uint64_t, EntryRef> receipts_ GUARDED_BY(mutex_);  // recent ones, by queue sequence
   std::deque<uint64_t> receipt_order_ GUARDED_BY(mutex_);
   size_t key_count_ GUARDED_BY(mutex_) = 0;
+
+  // Records of `outcomes` that were appended, and neither confirmed nor undone.
+  struct Open {
+    Place place;
+    DatasetId dataset;
+  };
+  std::map<uint64_t, Open> open_ GUARDED_BY(mutex_);  // by sequence
+  std::set<uint64_t> done_ GUARDED_BY(mutex_);        // settled ones behind the first of those
+  std::optional<Anchor> anchor_ GUARDED_BY(mutex_);
+  uint64_t batches_since_ GUARDED_BY(mutex_) = 0, body_bytes_since_ GUARDED_BY(mutex_) = 0;
+  Stats counts_ GUARDED_BY(mutex_);  // of those that concern checkpoints
+  int writing_ GUARDED_BY(mutex_) = 0;
+  bool is_looking_ GUARDED_BY(mutex_) = false, is_closing_ GUARDED_BY(mutex_) = false;
+  CondVar changed_;
+  Mutex checkpoint_mutex_;  // one checkpoint at a time
+  std::thread checkpointer_;
 };
 
 }  // namespace sluice::gateway

@@ -408,15 +408,23 @@ Status Lane::MakeReady(Batch& batch, const odf::ChainState& chain, Refusal* refu
 void Lane::Enter(const BatchPtr& batch) {
   batch->order = next_order_++;
   waiting_.Append(batch);
-  shared_.waiting_bytes += batch->charged_bytes;
+  shared_.memory->Take(batch->account, batch->charged_bytes);
+  if (batch->place) shared_.queue->Take(batch->account, batch->body_bytes);
+  ++accounts_[batch->account];
+  if (due_) shared_.committers->Join(ticket_, batch->account);
   Gate& gate = gates_[batch->source];
   if (batch->state) gate.accepted_by = batch;
   if (batch->key) gate.running_keys[KeyText(*batch->key)] = batch;
 }
 
 void Lane::Leave(const BatchPtr& batch) {
-  shared_.waiting_bytes -= batch->charged_bytes;
+  shared_.memory->Give(batch->account, batch->charged_bytes);
   batch->charged_bytes = 0;
+  if (!batch->is_settled) {
+    if (batch->place) shared_.queue->Give(batch->account, batch->body_bytes);
+    if (auto it = accounts_.find(batch->account); it != accounts_.end() && --it->second == 0)
+      accounts_.erase(it);
+  }
   batch->is_settled = true;
   waiting_.Remove(batch);
   Gate& gate = gates_[batch->source];
@@ -461,6 +469,11 @@ void Lane::Take(const std::shared_ptr<PushRequest>& request, BatchPtr batch, Don
                     "behind it: 'sluice status' says why",
                     entry_.alias, age.count() / 3600);
       answer = [done, refusal = Busy(full, kRetryLaterSeconds)] { done(refusal); };
+    } else if (queued && !shared_.queue->MayTake(batch->account, batch->body_bytes)) {
+      answer = [done, refusal = Busy(MakeError(ErrorCode::kUnavailable,
+                                               "as much is queued as this account may have in the queue; try "
+                                               "again later"),
+                                     kRetrySoonSeconds)] { done(refusal); };
     } else if (queued) {
       QueuedBatch header;
       header.dataset = entry_.id;
@@ -483,7 +496,7 @@ void Lane::Take(const std::shared_ptr<PushRequest>& request, BatchPtr batch, Don
         batch->place = *place;
         batch->journal = journal;
         batch->receipt = journal->ReceiptOf(*place, batch->nonce);
-        if (shared_.waiting_bytes + batch->charged_bytes > shared_.options.max_waiting_bytes / 2) {
+        if (shared_.memory->total() + batch->charged_bytes > shared_.options.max_waiting_bytes / 2) {
           batch->body = nullptr;  // it is in the queue
           batch->ready.reset();
           batch->charged_bytes = kBatchOverhead;
@@ -491,7 +504,7 @@ void Lane::Take(const std::shared_ptr<PushRequest>& request, BatchPtr batch, Don
         Enter(batch);
         Schedule();
       }
-    } else if (shared_.waiting_bytes + batch->charged_bytes > shared_.options.max_waiting_bytes) {
+    } else if (!shared_.memory->MayTake(batch->account, batch->charged_bytes)) {
       answer = [done, refusal = Busy(MakeError(ErrorCode::kUnavailable,
                                                "too much waits to be committed; try again later"),
                                      kRetrySoonSeconds)] { done(refusal); };

@@ -14,6 +14,7 @@ constexpr auto kDurableWindow = std::chrono::seconds(5);  // with ack: durable
 // the same for one batch as for hundreds.
 constexpr auto kQueueWindow = std::chrono::milliseconds(50);
 constexpr size_t kMaxGroup = 10'000;
+constexpr uint64_t kBatchCost = 512;  // of any batch, beside its bytes, where accounts are compared
 
 // The cause passes: the batch may be tried again as it is.
 bool IsPassing(ErrorCode code) {
@@ -97,7 +98,11 @@ void Lane::Schedule() {
   constexpr auto kWorthwhile = std::chrono::milliseconds(1);
   if (due_ && *due_ <= due + kWorthwhile) return;
   due_ = due;
-  shared_.committers->RunAt(due, [self = shared_from_this()] { self->Run(); });
+  const std::string first = accounts_.empty() ? "" : accounts_.begin()->first;
+  ticket_ = shared_.committers->RunAt(due, first, [self = shared_from_this()] { self->Run(); });
+  for (const auto& [account, count] : accounts_) {
+    if (account != first) shared_.committers->Join(ticket_, account);
+  }
 }
 
 Status Lane::Undo(const multiformats::DatasetId& dataset) {
@@ -152,14 +157,26 @@ Status Lane::CompareJournal() {
   return {};
 }
 
+bool Lane::IsReady(const Batch& batch) {
+  if (barrier_ && batch.order >= *barrier_) return false;
+  // What is queued behind the batch at which its source stands must not overtake it.
+  return !gates_[batch.source].stopped;
+}
+
 std::vector<BatchPtr> Lane::TakeGroup() {
   std::vector<BatchPtr> group;
   uint64_t bytes = 0;
+  const bool fits = waiting_.size() <= kMaxGroup && waiting_.body_bytes() <= shared_.options.group_bytes;
+  if (!fits && accounts_.size() > 1) {
+    group = ChooseFairly();
+    for (const auto& batch : group) waiting_.Remove(batch);
+    committing_ = group;
+    return group;
+  }
   for (auto it = waiting_.begin(); it != waiting_.end() && group.size() < kMaxGroup;) {
     BatchPtr batch = *it;
     if (barrier_ && batch->order >= *barrier_) break;
-    // What is queued behind the batch at which its source stands must not overtake it.
-    if (gates_[batch->source].stopped) {
+    if (!IsReady(*batch)) {
       ++it;
       continue;
     }
@@ -169,6 +186,34 @@ std::vector<BatchPtr> Lane::TakeGroup() {
     group.push_back(std::move(batch));
   }
   committing_ = group;
+  return group;
+}
+
+// Within a source the order holds; of the sources' first ones that of the account goes next which has least
+// in the group.
+std::vector<BatchPtr> Lane::ChooseFairly() {
+  std::map<std::string, std::deque<BatchPtr>> lines;  // by source
+  for (const auto& batch : waiting_) {
+    if (IsReady(*batch)) lines[batch->source].push_back(batch);
+  }
+  std::map<std::string, uint64_t> taken;  // by account
+  std::vector<BatchPtr> group;
+  uint64_t bytes = 0;
+  while (group.size() < kMaxGroup && !lines.empty()) {
+    const auto next = std::min_element(lines.begin(), lines.end(), [&](const auto& a, const auto& b) {
+      const auto& [first, second] = std::pair(a.second.front(), b.second.front());
+      return std::pair(taken[first->account], first->order) <
+             std::pair(taken[second->account], second->order);
+    });
+    const BatchPtr batch = next->second.front();
+    if (!group.empty() && bytes + batch->body_bytes > shared_.options.group_bytes) break;
+    bytes += batch->body_bytes;
+    taken[batch->account] += batch->body_bytes + kBatchCost;
+    group.push_back(batch);
+    next->second.pop_front();
+    if (next->second.empty()) lines.erase(next);
+  }
+  std::sort(group.begin(), group.end(), [](const auto& a, const auto& b) { return a->order < b->order; });
   return group;
 }
 
@@ -380,6 +425,7 @@ Status Lane::Bury(const Batch& batch, const Error& error, OutcomeRecord* record)
   letter.received = batch.received;
   letter.failed = shared_.clock->Now();
   RETURN_IF_ERROR(shared_.dead_letters->Add(record->dataset, letter, queued.batch, queued.body));
+  shared_.Tell({GatewayEvent::Kind::kDeadLetter, entry().alias, batch.source, batch.receipt, letter.reason});
   Outcome outcome;
   outcome.status = Outcome::Status::kFailed;
   outcome.error_code = error.code();
@@ -432,7 +478,11 @@ void Lane::Finish(std::vector<Settled> settled, std::vector<BatchPtr> later) {
           one.refusal->states = Precondition(gate, *one.batch, *view_).states;
       }
       if (stops(one)) {
-        if (!gate.stopped) gate.stopped = one.batch;
+        if (!gate.stopped) {
+          gate.stopped = one.batch;
+          shared_.Tell({GatewayEvent::Kind::kSourceStopped, entry_.alias, one.batch->source,
+                        one.batch->receipt, gate.last_error});
+        }
         one.refusal = Stopped(gate, one.batch->source);
         one.outcome.reset();
       } else {

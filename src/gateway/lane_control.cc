@@ -152,6 +152,36 @@ Status Lane::RunExclusive(bool drop_queue, std::chrono::milliseconds wait, bool 
   return status;
 }
 
+// The turn of a commit that is not of pushed batches.
+class Lane::HeldTurn final : public index::GuardedIndex {
+ public:
+  explicit HeldTurn(std::shared_ptr<Lane> lane)
+      : lane_(std::move(lane)), others_(lane_->shared_.turn), dataset_(lane_->dataset_mutex_) {}
+  ~HeldTurn() override {
+    if (!session_) return;
+    session_.reset();
+    if (auto status = lane_->RefreshLocked(); !status.ok()) lane_->shared_.NoteFailure(status.error());
+  }
+  Status Begin() {
+    ASSIGN_OR_RETURN(session_, lane_->shared_.workspace->BeginCommit(lane_->entry().id));
+    return {};
+  }
+  Result<index::KeyIndex*> Index() override { return session_->Index(); }
+
+ private:
+  const std::shared_ptr<Lane> lane_;
+  std::shared_lock<Turn> others_;
+  std::unique_lock<std::mutex> dataset_;
+  std::unique_ptr<index::GuardedIndex> session_;
+};
+
+Result<std::unique_ptr<index::GuardedIndex>> Lane::BeginCommit() {
+  if (shared_.draining) return MakeError(ErrorCode::kUnavailable, "the node is shutting down");
+  auto turn = std::make_unique<HeldTurn>(shared_from_this());
+  RETURN_IF_ERROR(turn->Begin());
+  return std::unique_ptr<index::GuardedIndex>(std::move(turn));
+}
+
 Status Lane::NoteReset(const multiformats::Multihash& new_head, uint64_t sequence) {
   OutcomeRecord record;
   record.kind = OutcomeRecord::Kind::kReset;

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/mutex.h"
+#include "base/shares.h"
 #include "gateway/acknowledger.h"
 #include "gateway/committers.h"
 #include "gateway/dead_letters.h"
@@ -47,7 +48,8 @@ struct Shared {
   std::unique_ptr<DeadLetters> dead_letters;
   std::unique_ptr<Acknowledger> acknowledger;
   std::unique_ptr<Committers> committers;
-  std::atomic<uint64_t> waiting_bytes{0};
+  // What waits in memory, and on disk, by account.
+  std::unique_ptr<Shares> memory, queue;
   std::atomic<bool> draining{false};
   // The log is being opened anew: what is queued in it is not known, so nothing can be judged.
   std::atomic<bool> reopening{false};
@@ -65,12 +67,25 @@ struct Shared {
   }
   // The last failure of the disk, or nothing.
   void NoteFailure(const Error& error) {
-    std::lock_guard lock(mutex_);
-    failure_ = error;
+    bool is_new;
+    {
+      std::lock_guard lock(mutex_);
+      is_new = !failure_;
+      failure_ = error;
+    }
+    if (is_new) Tell({.kind = GatewayEvent::Kind::kNotReady, .reason = error.ToString()});
   }
   void NoteSuccess() {
-    std::lock_guard lock(mutex_);
-    failure_.reset();
+    bool was_failing;
+    {
+      std::lock_guard lock(mutex_);
+      was_failing = failure_.has_value();
+      failure_.reset();
+    }
+    if (was_failing) Tell({.kind = GatewayEvent::Kind::kReady});
+  }
+  void Tell(const GatewayEvent& event) const {
+    if (options.on_event) options.on_event(event);
   }
   Status health() const;
 
@@ -170,6 +185,8 @@ class Lane : public std::enable_shared_from_this<Lane> {
   // `alone`: no other lane commits meanwhile either.
   Status RunExclusive(bool drop_queue, std::chrono::milliseconds wait, bool alone,
                       const std::function<Status()>& change);
+  // As Gateway::BeginCommit.
+  Result<std::unique_ptr<index::GuardedIndex>> BeginCommit();
   Status NoteReset(const multiformats::Multihash& new_head, uint64_t sequence);
   Result<workspace::CompactOutcome> Compact(workspace::CompactOptions options);
   Result<std::string> Retry(const std::string& receipt);
@@ -183,6 +200,7 @@ class Lane : public std::enable_shared_from_this<Lane> {
   void Abandon(const Error& error);
 
  private:
+  class HeldTurn;
   struct Gate {
     uint64_t activation = 0;
     BatchPtr accepted_by;  // the newest taken batch with a state, until it is settled
@@ -235,6 +253,9 @@ class Lane : public std::enable_shared_from_this<Lane> {
   std::chrono::steady_clock::duration Window() const REQUIRES(mutex_);
   void Run();
   std::vector<BatchPtr> TakeGroup() REQUIRES(mutex_);
+  // Which of those that wait go into a group that cannot hold them all: accounts by turns.
+  std::vector<BatchPtr> ChooseFairly() REQUIRES(mutex_);
+  bool IsReady(const Batch& batch) REQUIRES(mutex_);
   // What became of each batch of a group: nothing for those that stay.
   struct Settled {
     BatchPtr batch;
@@ -297,6 +318,8 @@ class Lane : public std::enable_shared_from_this<Lane> {
   std::optional<std::chrono::steady_clock::time_point> due_ GUARDED_BY(mutex_);  // the next commit
   std::chrono::steady_clock::time_point started_at_ GUARDED_BY(mutex_);          // the last one
   std::chrono::steady_clock::time_point not_before_ GUARDED_BY(mutex_);          // after a failure
+  Committers::Ticket ticket_ GUARDED_BY(mutex_) = 0;                             // of `due_`
+  std::map<std::string, uint64_t> accounts_ GUARDED_BY(mutex_);  // batches of each that wait or are committed
   bool gone_ GUARDED_BY(mutex_) = false;
   std::string last_error_ GUARDED_BY(mutex_);
   double tokens_ GUARDED_BY(mutex_) = 0;

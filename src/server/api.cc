@@ -1,6 +1,8 @@
 #include "server/api.h"
 
 #include <algorithm>
+#include <shared_mutex>
+#include <unordered_map>
 
 #include "auth/authenticator.h"
 #include "auth/token_store.h"
@@ -17,6 +19,7 @@ namespace {
 constexpr size_t kRequestIdSize = 16;
 constexpr size_t kMaxGivenId = 64;
 constexpr size_t kLargeBodyDigits = 6;  // of a length: 100,000 bytes
+constexpr size_t kMostKnownTokens = 10'000;
 
 // Segments are told apart after decoding: a slash in disguise would name another path than a proxy in front
 // saw.
@@ -43,6 +46,7 @@ class Api final : public net::HttpHandler {
     const auto match = FindRoute(head.method, head.url.path, &allow);
     net::BodyPlan plan;
     if (!match.route) return plan;
+    plan.tenant = TenantOf(head);
     // Who may not call is not listened to: the answer comes before the body is taken.
     plan.is_streamed = match.route->is_streamed || (HasLargeBody(head) && IsRefused(head, match));
     plan.max_bytes = MaxBodyBytes(*match.route, context_.limits);
@@ -89,6 +93,7 @@ class Api final : public net::HttpHandler {
     auto caller = Admit(call->request, *match.route, call->dataset, call->rest);
     if (!caller.ok()) return call->Answer(Problem(caller.error(), call->id));
     call->caller = std::move(*caller);
+    if (call->caller.principal) NoteTenant(call->request, call->caller.account);
     if (call->request.stream && !match.route->is_streamed)  // a token that is new since the header came
       return call->Answer(Problem(MakeError(ErrorCode::kUnavailable, "try again"), call->id));
     if (const auto wait = QuotaWait(*call, *match.route))
@@ -140,6 +145,28 @@ class Api final : public net::HttpHandler {
     return caller;
   }
 
+  // Whose turn a request takes, told without looking a token up: who has shown it before. All tokens that are
+  // not known yet take one turn together.
+  std::string TenantOf(const net::HttpRequest& head) const {
+    if (head.peer_user) return "operator";
+    const auto header = head.headers.Find("Authorization");
+    if (!header) return "";
+    std::shared_lock lock(tenants_mutex_);
+    const auto known = tenants_.find(std::hash<std::string>()(*header));
+    return known == tenants_.end() ? "?" : known->second;
+  }
+
+  void NoteTenant(const net::HttpRequest& request, const std::string& account) {
+    const size_t hash = std::hash<std::string>()(request.headers.Find("Authorization").value_or(""));
+    {
+      std::shared_lock lock(tenants_mutex_);
+      if (tenants_.contains(hash)) return;
+    }
+    std::unique_lock lock(tenants_mutex_);
+    if (tenants_.size() >= kMostKnownTokens) tenants_.clear();
+    tenants_[hash] = account;
+  }
+
   void Note(const Call& call, int status, uint64_t bytes) {
     const auto took = std::chrono::steady_clock::now() - call.started;
     const std::string route = call.route.empty() ? "none" : call.route;
@@ -161,6 +188,8 @@ class Api final : public net::HttpHandler {
 
   const Context context_;
   const ApiOptions options_;
+  mutable std::shared_mutex tenants_mutex_;
+  std::unordered_map<size_t, std::string> tenants_;  // accounts by hashes of tokens; under tenants_mutex_
 };
 
 }  // namespace

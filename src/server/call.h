@@ -22,6 +22,7 @@ class ClientWatch;
 class Leases;
 class Metrics;
 class Names;
+class Puller;
 class Quotas;
 struct Promises;
 class Uploads;
@@ -47,6 +48,7 @@ struct Context {
   Metrics* metrics = nullptr;
   Names* names = nullptr;
   Quotas* quotas = nullptr;
+  Puller* puller = nullptr;  // null: the schedules are not run here
   const Promises* promises = nullptr;
   const Access* access = nullptr;
   Workers* short_calls = nullptr;

@@ -33,6 +33,8 @@ struct NodeConfig {
   std::string access_log;  // a file, `-` for standard error; empty = none
   std::chrono::milliseconds shutdown{10'000};
   std::vector<CompactionRule> compaction;
+  bool runs_schedules = true;
+  int pull_jobs = 4;
   Quota quota;  // of accounts that have none of their own
   std::map<std::string, Quota> account_quotas;
   Limits limits;

@@ -2,6 +2,7 @@
 
 #include "server/metrics.h"
 #include "server/problem.h"
+#include "server/puller.h"
 #include "server/quotas.h"
 #include "server/routes.h"
 #include "server/workers.h"
@@ -13,6 +14,32 @@ using nlohmann::json;
 
 void Gauge(std::string* out, std::string_view name, std::string_view help, double value) {
   *out += fmt::format("# HELP {} {}\n# TYPE {} gauge\n{} {}\n", name, help, name, name, value);
+}
+
+std::string PullMetrics(const Context& context) {
+  std::string text;
+  if (!context.puller) return text;
+  const auto views = context.puller->views();
+  const auto add = [&](std::string_view name, std::string_view type, std::string_view help, auto value) {
+    text += fmt::format("# HELP {} {}\n# TYPE {} {}\n", name, help, name, type);
+    for (const auto& [alias, view] : views)
+      text += fmt::format("{}{{dataset=\"{}\"}} {}\n", name, LabelValue(alias), value(view));
+  };
+  using View = Puller::View;
+  const auto seconds = [](const std::optional<Instant>& time) { return time ? time->seconds : 0; };
+  add("sluice_pulls_total", "counter", "Scheduled pulls that were started, ever.",
+      [](const View& view) { return view.state.runs; });
+  add("sluice_pull_records_total", "counter", "Records that they added since the start.",
+      [](const View& view) { return view.records; });
+  add("sluice_pull_failures", "gauge", "Failures in a row.",
+      [](const View& view) { return view.state.failures; });
+  add("sluice_pull_running", "gauge", "1 while a dataset is being pulled.",
+      [](const View& view) { return view.is_running ? 1 : 0; });
+  add("sluice_pull_last_end_seconds", "gauge", "When the last pull ended, in Unix time; 0: never.",
+      [&](const View& view) { return seconds(view.state.last_end); });
+  add("sluice_pull_next_run_seconds", "gauge", "When the next pull is due, in Unix time; 0: never.",
+      [&](const View& view) { return seconds(view.state.next_run); });
+  return text;
 }
 
 // By account; those of nobody known have no name.
@@ -28,6 +55,17 @@ std::string TenantMetrics(const Context& context) {
       &Quotas::Use::requests);
   add("sluice_tenant_bytes_total", "Bytes of their bodies, decoded.", &Quotas::Use::bytes);
   add("sluice_tenant_refused_total", "Requests of an account over its quota.", &Quotas::Use::refused);
+  const auto held = context.gateway->tenants();
+  const auto gauge = [&](std::string_view name, std::string_view help,
+                         uint64_t gateway::TenantUse::* member) {
+    text += fmt::format("# HELP {} {}\n# TYPE {} gauge\n", name, help, name);
+    for (const auto& [account, use] : held)
+      text += fmt::format("{}{{tenant=\"{}\"}} {}\n", name, LabelValue(account), use.*member);
+  };
+  gauge("sluice_tenant_waiting_bytes", "Bytes of an account's batches that wait in memory.",
+        &gateway::TenantUse::waiting_bytes);
+  gauge("sluice_tenant_queued_bytes", "Bytes of an account's batches in the durable queue.",
+        &gateway::TenantUse::queued_bytes);
   return text;
 }
 
@@ -60,6 +98,10 @@ void GetMetrics(const Context& context, const CallPtr& call) {
         static_cast<double>(context.long_calls->running()));
   Gauge(&text, "sluice_long_calls_waiting", "Queries and verifications that wait for a thread.",
         static_cast<double>(context.long_calls->waiting()));
+  Gauge(&text, "sluice_journal_start_records", "Records of the log that the start had to read.",
+        static_cast<double>(journal.records_read));
+  Gauge(&text, "sluice_journal_checkpoints", "Checkpoints of the log written since the start.",
+        static_cast<double>(journal.checkpoints));
   text +=
       "# HELP sluice_commits_total Commits since the start.\n# TYPE sluice_commits_total counter\n"
       "# HELP sluice_records_total Records committed since the start.\n# TYPE sluice_records_total counter\n";
@@ -68,7 +110,7 @@ void GetMetrics(const Context& context, const CallPtr& call) {
     text += fmt::format("sluice_commits_total{{dataset=\"{}\"}} {}\n", label, dataset.commits);
     text += fmt::format("sluice_records_total{{dataset=\"{}\"}} {}\n", label, dataset.records);
   }
-  text += TenantMetrics(context);
+  text += PullMetrics(context) + TenantMetrics(context);
   if (context.more_metrics) text += context.more_metrics();
   net::HttpResponse response;
   response.headers.Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8");

@@ -23,10 +23,10 @@ class LeaseThread final : public Leases {
   LeaseThread(gateway::Gateway& gateway, Names& names)
       : gateway_(gateway), names_(names), thread_([this](std::stop_token stop) { Work(stop); }) {}
 
-  void Grant(std::optional<workspace::Entry> dataset,
+  void Grant(std::optional<workspace::Entry> dataset, bool drop_queue,
              std::function<void(Result<std::string>)> granted) override {
     std::lock_guard lock(mutex_);
-    waiting_.push_back({std::move(dataset), std::move(granted)});
+    waiting_.push_back({std::move(dataset), drop_queue, std::move(granted)});
     changed_.notify_all();
   }
 
@@ -39,6 +39,7 @@ class LeaseThread final : public Leases {
  private:
   struct Request {
     std::optional<workspace::Entry> dataset;
+    bool drop_queue = false;
     std::function<void(Result<std::string>)> granted;
   };
 
@@ -55,7 +56,7 @@ class LeaseThread final : public Leases {
       }
       bool told = false;
       names_.Suspend();
-      const Status stepped = gateway_.StepAside(request.dataset, kSettleTime, [&] {
+      const Status stepped = gateway_.StepAside(request.dataset, request.drop_queue, kSettleTime, [&] {
         std::unique_lock lock(mutex_);
         const std::string lease = present_ = RandomName(kIdSize);
         lock.unlock();

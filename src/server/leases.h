@@ -19,7 +19,8 @@ class Leases {
   virtual ~Leases() = default;  // ends the present lease
   static std::unique_ptr<Leases> Start(gateway::Gateway& gateway, Names& names);
   // Calls `granted` with the lease's id once the locks are free; one lease at a time, in order of asking.
-  virtual void Grant(std::optional<workspace::Entry> dataset,
+  // What is queued for the dataset is committed first, or given up with `drop_queue`.
+  virtual void Grant(std::optional<workspace::Entry> dataset, bool drop_queue,
                      std::function<void(Result<std::string>)> granted) = 0;
   virtual void End(const std::string& lease) = 0;
 };

@@ -6,6 +6,7 @@
 #include "server/names.h"
 #include "server/problem.h"
 #include "server/promises.h"
+#include "server/puller.h"
 #include "server/routes.h"
 
 namespace sluice::server {
@@ -15,6 +16,25 @@ using nlohmann::json;
 
 json TimeOrNull(const std::optional<Instant>& time) {
   return time ? json(FormatInstant(*time)) : json(nullptr);
+}
+
+json ScheduleJson(const Context& context) {
+  json list = json::array();
+  if (!context.puller) return list;
+  for (const auto& [alias, view] : context.puller->views()) {
+    const auto& state = view.state;
+    list.push_back({{"dataset", alias},
+                    {"isRunning", view.is_running},
+                    {"nextRun", TimeOrNull(state.next_run)},
+                    {"lastStart", TimeOrNull(state.last_start)},
+                    {"lastEnd", TimeOrNull(state.last_end)},
+                    {"runs", state.runs},
+                    {"failures", state.failures},
+                    {"missed", state.missed},
+                    {"records", view.records},
+                    {"lastError", state.last_failed ? json(state.last_error) : json(nullptr)}});
+  }
+  return list;
 }
 
 }  // namespace
@@ -49,6 +69,7 @@ void GetStatus(const Context& context, const CallPtr& call) {
                                   {"queueDiskBytes", journal.queue_bytes},
                                   {"journalDiskBytes", journal.log_bytes},
                                   {"waitingBytes", context.gateway->waiting_bytes()},
+                                  {"schedule", ScheduleJson(context)},
                                   {"promises", ToJson(*context.promises)},
                                   {"datasets", std::move(datasets)}}));
 }
@@ -126,7 +147,8 @@ void PostLease(const Context& context, const CallPtr& call) {
     if (!found.ok()) return call->Answer(Problem(found.error(), call->id));
     entry = std::move(*found);
   }
-  context.leases->Grant(std::move(entry), [call](Result<std::string> lease) {
+  const bool drop_queue = call->request.url.Parameter("dropQueue") == "true";
+  context.leases->Grant(std::move(entry), drop_queue, [call](Result<std::string> lease) {
     if (!lease.ok()) return call->Answer(Problem(lease.error(), call->id));
     call->Answer(JsonResponse(200, {{"lease", *lease}}));
   });

@@ -5,11 +5,24 @@
 #include "server/metrics.h"
 #include "server/names.h"
 #include "server/promises.h"
+#include "server/puller.h"
 #include "server/uploads.h"
 #include "server/workers.h"
 
 namespace sluice::server {
 namespace {
+
+// What the account may have polling sources do.
+fetch::Capabilities GrantedTo(const Capabilities& grants, const std::string& account) {
+  const auto granted = grants ? grants(account) : std::set<Capability>();
+  fetch::Capabilities may;
+  // Which of them a source needs was looked at when it was added.
+  may.files = granted.contains(Capability::kFile) || granted.contains(Capability::kFilesGlob);
+  may.commands = granted.contains(Capability::kPipe) || granted.contains(Capability::kExec);
+  may.environment = granted.contains(Capability::kEnv);
+  may.private_addresses = granted.contains(Capability::kPrivateAddresses);
+  return may;
+}
 
 class Node final : public Server {
  public:
@@ -49,6 +62,14 @@ class Node final : public Server {
     context.limits = limits;
     context.capabilities = options_.capabilities;
     context.more_metrics = options_.more_metrics;
+    if (options_.runs_schedules) {
+      options_.pulls.granted = [grants = options_.capabilities](const workspace::Entry& entry) {
+        const auto slash = entry.alias.find('/');
+        return GrantedTo(grants, slash == std::string::npos ? "" : entry.alias.substr(0, slash));
+      };
+      ASSIGN_OR_RETURN(puller_, Puller::Start(workspace, *gateway_, clock, options_.pulls));
+    }
+    context.puller = puller_.get();
     handler_ = MakeApi(context, options_.api);
     std::vector<net::HttpEndpoint> endpoints = options_.endpoints;
     net::HttpEndpoint socket;
@@ -66,11 +87,13 @@ class Node final : public Server {
   void Stop() override {
     if (!http_) return;
     compactor_.reset();
+    if (puller_) puller_->Stop();
     gateway_->Drain(options_.shutdown_grace);
     http_->Stop(options_.shutdown_grace);
     long_calls_.reset();
     short_calls_.reset();
     leases_.reset();
+    puller_.reset();
     gateway_.reset();
     http_.reset();
   }
@@ -88,6 +111,7 @@ class Node final : public Server {
   std::unique_ptr<Uploads> uploads_;
   std::unique_ptr<Workers> short_calls_, long_calls_;
   std::unique_ptr<Compactor> compactor_;
+  std::unique_ptr<Puller> puller_;
   std::unique_ptr<net::HttpHandler> handler_;
   std::unique_ptr<net::HttpServer> http_;
 };

@@ -12,6 +12,7 @@
 #include "net/http_server.h"
 #include "server/api.h"
 #include "server/compactor.h"
+#include "server/puller.h"
 #include "server/quotas.h"
 
 namespace sluice::server {
@@ -31,6 +32,8 @@ struct ServerOptions {
   std::function<void(const std::string& dataset, const Status& outcome)> on_compaction;
   // Added to /metrics, as Prometheus text; null = nothing. Called on many threads.
   std::function<std::string()> more_metrics;
+  bool runs_schedules = true;  // of the workspace's configuration
+  PullerOptions pulls;
   std::chrono::milliseconds shutdown_grace{10'000};
 };
 
@@ -40,7 +43,8 @@ class Server {
  public:
   virtual ~Server() = default;
   // Listens when it returns. Errors: kUnavailable when another process writes in the workspace for long, a
-  // second node runs, or an address is taken; kPrecondition for a lost log.
+  // second node runs, or an address is taken; kPrecondition for a lost log;
+  // kInvalidArgument for schedules that cannot be read.
   static Result<std::unique_ptr<Server>> Start(workspace::Workspace& workspace, const Clock& clock,
                                                ServerOptions options);
   virtual std::string url() const = 0;

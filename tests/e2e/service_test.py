@@ -99,6 +99,24 @@ def a_key_of_secrets_beside_the_data_is_refused():
                 os.remove(key)
 
 
+def explain_says_what_a_configuration_means():
+    text = "ack: durable\naccept: [shortKeyWindow]\nkeys: {window: 10m, perSource: 20000}\n"
+    with Workspace() as ws:
+        ws.add("d", APPEND)
+        plain = ws.run("explain", "d").out.decode()
+        assert "nothing in its configuration weakens" in plain and "(1d, 1000000 keys)" in plain, plain
+        for line in ("answers pushes when they are durable in its queue", "weakened, as asked for: idempotency keys are forgotten",
+                     "(10m, 20000 keys)"):
+            assert line in ws.run("explain", "d", *config(ws, text)).out.decode(), line
+            # Of the node that runs here.
+            with Node(ws, *config(ws, text)) as node:
+                said = ws.run("explain").out.decode()
+                assert line in said and said.startswith("the node that is running here"), said
+                assert any("Weakened, as asked for" in line for line in node.said), node.said
+        done = ws.run("explain", *config(ws, "keys: {window: 10m}\n"), code=EXIT_FAILURE)
+        assert b"shortKeyWindow" in done.err, done
+
+
 def help_and_documents_list_every_key():
     with Workspace(init=False) as ws:
         text = ws.run("serve", "--help").out.decode()
@@ -207,8 +225,55 @@ def an_account_over_its_quota_is_told_when_to_come_again():
             assert len(ws.rows("d")) == 1000
 
 
+# --- two tenants ---
+
+def one_tenants_flood_does_not_hold_up_another():
+    """While one account's queue is full of batches for many datasets, another's single pushes are answered soon."""
+    floods = 12
+    with Workspace() as ws:
+        for n in range(floods):
+            ws.add(f"flood{n}", APPEND)
+        ws.add("calm", APPEND)
+        flood, calm = bearer(token(ws, "flood", "push")), bearer(token(ws, "calm", "push"))
+        body = records(range(2000))
+        with Node(ws, "--block-budget", "unlimited") as node:
+            assert node.push("calm", records([0]), **calm).status == 200
+
+            def push_much(n):
+                statuses = []
+                end = time.monotonic() + 6
+                while time.monotonic() < end:
+                    answer = node.push(f"flood{n}", body, respond_async=True, **flood)
+                    assert answer.status in (202, 503), answer
+                    statuses.append(answer.status)
+                return statuses
+
+            def push_little(_):
+                took = []
+                time.sleep(1)
+                for k in range(60):
+                    start = time.monotonic()
+                    answer = node.push("calm", records([1 + k]), **calm)
+                    took.append(time.monotonic() - start)
+                    assert answer.status == 200, answer
+                    time.sleep(0.05)
+                return took
+
+            results = harness.in_parallel([lambda n=n: push_much(n) for n in range(floods)] + [lambda: push_little(0)])
+            took = sorted(results[-1])
+            taken = sum(len(r) for r in results[:-1])
+            p50, p99 = took[len(took) // 2], took[-1]
+            print(f"       {taken} batches of 2000 records beside it: median {p50 * 1000:.0f} ms, slowest {p99 * 1000:.0f} ms")
+            assert taken > 50, taken
+            assert p99 < 2.0, took
+            text = node.get("/metrics").body.decode()
+            assert 'sluice_tenant_queued_bytes{tenant="flood"}' in text and 'sluice_tenant_waiting_bytes{tenant="calm"}' in text
+        assert len(ws.rows("calm")) == 61
+
+
 if __name__ == "__main__":
     main([a_wrong_configuration_names_file_and_line, a_configuration_is_checked_without_being_served, a_configuration_is_served,
-          values_of_variables_are_not_shown, a_key_of_secrets_beside_the_data_is_refused, help_and_documents_list_every_key,
+          values_of_variables_are_not_shown, a_key_of_secrets_beside_the_data_is_refused,
+          explain_says_what_a_configuration_means, help_and_documents_list_every_key,
           events_are_logged_with_request_ids, standard_error_is_json_alone_when_asked, the_limit_of_open_files_is_raised,
-          an_account_over_its_quota_is_told_when_to_come_again])
+          an_account_over_its_quota_is_told_when_to_come_again, one_tenants_flood_does_not_hold_up_another])
