@@ -1,6 +1,8 @@
 #include "cli/pipeline_view.h"
 
 #include <algorithm>
+#include <iterator>
+#include <vector>
 
 #include "pipeline/host.h"
 #include "pipeline/quantity.h"
@@ -9,6 +11,18 @@ namespace sluice::cli {
 namespace {
 
 constexpr std::string_view kUp = "\x1b[A\x1b[2K";
+
+// In the order that a record meets them.
+std::vector<const pipeline::StageCounters*> InOrder(const pipeline::PipelineMetrics& metrics) {
+  static constexpr std::string_view kOrder[] = {"ingestor", "spool", "processor", "writer", "dead_letter"};
+  auto stages = metrics.stages();
+  const auto rank = [](const pipeline::StageCounters* stage) {
+    return std::find(std::begin(kOrder), std::end(kOrder), stage->stage) - std::begin(kOrder);
+  };
+  std::stable_sort(stages.begin(), stages.end(),
+                   [&](const auto* a, const auto* b) { return rank(a) < rank(b); });
+  return stages;
+}
 
 }  // namespace
 
@@ -23,7 +37,7 @@ std::string PipelineView::Lines(const pipeline::PipelineMetrics& metrics, double
                   metrics.in_flight_records.load(), pipeline::ShowBytes(metrics.in_flight_bytes),
                   static_cast<double>(metrics.lag_millis) / 1000, metrics.is_ready ? "" : ", NOT WELL");
   ++shown_lines_;
-  for (const auto* stage : metrics.stages()) {
+  for (const auto* stage : InOrder(metrics)) {
     const uint64_t records = stage->records;
     uint64_t& before = before_[metrics.pipeline() + "/" + stage->stage + "/" + stage->connector];
     if (stage->stage == "dead_letter" && records == 0) continue;
@@ -54,7 +68,6 @@ void PipelineView::Show(pipeline::PipelineHost& host) {
 }
 
 void PipelineView::Finish(pipeline::PipelineHost& host) {
-  if (is_live_) Show(host);
   host.Visit([&](const pipeline::PipelineMetrics& metrics) {
     uint64_t in = 0;
     uint64_t out = 0;

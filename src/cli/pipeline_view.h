@@ -20,7 +20,7 @@ class PipelineView {
   explicit PipelineView(Session& session);
 
   void Show(pipeline::PipelineHost& host);
-  // The last one, and the sums.
+  // The sums, once they have stopped.
   void Finish(pipeline::PipelineHost& host);
 
  private:
