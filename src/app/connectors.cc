@@ -3,6 +3,7 @@
 #include "connectors/fan_out/connector.h"
 #include "connectors/file/connector.h"
 #include "connectors/generate/connector.h"
+#include "connectors/odf/connector.h"
 #include "connectors/postgres/connector.h"
 #include "connectors/redshift/connector.h"
 #include "connectors/sqs/connector.h"
@@ -14,6 +15,7 @@ void RegisterConnectors(pipeline::Registry& registry) {
   connectors::RegisterFanOut(registry);
   connectors::RegisterFile(registry);
   connectors::RegisterGenerate(registry);
+  connectors::RegisterOdf(registry);
   connectors::RegisterPostgres(registry);
   connectors::RegisterRedshift(registry);
   connectors::RegisterSqs(registry);

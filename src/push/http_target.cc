@@ -82,9 +82,12 @@ class HttpTarget final : public Target {
     http.body = call.body;
     http.headers.Set("Content-Type",
                      options_.content_type.empty() ? "application/octet-stream" : options_.content_type);
-    http.headers.Set("ODF-If-Source-State", call.if_state);
-    http.headers.Set("ODF-Source-State", call.next_state);
-    http.headers.Set("ODF-Source-State-Kind", kPositionKind);
+    if (!call.if_state.empty()) {
+      http.headers.Set("ODF-If-Source-State", call.if_state);
+      http.headers.Set("ODF-Source-State", call.next_state);
+      http.headers.Set("ODF-Source-State-Kind", call.state_kind.empty() ? kPositionKind : call.state_kind);
+    }
+    if (!call.key.empty()) http.headers.Set("Idempotency-Key", call.key);
     const auto answer = client_->Send(http, stop_);
     PushReply reply;
     if (!answer.ok()) {

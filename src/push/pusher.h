@@ -28,8 +28,10 @@ struct SourceInfo {
 
 struct PushCall {
   std::string_view body;
-  std::string if_state;    // `*` = none yet
-  std::string next_state;  // of kind kPositionKind
+  std::string if_state;         // `*` = none yet; empty = the batch has no state
+  std::string next_state;       // empty together with `if_state`
+  std::string state_kind = {};  // empty = kPositionKind
+  std::string key = {};         // idempotency key; empty = none
 };
 
 // What became of a batch.

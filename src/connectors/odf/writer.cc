@@ -1,0 +1,368 @@
+#include <arrow/record_batch.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <numeric>
+
+#include "connectors/odf/odf_internal.h"
+#include "multiformats/multihash.h"
+#include "pipeline/rows.h"
+
+// Each dataset keeps for itself how far each partition of the upstream is stored in it: the JSON map of
+// pipelines.md 4 is the source state of its push source, moved by compare-and-set in the same commit as the
+// records. Records at or below a dataset's own position are duplicates of what it has.
+namespace sluice::connectors::odf {
+namespace {
+
+using pipeline::Batch;
+using pipeline::Outcome;
+using pipeline::OutcomeKind;
+using pipeline::Outcomes;
+using pipeline::Places;
+using push::PushReply;
+using Clock = std::chrono::steady_clock;
+
+constexpr char kPlacesKind[] = "sluice/places";
+constexpr size_t kMaxStateBytes = 4096;
+constexpr size_t kMaxOpenDatasets = 1000;
+constexpr char kDatasetMark[] = "${{ dataset }}";
+
+// A source state is visible ASCII without blanks.
+std::string StateText(const Places& places) {
+  const std::string json = pipeline::PlacesToJson(places);
+  std::string text;
+  for (const char c : json) {
+    if (c == ' ') {
+      text += "\\u0020";
+    } else {
+      text += c;
+    }
+  }
+  return text;
+}
+
+bool IsAboutRecords(ErrorCode code) {
+  return code == ErrorCode::kInvalidRecords || code == ErrorCode::kInvalidArgument ||
+         code == ErrorCode::kTooLarge;
+}
+
+struct Dataset {
+  std::unique_ptr<push::Target> target;
+  Places places;
+  std::string state;  // as the source has it; empty = none
+  Clock::time_point state_at;
+  uint64_t used = 0;
+};
+
+class OdfWriter final : public pipeline::IngestionWriter {
+ public:
+  OdfWriter(const pipeline::Settings& settings, NamePattern pattern, std::string manifest, Node node)
+      : settings_(settings),
+        pattern_(std::move(pattern)),
+        manifest_(std::move(manifest)),
+        node_(std::move(node)) {}
+
+  Status Open(std::stop_token stop) override {
+    auto names = node_.DatasetNames(stop);
+    if (!names.ok())
+      return settings_.Complain(names.error().code() == ErrorCode::kUnauthenticated ? "token" : "node",
+                                fmt::format("the node at '{}': {}", WhereNode(), names.error().message()));
+    if (pattern_.has_fields()) return {};
+    auto dataset = Find(settings_.text("dataset"), stop);
+    if (!dataset.ok()) return settings_.Complain("dataset", dataset.error().message());
+    return {};
+  }
+
+  Result<std::optional<Places>> StoredPlaces() override {
+    // The start is the least of all datasets: each skips what it has.
+    std::optional<Places> least;
+    std::vector<std::string> names{settings_.text("dataset")};
+    if (pattern_.has_fields()) {
+      ASSIGN_OR_RETURN(names, node_.DatasetNames({}));
+    }
+    for (const auto& name : names) {
+      if (pattern_.has_fields() && !pattern_.Matches(name)) continue;
+      auto dataset = Find(name, {});
+      if (!dataset.ok()) return std::move(dataset).error();
+      const Places& places = (*dataset)->places;
+      if (!least) {
+        least = places;
+        continue;
+      }
+      for (auto it = least->begin(); it != least->end();) {
+        const auto mine = places.find(it->first);
+        if (mine == places.end()) {
+          it = least->erase(it);
+          continue;
+        }
+        if (mine->second.next < it->second.next) it->second = mine->second;
+        ++it;
+      }
+    }
+    return std::optional<Places>(least.value_or(Places()));
+  }
+
+  Result<Outcomes> Write(const Batch& batch, std::stop_token stop) override {
+    Outcomes outcomes(static_cast<size_t>(batch.rows()));
+    std::map<std::string, std::vector<int32_t>> rows_of;
+    for (int32_t row = 0; row < batch.rows(); ++row) {
+      auto name = pattern_.NameOf(*batch.records, row);
+      if (name.ok()) {
+        rows_of[*name].push_back(row);
+      } else {
+        outcomes[static_cast<size_t>(row)] = {OutcomeKind::kRejected, name.error().message()};
+      }
+    }
+    for (auto& [name, rows] : rows_of) {
+      auto dataset = Find(name, stop);
+      if (dataset.ok()) {
+        Deliver(**dataset, name, batch, std::move(rows), &outcomes);
+        continue;
+      }
+      const bool is_final = dataset.error().code() == ErrorCode::kNotFound;
+      for (const int32_t row : rows)
+        outcomes[static_cast<size_t>(row)] = {is_final ? OutcomeKind::kRejected : OutcomeKind::kFailed,
+                                              dataset.error().message()};
+    }
+    const bool is_whole =
+        std::all_of(outcomes.begin(), outcomes.end(), [](const auto& outcome) { return outcome.is_final(); });
+    if (is_whole) NoteIdle(batch);
+    return outcomes;
+  }
+
+  Status Close() override {
+    datasets_.clear();
+    return {};
+  }
+
+ private:
+  std::string WhereNode() const {
+    return node_.options().unix_socket.empty() ? node_.options().url : node_.options().unix_socket;
+  }
+
+  // Known, asked for, or made. Errors: kNotFound when there is none and no template to make it from.
+  Result<Dataset*> Find(const std::string& name, std::stop_token stop) {
+    if (auto found = datasets_.find(name); found != datasets_.end()) {
+      found->second.used = ++uses_;
+      return &found->second;
+    }
+    Dataset dataset;
+    ASSIGN_OR_RETURN(dataset.target, node_.Open(name, settings_.text("source"), stop));
+    auto described = dataset.target->Describe();
+    if (!described.ok() && described.error().code() == ErrorCode::kNotFound) {
+      if (manifest_.empty())
+        return NotFound("{}; make it, or give a template to make it from", described.error().message());
+      std::string manifest = manifest_;
+      for (size_t at = manifest.find(kDatasetMark); at != std::string::npos;
+           at = manifest.find(kDatasetMark, at + name.size()))
+        manifest.replace(at, sizeof kDatasetMark - 1, name);
+      RETURN_IF_ERROR(node_.Create(manifest, stop));
+      described = dataset.target->Describe();
+    }
+    if (!described.ok()) return std::move(described).error();
+    RETURN_IF_ERROR(Adopt(name, described->accepted, &dataset));
+    dataset.used = ++uses_;
+    if (datasets_.size() >= kMaxOpenDatasets) {
+      datasets_.erase(std::min_element(datasets_.begin(), datasets_.end(), [](const auto& a, const auto& b) {
+        return a.second.used < b.second.used;
+      }));
+    }
+    return &datasets_.emplace(name, std::move(dataset)).first->second;
+  }
+
+  // Takes over where the source stands.
+  static Status Adopt(const std::string& name, const std::optional<push::State>& state, Dataset* dataset) {
+    dataset->state_at = Clock::now();
+    dataset->state.clear();
+    dataset->places.clear();
+    if (!state) return {};
+    dataset->state = state->value;
+    if (state->kind != kPlacesKind) return {};
+    auto places = pipeline::PlacesFromJson(state->value);
+    if (!places.ok())
+      return MakeError(ErrorCode::kPrecondition,
+                       "the source state of dataset '{}' is no map of positions: {}", name, state->value);
+    dataset->places = std::move(*places);
+    return {};
+  }
+
+  // Pushes what the dataset has not got yet, in order.
+  void Deliver(Dataset& dataset, const std::string& name, const Batch& batch, std::vector<int32_t> rows,
+               Outcomes* outcomes) {
+    const bool has_positions = !batch.next.empty();
+    if (has_positions) {
+      const auto stored = dataset.places.find(batch.partition);
+      const int64_t next = stored == dataset.places.end() ? INT64_MIN : stored->second.next;
+      std::erase_if(rows, [&](int32_t row) {
+        if (batch.next[static_cast<size_t>(row)] > next) return false;
+        (*outcomes)[static_cast<size_t>(row)].kind = OutcomeKind::kDuplicate;
+        return true;
+      });
+    }
+    Push(dataset, name, batch, rows, outcomes);
+  }
+
+  // All of `rows`, or those before the first that cannot be taken: the position must not pass a record whose
+  // dead letter is not durable yet. False when it stopped so. Without positions nothing stops it.
+  bool Push(Dataset& dataset, const std::string& name, const Batch& batch, const std::vector<int32_t>& rows,
+            Outcomes* outcomes) {
+    if (rows.empty()) return true;
+    const bool has_positions = !batch.next.empty();
+    const auto settle = [&](OutcomeKind kind, const std::string& reason) {
+      for (const int32_t row : rows) (*outcomes)[static_cast<size_t>(row)] = {kind, reason};
+    };
+    Places places = dataset.places;
+    if (has_positions) {
+      auto& place = places[batch.partition];
+      place.next = batch.next[static_cast<size_t>(rows.back())];
+      if (const auto now = batch.places.find(batch.partition); now != batch.places.end())
+        place.cursor = now->second.cursor;
+    }
+    std::string body;
+    for (const int32_t row : rows) {
+      pipeline::AppendRecord(*batch.records, row, {.write_empty = false}, &body);
+      body += '\n';
+    }
+    const PushReply reply = Send(dataset, body, has_positions ? &places : nullptr);
+    switch (reply.kind) {
+      case PushReply::Kind::kTaken:
+        settle(OutcomeKind::kAccepted, "");
+        return true;
+      case PushReply::Kind::kDuplicate:
+        settle(OutcomeKind::kDuplicate, "");
+        return true;
+      case PushReply::Kind::kBehind: {
+        // Another process is active: this one stands by, and goes on where that one ends.
+        const Status adopted = Adopt(name, reply.accepted, &dataset);
+        settle(OutcomeKind::kFailed,
+               adopted.ok() ? fmt::format("dataset '{}' was written by another pipeline meanwhile", name)
+                            : adopted.error().message());
+        return false;
+      }
+      case PushReply::Kind::kLater:
+        settle(OutcomeKind::kFailed, reply.error.message());
+        return false;
+      case PushReply::Kind::kTooLarge:
+      case PushReply::Kind::kRefused:
+        break;
+    }
+    if (reply.kind == PushReply::Kind::kRefused && !IsAboutRecords(reply.error.code())) {
+      // The dataset, the source or the right to it is gone: somebody may mend that.
+      settle(OutcomeKind::kFailed, reply.error.message());
+      datasets_.erase(name);
+      return false;
+    }
+    if (rows.size() == 1) {
+      settle(OutcomeKind::kRejected, reply.error.message());
+      return !has_positions;
+    }
+    const auto middle = rows.begin() + static_cast<ptrdiff_t>(rows.size() / 2);
+    const std::vector<int32_t> front(rows.begin(), middle), back(middle, rows.end());
+    if (Push(dataset, name, batch, front, outcomes)) return Push(dataset, name, batch, back, outcomes);
+    for (const int32_t row : back)
+      (*outcomes)[static_cast<size_t>(row)] = {OutcomeKind::kFailed, "it stands behind a record that failed"};
+    return false;
+  }
+
+  // With `places` the position moves along.
+  PushReply Send(Dataset& dataset, const std::string& body, const Places* places) {
+    push::PushCall call{.body = body};
+    if (places) {
+      call.if_state = dataset.state.empty() ? "*" : dataset.state;
+      call.next_state = StateText(*places);
+      call.state_kind = kPlacesKind;
+      if (call.next_state.size() > kMaxStateBytes) {
+        PushReply reply;
+        reply.error =
+            MakeError(ErrorCode::kResourceExhausted,
+                      "the positions of {} partitions take more than the {} bytes of a source state",
+                      places->size(), kMaxStateBytes);
+        return reply;
+      }
+    } else {
+      call.key = multiformats::Sha3Multihash(body).ToString();
+    }
+    PushReply reply = dataset.target->Push(call);
+    const bool is_taken = reply.kind == PushReply::Kind::kTaken || reply.kind == PushReply::Kind::kDuplicate;
+    if (places && is_taken) {
+      dataset.places = *places;
+      dataset.state = call.next_state;
+      dataset.state_at = Clock::now();
+    }
+    return reply;
+  }
+
+  // Datasets that get nothing would send a restart far back: from time to time they get the position alone.
+  void NoteIdle(const Batch& batch) {
+    if (batch.places.empty()) return;
+    const auto limit = Clock::now() - settings_.duration("idle_state");
+    for (auto& [name, dataset] : datasets_) {
+      if (dataset.state_at > limit) continue;
+      Places places = dataset.places;
+      for (const auto& [partition, place] : batch.places) {
+        auto& mine = places[partition];
+        // What stands between the rows of this batch and its end was dropped on the way.
+        if (place.next > mine.next) mine = place;
+      }
+      if (places == dataset.places) continue;
+      (void)Send(dataset, "", &places);  // the next batch tries again
+      dataset.state_at = Clock::now();
+    }
+  }
+
+  const pipeline::Settings settings_;
+  const NamePattern pattern_;
+  const std::string manifest_;
+  Node node_;
+  std::map<std::string, Dataset> datasets_;
+  uint64_t uses_ = 0;
+};
+
+// The workspace's socket, in the folder or above it.
+std::string FindSocket(const std::string& from) {
+  namespace fs = std::filesystem;
+  std::error_code error;
+  for (fs::path folder = fs::absolute(from, error); !error; folder = folder.parent_path()) {
+    const auto socket = folder / ".sluice" / "node.sock";
+    if (fs::exists(socket, error)) return socket.string();
+    if (folder == folder.parent_path()) break;
+  }
+  return "";
+}
+
+}  // namespace
+
+Result<std::unique_ptr<pipeline::IngestionWriter>> MakeOdfWriter(const pipeline::Settings& settings,
+                                                                 pipeline::Environment& environment) {
+  auto pattern = NamePattern::Parse(settings.text("dataset"));
+  if (!pattern.ok()) return settings.Complain("dataset", pattern.error().message());
+  NodeOptions options;
+  options.url = settings.text("node");
+  options.token = settings.text("token");
+  options.ca_file = settings.text("ca_file");
+  options.timeout = settings.duration("timeout");
+  if (options.url.empty()) {
+    options.url = "http://node";
+    options.unix_socket = FindSocket(environment.Resolve("."));
+    if (options.unix_socket.empty())
+      return settings.Complain("node",
+                               "no node runs in a workspace at or above the pipeline's folder: start 'sluice "
+                               "serve' there, or give the node's URL");
+  }
+  std::string manifest;
+  if (const auto& path = settings.text("template"); !path.empty()) {
+    std::ifstream file(environment.Resolve(path), std::ios::binary);
+    manifest.assign(std::istreambuf_iterator<char>(file), {});
+    if (!file) return settings.Complain("template", fmt::format("'{}' cannot be read", path));
+    if (manifest.find(kDatasetMark) == std::string::npos)
+      return settings.Complain(
+          "template", fmt::format("'{}' does not hold {} where the dataset's name goes", path, kDatasetMark));
+  }
+  ASSIGN_OR_RETURN(auto node, Node::Make(std::move(options)));
+  return std::unique_ptr<pipeline::IngestionWriter>(
+      std::make_unique<OdfWriter>(settings, std::move(*pattern), std::move(manifest), std::move(node)));
+}
+
+}  // namespace sluice::connectors::odf

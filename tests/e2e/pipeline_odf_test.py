@@ -1,0 +1,142 @@
+#!/usr/bin/env python3
+"""Pipelines into datasets: the place in the file is committed with the records, through kills of either side."""
+import json
+import os
+import random
+import time
+
+import harness
+from harness import Workspace
+from pushing import Node
+
+MANIFEST = """kind: DatasetSnapshot
+version: 1
+content:
+  name: %s
+  kind: Root
+  metadata:
+    - kind: AddPushSource
+      sourceName: default
+      read:
+        kind: NdJson
+        schema: ["uuid STRING", "tenant_id STRING", "data STRING", "created_at TIMESTAMP", "stars INT"]
+      merge: {kind: Append}
+    - {kind: SetVocab, eventTimeColumn: created_at}
+"""
+PIPELINE = """name: p
+ingestors: [{type: file, path: in.ndjson}]
+writer: {type: odf, dataset: "%s"%s}
+batch: {max_records: 500}
+dead_letter: {type: file, path: dead.ndjson}
+"""
+
+
+def lines(numbers, tenants=1, **more):
+    return "".join(json.dumps({"uuid": f"u{n}", "data": f"text {n}", "tenant_id": f"t{n % tenants}", **more}) + "\n" for n in numbers)
+
+
+def text(done):
+    return done.err.decode()
+
+
+def uuids(workspace, dataset):
+    return [row["uuid"] for row in workspace.rows(dataset)]
+
+
+def once():
+    with Workspace() as workspace:
+        workspace.run("add", workspace.write("feedback.yaml", MANIFEST % "feedback"))
+        workspace.write("p.yaml", PIPELINE % ("feedback", ""))
+        workspace.write("in.ndjson", lines(range(3000)))
+        with Node(workspace, "--block-budget", "unlimited"):
+            workspace.run("run", "p.yaml")
+            workspace.run("run", "p.yaml")  # it is known how far the file was read
+            with open(os.path.join(workspace.folder, "in.ndjson"), "a", encoding="utf-8") as file:
+                file.write(lines(range(3000, 3100)))
+            workspace.run("run", "p.yaml")
+        assert uuids(workspace, "feedback") == [f"u{n}" for n in range(3100)]
+        workspace.check_sound("feedback")
+
+
+def kills_of_either_side():
+    """An Append dataset knows no duplicates: the position alone keeps each record to once."""
+    dice = random.Random(7)
+    count = 20_000
+    with Workspace() as workspace:
+        workspace.run("add", workspace.write("feedback.yaml", MANIFEST % "feedback"))
+        workspace.write("p.yaml", PIPELINE % ("feedback", ""))
+        workspace.write("in.ndjson", lines(range(count)))
+        with Node(workspace, "--block-budget", "unlimited") as node:
+            deadline = time.monotonic() + 240
+            kills = 0
+            while True:
+                assert time.monotonic() < deadline, node.said()
+                command = workspace.start("run", "p.yaml")
+                time.sleep(dice.uniform(0.05, 0.6))
+                if kills < 12 and command.poll() is None:
+                    kills += 1
+                    if kills % 3 == 0:
+                        node.kill()
+                        node.start()
+                    command.kill()
+                    harness.wait(command)
+                    continue
+                done = harness.wait(command, timeout=120)
+                if done.code == 0:
+                    break
+        got = uuids(workspace, "feedback")
+        assert got == [f"u{n}" for n in range(count)], f"{len(got)} rows of {count}, {len(set(got))} different"
+        workspace.check_sound("feedback")
+
+
+def a_dataset_a_tenant():
+    """Made from the template; each keeps its own position, and a tenant's name that is none goes to the dead letters."""
+    with Workspace() as workspace:
+        workspace.write("template.yaml", MANIFEST % "${{ dataset }}")
+        workspace.write("p.yaml", PIPELINE % ("${{ record.tenant_id }}.feedback", ", template: template.yaml"))
+        bad = json.dumps({"uuid": "bad", "data": "x", "tenant_id": "../up"}) + "\n"
+        workspace.write("in.ndjson", lines(range(900), tenants=3) + bad + lines(range(900, 1000), tenants=3))
+        with Node(workspace, "--block-budget", "unlimited"):
+            workspace.run("run", "p.yaml")
+            workspace.run("run", "p.yaml")
+        for tenant in range(3):
+            assert uuids(workspace, f"t{tenant}.feedback") == [f"u{n}" for n in range(1000) if n % 3 == tenant]
+        with open(os.path.join(workspace.folder, "dead.ndjson"), encoding="utf-8") as dead:
+            letters = [json.loads(line) for line in dead]
+        assert [letter["uuid"] for letter in letters] == ["bad"], letters
+        assert "../up" in letters[0]["dead_letter"]["reason"], letters
+
+
+def one_bad_record():
+    """What the dataset refuses goes to the dead letters, alone, and nothing behind it is lost."""
+    with Workspace() as workspace:
+        workspace.run("add", workspace.write("feedback.yaml", MANIFEST % "feedback"))
+        workspace.write("p.yaml", PIPELINE % ("feedback", ""))
+        workspace.write("in.ndjson", lines(range(40)) + lines([40], stars="many") + lines(range(41, 100), stars=3))
+        with Node(workspace, "--block-budget", "unlimited"):
+            workspace.run("run", "p.yaml", timeout=120)
+        assert uuids(workspace, "feedback") == [f"u{n}" for n in range(100) if n != 40]
+        with open(os.path.join(workspace.folder, "dead.ndjson"), encoding="utf-8") as dead:
+            letters = [json.loads(line) for line in dead]
+        assert [letter["uuid"] for letter in letters] == ["u40"] and "stars" in letters[0]["dead_letter"]["reason"], letters
+
+
+def wrong_at_the_start():
+    with Workspace() as workspace:
+        workspace.write("in.ndjson", lines(range(3)))
+        workspace.write("p.yaml", PIPELINE % ("feedback", ""))
+        done = workspace.run("run", "p.yaml", code=None)
+        assert done.code != 0 and "sluice serve" in text(done), done
+        with Node(workspace) as node:
+            done = workspace.run("run", "p.yaml", code=None)
+            assert done.code != 0 and "option 'dataset'" in text(done) and "template" in text(done), done
+            workspace.write("q.yaml", PIPELINE % ("feedback", f", node: {node.url}, token: wr0ng"))
+            done = workspace.run("run", "q.yaml", code=None)
+            assert done.code != 0 and "'token'" in text(done) and "wrong" not in text(done).replace("wrong token", ""), done
+        workspace.write("r.yaml", PIPELINE % ("${{ record.tenant }}", ""))
+        done = workspace.run("run", "r.yaml", code=None)
+        assert done.code != 0 and "tenant_id" in text(done) and "r.yaml:" in text(done), done
+
+
+if __name__ == "__main__":
+    harness.main([once, kills_of_either_side, a_dataset_a_tenant, one_bad_record, wrong_at_the_start])
