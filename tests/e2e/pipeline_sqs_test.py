@@ -103,7 +103,8 @@ def conformance():
         def test(server=server):
             with server() as sqs:
                 queues = sqs.make_queue("q") + " " + sqs.make_queue("q.fifo")
-                done = subprocess.run([program], env=environment(SLUICE_TEST_QUEUES=queues), capture_output=True, text=True, timeout=240,
+                done = subprocess.run([program], env=environment(SLUICE_TEST_QUEUES=queues, SLUICE_TEST_RECEIVERS="1" if server is Moto else "4"),
+                                      capture_output=True, text=True, timeout=400,
                                       check=False)
                 assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
         yield server.__name__, test

@@ -100,8 +100,10 @@ Result<std::unique_ptr<Session>> Session::Open(const ConnectOptions& connect, co
                                                std::stop_token stop) {
   ASSIGN_OR_RETURN(auto connection, Connection::Open(connect, stop));
   ASSIGN_OR_RETURN(Target target, OpenTarget(*connection, options, stop));
+  // A batch asks the table's indexes, however large the table is and whatever its statistics say.
   auto staging = connection->Run(
       fmt::format(
+          "SET enable_hashjoin = off; SET enable_mergejoin = off; "
           "CREATE TEMP TABLE sluice_staging ON COMMIT DELETE ROWS AS SELECT 0::int4 AS sluice_n, {} FROM {} "
           "WITH NO DATA",
           target.ColumnList(), target.name),
