@@ -49,7 +49,9 @@ Status SettleQueue(Session& session, workspace::Workspace& workspace, const mult
   ASSIGN_OR_RETURN(auto entries, workspace.List());
   for (const auto& entry : entries) {
     if (entry.id != id) continue;
-    auto gateway = gateway::Gateway::Open(workspace, session.clock(), {});
+    gateway::GatewayOptions options;
+    options.ack_durable = session.drop_queue;  // what is to be given up is not committed meanwhile
+    auto gateway = gateway::Gateway::Open(workspace, session.clock(), options);
     // Busy: whoever has it opened the log first, and settles it.
     if (!gateway.ok() && gateway.error().code() == ErrorCode::kUnavailable) return {};
     if (!gateway.ok()) return std::move(gateway).error();

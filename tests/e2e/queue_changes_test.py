@@ -94,8 +94,9 @@ def beside_a_node_too():
                     statuses = [node.receipt(r)["status"] for r in receipts]
                     assert statuses == ["dropped" if drops else "committed"] * 3, (name, drops, statuses)
                     # Taken anew afterwards.
-                    again = node.push("d", records([9]))
+                    again = node.push("d", records([9]), source="default")
                     assert again.status == 202, again
+                    assert node.settled(again.json["receipt"])["status"] == "committed"
                     node.stop()
                 assert len(ws.rows("d")) == (1 if drops else 4)
                 ws.check_sound("d")
@@ -115,7 +116,7 @@ def where_a_source_stands_still_a_change_is_refused():
             assert node.receipt(receipt)["status"] == "dropped"
             assert node.settled(node.push("d", records([5])).json["receipt"])["status"] == "committed"
             ws.run(*changes(ws)["source disable"])
-            check_problem(node.push("d", records([6])), 400)
+            check_problem(node.push("d", records([6])), 404)
             ws.run(*changes(ws)["delete"])
             node.stop()
         assert ws.run("list", "-o", "json").out.strip() == b"[]"

@@ -124,7 +124,6 @@ def a_source_sent_over_http_reaches_what_it_was_granted():
 
             check_problem(send("kim", "d.file", "file://" + os.path.join(ws.folder, "data.csv")), 403, "file")
             assert send("kim", "d.kim", server.url()).status == 201
-            assert send("kim", "d.var", "http://example.invalid/${{ env.SHARED || 'nothing' }}").status in (201, 403)
             found = node.eventually(lambda: scheduled(node, "d.kim"), lambda pull: pull and pull["lastError"])
             assert "private" in found["lastError"] and not server.requests, found
             assert send("bob", "d.bob", server.url("/data.csv?bob")).status == 201
