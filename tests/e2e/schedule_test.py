@@ -124,7 +124,7 @@ def a_source_sent_over_http_reaches_what_it_was_granted():
 
             check_problem(send("kim", "d.file", "file://" + os.path.join(ws.folder, "data.csv")), 403, "file")
             assert send("kim", "d.kim", server.url()).status == 201
-            found = node.eventually(lambda: scheduled(node, "d.kim"), lambda pull: pull and pull["lastError"])
+            found = node.eventually(lambda: scheduled(node, "d.kim"), lambda pull: pull and pull["lastError"], timeout=90)
             assert "private" in found["lastError"] and not server.requests, found
             assert send("bob", "d.bob", server.url("/data.csv?bob")).status == 201
             node.eventually(lambda: scheduled(node, "d.bob"), lambda pull: pull and pull["records"] == 2, timeout=90)
