@@ -1,5 +1,6 @@
 #include <nlohmann/json.hpp>
 
+#include "server/access.h"
 #include "server/metrics.h"
 #include "server/problem.h"
 #include "server/puller.h"
@@ -16,14 +17,16 @@ void Gauge(std::string* out, std::string_view name, std::string_view help, doubl
   *out += fmt::format("# HELP {} {}\n# TYPE {} gauge\n{} {}\n", name, help, name, name, value);
 }
 
-std::string PullMetrics(const Context& context) {
+// Of the datasets that the viewer may read.
+std::string PullMetrics(const Context& context, const Caller& viewer) {
   std::string text;
   if (!context.puller) return text;
   const auto views = context.puller->views();
   const auto add = [&](std::string_view name, std::string_view type, std::string_view help, auto value) {
     text += fmt::format("# HELP {} {}\n# TYPE {} {}\n", name, help, name, type);
     for (const auto& [alias, view] : views)
-      text += fmt::format("{}{{dataset=\"{}\"}} {}\n", name, LabelValue(alias), value(view));
+      if (MayDo(context, viewer, Right::kRead, alias))
+        text += fmt::format("{}{{dataset=\"{}\"}} {}\n", name, LabelValue(alias), value(view));
   };
   using View = Puller::View;
   const auto seconds = [](const std::optional<Instant>& time) { return time ? time->seconds : 0; };
@@ -42,9 +45,10 @@ std::string PullMetrics(const Context& context) {
   return text;
 }
 
-// By account; those of nobody known have no name.
-std::string TenantMetrics(const Context& context) {
-  const auto uses = context.quotas->uses();
+// By account; those of nobody known have no name. An account sees its own.
+std::string TenantMetrics(const Context& context, const Caller& viewer) {
+  auto uses = context.quotas->uses();
+  if (viewer.principal) std::erase_if(uses, [&](const auto& use) { return use.first != viewer.account; });
   std::string text;
   const auto add = [&](std::string_view name, std::string_view help, uint64_t Quotas::Use::* member) {
     text += fmt::format("# HELP {} {}\n# TYPE {} counter\n", name, help, name);
@@ -82,6 +86,9 @@ void GetReady(const Context& context, const CallPtr& call) {
 }
 
 void GetMetrics(const Context& context, const CallPtr& call) {
+  // The node's own counts are for everybody; names of datasets and accounts for whom they are shown anyway.
+  const auto known = context.access->Authenticate(call->request);
+  const Caller* viewer = known.ok() ? &*known : nullptr;
   std::string text = context.metrics->Render();
   const auto journal = context.gateway->journal_stats();
   Gauge(&text, "sluice_ready", "1 when batches can be acknowledged.", context.gateway->health().ok() ? 1 : 0);
@@ -106,12 +113,14 @@ void GetMetrics(const Context& context, const CallPtr& call) {
       "# HELP sluice_commits_total Commits since the start.\n# TYPE sluice_commits_total counter\n"
       "# HELP sluice_records_total Records committed since the start.\n# TYPE sluice_records_total counter\n";
   for (const auto& dataset : context.gateway->status()) {
+    if (!viewer || !MayDo(context, *viewer, Right::kRead, dataset.entry.alias)) continue;
     const std::string label = LabelValue(dataset.entry.alias);
     text += fmt::format("sluice_commits_total{{dataset=\"{}\"}} {}\n", label, dataset.commits);
     text += fmt::format("sluice_records_total{{dataset=\"{}\"}} {}\n", label, dataset.records);
   }
-  text += PullMetrics(context) + TenantMetrics(context);
-  if (context.more_metrics) text += context.more_metrics();
+  if (viewer) text += TenantMetrics(context, *viewer) + PullMetrics(context, *viewer);
+  const bool sees_node = viewer && (!viewer->principal || MayDo(context, *viewer, Right::kAdmin, ""));
+  if (context.more_metrics && sees_node) text += context.more_metrics();
   net::HttpResponse response;
   response.headers.Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8");
   response.body = std::move(text);

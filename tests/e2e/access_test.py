@@ -112,6 +112,24 @@ def a_receipt_is_for_its_account():
             check_problem(node.get(path), 404)
 
 
+def metrics_name_what_their_reader_may_see():
+    with Workspace() as ws:
+        for name in ["acme/d", "bob/e"]:
+            ws.add(name.replace("/", "."), APPEND)
+            ws.run("rename", name.replace("/", "."), name)
+        acme, bob = token(ws, "push", "read", account="acme"), token(ws, "push", "read", account="bob")
+        with Node(ws, "--listen", "0.0.0.0:0", "--insecure-http") as node:
+            assert call(node, "POST", "/acme/d/ingest", acme, records([1])).status == 200
+            assert call(node, "POST", "/bob/e/ingest", bob, records([1])).status == 200
+            everything = {'dataset="acme/d"', 'dataset="bob/e"', 'tenant="acme"', 'tenant="bob"'}
+            for answer, shown in [(node.get("/metrics"), set()), (call(node, "GET", "/metrics", "nonsense"), set()),
+                                  (call(node, "GET", "/metrics", acme), {'dataset="acme/d"', 'tenant="acme"'}),
+                                  (node.operator("GET", "/metrics"), everything)]:
+                text = answer.body.decode()
+                assert answer.status == 200 and "sluice_ready 1" in text, answer
+                assert {name for name in everything if name in text} == shown, text
+
+
 def a_revoked_token_is_refused_soon():
     with Workspace() as ws:
         ws.add("d", APPEND)
@@ -184,7 +202,7 @@ def datasets_are_compacted_by_rule():
 
 
 if __name__ == "__main__":
-    main([anonymous_callers_are_programs_of_this_machine, tokens_give_what_their_scopes_say,
+    main([metrics_name_what_their_reader_may_see, anonymous_callers_are_programs_of_this_machine, tokens_give_what_their_scopes_say,
           who_may_not_push_is_refused_before_the_body, a_receipt_is_for_its_account,
           a_revoked_token_is_refused_soon, a_listener_that_others_reach_needs_tls, tls_and_tokens_on_an_open_listener,
           every_request_is_logged, datasets_are_compacted_by_rule])
