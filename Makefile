@@ -11,7 +11,7 @@ CMAKE_FLAGS ?=
 .PHONY: help setup build test test-integration campaign check check-full bench demo install clean
 
 help: ## List the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## (.*)/  make \1|\2/' | column -t -s '|'
+	@grep -hE '^[a-z%-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z%-]+):[^#]*## (.*)/  make \1|\2/' | column -t -s '|'
 
 setup: ## Install what is missing (asks for sudo only when packages are)
 	@tools/setup
@@ -44,6 +44,9 @@ bench: build ## The benchmarks, each against a peer in the same run
 
 demo: build ## The main job on real data, in a scratch workspace
 	@tools/demo
+
+example-%: build ## Run an example of examples/pipelines, with the servers that it needs; `examples/pipelines/run` lists them
+	@examples/pipelines/run $* --sluice $(BUILD)/sluice
 
 install: build ## Install into PREFIX; the tree can be moved
 	@ninja -C $(BUILD) -j $(JOBS) sluice_bundle > /dev/null

@@ -19,6 +19,8 @@ find_package(ZLIB REQUIRED)
 find_library(SLUICE_ZSTD_LIB zstd REQUIRED)
 find_path(SLUICE_PQ_INCLUDE libpq-fe.h PATH_SUFFIXES postgresql REQUIRED)
 find_library(SLUICE_PQ_LIB pq REQUIRED)
+find_library(SLUICE_RE2_LIB re2 REQUIRED)
+find_library(SLUICE_CLD2_LIB cld2 REQUIRED)
 
 if(NOT SLUICE_DEPS)
   if(DEFINED ENV{SLUICE_DEPS})

@@ -3,6 +3,8 @@
 #include <arrow/record_batch.h>
 
 #include <algorithm>
+#include <cstdint>
+#include <numeric>
 
 #include "pipeline/record.h"
 #include "pipeline/rows.h"
@@ -35,6 +37,24 @@ Status CheckAnswer(const Batch& input, const Batch& output) {
   return {};
 }
 
+// What a step made of some rows and the rows that it did not see, in the order of where they came from; rows
+// made of all come last.
+Result<Batch> Merge(const Batch& made, const Batch& rest) {
+  if (rest.rows() == 0) return made;
+  Batch joined = made;
+  ASSIGN_OR_RETURN(joined.records, JoinRecords({made.records, rest.records}));
+  joined.next.clear();  // the chain counts positions anew at its end
+  joined.origins.insert(joined.origins.end(), rest.origins.begin(), rest.origins.end());
+  std::vector<int32_t> order(static_cast<size_t>(joined.rows()));
+  std::iota(order.begin(), order.end(), 0);
+  const auto place = [&](int32_t row) {
+    const int32_t origin = joined.origins[static_cast<size_t>(row)];
+    return origin < 0 ? INT32_MAX : origin;
+  };
+  std::stable_sort(order.begin(), order.end(), [&](int32_t a, int32_t b) { return place(a) < place(b); });
+  return TakeRows(joined, order);
+}
+
 }  // namespace
 
 Result<std::unique_ptr<ProcessorChain>> ProcessorChain::Make(const std::vector<PipelineConfig::Step>& steps,
@@ -45,6 +65,9 @@ Result<std::unique_ptr<ProcessorChain>> ProcessorChain::Make(const std::vector<P
   for (const auto& step : steps) {
     Step made;
     made.name = fmt::format("{}_{}", chain->steps_.size(), step.settings.type());
+    if (step.when.kind != Tree::Kind::kNull) {
+      ASSIGN_OR_RETURN(made.when, Condition::Parse(step.when));
+    }
     ASSIGN_OR_RETURN(made.processor, registry.MakeProcessor(step.settings, environment));
     made.counters = &metrics->Stage("processor", made.name);
     chain->steps_.push_back(std::move(made));
@@ -60,6 +83,31 @@ Status ProcessorChain::Open() {
   return {};
 }
 
+Result<Batch> ProcessorChain::RunStep(Step& step, Batch given, std::vector<Processor::Reject>* rejects,
+                                      const std::stop_token& stop) {
+  std::vector<int32_t> meant, others;
+  if (step.when) {
+    step.when->Evaluate(*given.records, &holds_);
+    for (size_t row = 0; row < holds_.size(); ++row)
+      (holds_[row] ? meant : others).push_back(static_cast<int32_t>(row));
+    if (meant.empty()) return given;
+  }
+  if (others.empty()) {
+    auto answer = step.processor->Process(given, rejects, stop);
+    if (answer.ok()) RETURN_IF_ERROR(CheckAnswer(given, *answer));
+    return answer;
+  }
+  ASSIGN_OR_RETURN(const Batch seen, TakeRows(given, meant));
+  ASSIGN_OR_RETURN(const Batch rest, TakeRows(given, others));
+  ASSIGN_OR_RETURN(Batch answer, step.processor->Process(seen, rejects, stop));
+  RETURN_IF_ERROR(CheckAnswer(seen, answer));
+  if (answer.origins.empty()) answer.origins = seen.origins;
+  for (auto& reject : *rejects) {
+    if (reject.row >= 0 && reject.row < seen.rows()) reject.row = meant[static_cast<size_t>(reject.row)];
+  }
+  return Merge(answer, rest);
+}
+
 Result<Batch> ProcessorChain::Run(const Batch& input, std::vector<Refused>* refused, std::stop_token stop) {
   Batch batch = input;
   const int64_t input_rows = input.rows();
@@ -67,10 +115,7 @@ Result<Batch> ProcessorChain::Run(const Batch& input, std::vector<Refused>* refu
     const auto start = std::chrono::steady_clock::now();
     const Batch given = batch;
     std::vector<Processor::Reject> rejects;
-    auto answer = step.processor->Process(std::move(batch), &rejects, stop);
-    if (answer.ok()) {
-      if (auto status = CheckAnswer(given, *answer); !status.ok()) answer = std::move(status).error();
-    }
+    auto answer = RunStep(step, std::move(batch), &rejects, stop);
     if (!answer.ok()) return std::move(answer).error().With(fmt::format("processor '{}'", step.name));
     batch = *std::move(answer);
     for (auto& reject : rejects) {

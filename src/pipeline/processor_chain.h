@@ -1,10 +1,12 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "pipeline/condition.h"
 #include "pipeline/config.h"
 #include "pipeline/connector.h"
 #include "pipeline/metrics.h"
@@ -31,10 +33,16 @@ class ProcessorChain {
  private:
   struct Step {
     std::string name;
+    std::optional<Condition> when;
     std::unique_ptr<Processor> processor;
     StageCounters* counters = nullptr;
   };
+  // Of the rows that the step's condition means; the others go along.
+  Result<Batch> RunStep(Step& step, Batch given, std::vector<Processor::Reject>* rejects,
+                        const std::stop_token& stop);
+
   std::vector<Step> steps_;
+  std::vector<uint8_t> holds_;
 };
 
 }  // namespace sluice::pipeline

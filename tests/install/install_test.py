@@ -5,6 +5,7 @@ usage: install_test.py BUILD SOURCE DEPS
 
 DEPS is the cache of pinned libraries that the build used; it is hidden by an empty file system in a mount namespace where
 the kernel allows that, and the loader's choices are checked in any case."""
+import json
 import os
 import re
 import shutil
@@ -119,6 +120,25 @@ def check_example(tree, scratch, env, hide):
     run(os.path.join(tree, "bin", "sluice"), "verify", cwd=work, env=env)
 
 
+def check_custom_processor(tree, scratch, env, hide):
+    source = os.path.join(scratch, "custom-processor")
+    shutil.copytree(os.path.join(SOURCE, "examples", "custom-processor"), source)
+    build = os.path.join(scratch, "custom-processor-build")
+    run(*hide, "cmake", "-S", source, "-B", build, "-G", "Ninja", "-DCMAKE_BUILD_TYPE=Release", f"-DCMAKE_PREFIX_PATH={tree}", env=env)
+    run(*hide, "cmake", "--build", build, env=env)
+    program = os.path.join(build, "feedback")
+    run(*hide, program, "pipeline.yaml", cwd=source, env=env)
+    with open(os.path.join(source, "sorted.ndjson"), encoding="utf-8") as file:
+        moods = {record["uuid"]: record["metadata_type"] for record in map(json.loads, file)}
+    if moods != {"1": "complaint", "2": "", "3": ""}:
+        raise Failure(f"the custom processor gives {moods}")
+    with open(os.path.join(source, "wrong.yaml"), "w", encoding="utf-8") as file:
+        file.write("ingestors: [{type: stdio}]\nprocessors: [{type: mood}]\nwriter: {type: stdio}\n")
+    done = subprocess.run([*hide, program, "wrong.yaml"], cwd=source, env=env, capture_output=True, text=True, check=False)
+    if done.returncode != 1 or "words" not in done.stderr:
+        raise Failure(f"a missing option of the custom processor: exit {done.returncode}, '{done.stderr}'")
+
+
 def main():
     passed = failed = 0
     with tempfile.TemporaryDirectory() as scratch:
@@ -131,7 +151,8 @@ def main():
         hide = hiding_prefix()
         for name, check in (("program", lambda: check_program(tree, scratch, env, hide)), ("licences", lambda: check_licences(tree)),
                             ("package files", lambda: check_package_files(tree)),
-                            ("example", lambda: check_example(tree, scratch, env, hide))):
+                            ("example", lambda: check_example(tree, scratch, env, hide)),
+                            ("custom processor", lambda: check_custom_processor(tree, scratch, env, hide))):
             try:
                 check()
                 passed += 1

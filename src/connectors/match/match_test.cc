@@ -1,0 +1,88 @@
+#include <gtest/gtest.h>
+
+#include "connectors/match/connector.h"
+#include "pipeline/testing/bed.h"
+
+namespace sluice::connectors::match {
+namespace {
+
+using pipeline::Column;
+using pipeline::testing::BatchOf;
+using pipeline::testing::Bed;
+using pipeline::testing::ColumnOf;
+using Texts = std::vector<std::string>;
+
+constexpr char kRecords[] =
+    R"({"uuid":"1","data":"about product1 and product2","metadata":{"id":"m-1","n":5}})"
+    "\n"
+    R"({"uuid":"2","data":"about product2","lang":"de","metadata":{"id":null}})"
+    "\n"
+    R"({"uuid":"3","data":"else","source_id":"given"})"
+    "\n";
+
+pipeline::Batch RunOn(const std::string& yaml) {
+  Bed bed(RegisterMatch);
+  auto processor = bed.MakeProcessor(yaml);
+  EXPECT_TRUE(processor.ok()) << (processor.ok() ? "" : processor.error().ToString());
+  if (!processor.ok()) return BatchOf("");
+  std::vector<pipeline::Processor::Reject> rejected;
+  auto out = (*processor)->Process(BatchOf(kRecords), &rejected, {});
+  EXPECT_TRUE(out.ok()) << (out.ok() ? "" : out.error().ToString());
+  EXPECT_TRUE(rejected.empty());
+  return *out;
+}
+
+TEST(MatchTest, SetsFieldsWhereTheConditionHolds) {
+  const auto out = RunOn(R"({type: match, rules: [
+    {when: {field: data, contains: product1}, set: {source_id: product1, lang: en}},
+    {when: {field: data, contains: product2}, set: {source_id: product2}}]})");
+  EXPECT_EQ(ColumnOf(out, Column::kSourceId), (Texts{"product2", "product2", "given"}));
+  EXPECT_EQ(ColumnOf(out, Column::kLang), (Texts{"en", "de", ""}));
+  EXPECT_TRUE(out.origins.empty());
+}
+
+TEST(MatchTest, FollowsTheFirstRuleOnly) {
+  const auto out = RunOn(R"({type: match, first_only: true, rules: [
+    {when: {field: data, contains: product1}, set: {source_id: product1}},
+    {when: {field: data, contains: product2}, set: {source_id: product2}},
+    {set: {source_id: other}}]})");
+  EXPECT_EQ(ColumnOf(out, Column::kSourceId), (Texts{"product1", "product2", "other"}));
+}
+
+TEST(MatchTest, LaterRulesSeeWhatEarlierOnesSet) {
+  const auto out = RunOn(R"({type: match, rules: [
+    {when: {field: data, contains: else}, set: {tenant_id: acme}},
+    {when: {field: tenant_id, equals: acme}, set: {source_type: known, source_id: ''}}]})");
+  EXPECT_EQ(ColumnOf(out, Column::kSourceType), (Texts{"", "", "known"}));
+  EXPECT_EQ(ColumnOf(out, Column::kSourceId), (Texts{"", "", ""}));
+}
+
+TEST(MatchTest, CopiesValuesOfTheRecord) {
+  const auto out =
+      RunOn(R"({type: match, rules: [{set: {data_id: {from: metadata.id}, lang: {from: metadata.n}}},
+    {when: {field: uuid, equals: '3'}, set: {metadata: {from: data}}},
+    {when: {field: uuid, equals: '2'}, set: {metadata: '{"set": true}'}}]})");
+  EXPECT_EQ(ColumnOf(out, Column::kDataId), (Texts{"m-1", "", ""}));
+  EXPECT_EQ(ColumnOf(out, Column::kLang), (Texts{"5", "", ""}));
+  EXPECT_EQ(ColumnOf(out, Column::kMetadata),
+            (Texts{R"({"id":"m-1","n":5})", R"({"set": true})", R"("else")"}));
+}
+
+TEST(MatchTest, RefusesRulesThatAreNone) {
+  Bed bed(RegisterMatch);
+  const auto said = [&](const std::string& yaml, const std::string& part) {
+    auto made = bed.MakeProcessor(yaml);
+    ASSERT_FALSE(made.ok()) << yaml;
+    EXPECT_NE(made.error().ToString().find(part), std::string::npos) << made.error().ToString();
+  };
+  said("{type: match}", "rules");
+  said("{type: match, rules: []}", "list");
+  said("{type: match, rules: [{when: {field: data, exists: true}}]}", "sets nothing");
+  said("{type: match, rules: [{set: {uuid: x}}]}", "cannot be set");
+  said("{type: match, rules: [{set: {metadata: '{'}}]}", "no JSON");
+  said("{type: match, rules: [{set: {lang: {form: x}}}]}", "from");
+  said("{type: match, rules: [{then: {lang: x}}]}", "'then'");
+}
+
+}  // namespace
+}  // namespace sluice::connectors::match
