@@ -230,10 +230,10 @@ def test_says_at_the_start_what_is_wrong():
         assert b"token" in done.err and b"wrong" not in done.err.replace(b"wrong.yaml", b"").replace(b"'wrong'", b""), done.err
         done = folder.run("taken.yaml", hop("taken", ports[0], ports[2]), code=harness.EXIT_BUSY)
         assert b"listen" in done.err and str(ports[0]).encode() in done.err, done.err
-        done = folder.run("typo.yaml", hop("typo", ports[1], ports[0]).replace("url:", "ulr:"), code=harness.EXIT_USAGE)
+        done = folder.run("typo.yaml", hop("typo", ports[1], ports[0]).replace("url:", "ulr:"), code=harness.EXIT_FAILURE)
         assert b"typo.yaml:5" in done.err and b"url" in done.err, done.err
         done = folder.run("open.yaml", hop("open", ports[1], ports[0]).replace("127.0.0.1:%d'}" % ports[1], "0.0.0.0:%d'}" % ports[1]),
-                          code=harness.EXIT_USAGE)
+                          code=harness.EXIT_FAILURE)
         assert b"anonymous" in done.err, done.err
 
 
