@@ -19,7 +19,9 @@ find_package(ZLIB REQUIRED)
 find_library(SLUICE_ZSTD_LIB zstd REQUIRED)
 find_path(SLUICE_PQ_INCLUDE libpq-fe.h PATH_SUFFIXES postgresql REQUIRED)
 find_library(SLUICE_PQ_LIB pq REQUIRED)
-find_library(SLUICE_RE2_LIB re2 REQUIRED)
+# Statically and hidden: Arrow's compute library brings and exports another version of RE2.
+find_library(SLUICE_RE2_ARCHIVE libre2.a REQUIRED)
+set(SLUICE_RE2_LIB "${SLUICE_RE2_ARCHIVE}" "-Wl,--exclude-libs,libre2.a")
 find_library(SLUICE_CLD2_LIB cld2 REQUIRED)
 
 if(NOT SLUICE_DEPS)
