@@ -101,7 +101,7 @@ Result<Batch> ProcessorChain::RunStep(Step& step, Batch given, std::vector<Proce
   ASSIGN_OR_RETURN(const Batch rest, TakeRows(given, others));
   ASSIGN_OR_RETURN(Batch answer, step.processor->Process(seen, rejects, stop));
   RETURN_IF_ERROR(CheckAnswer(seen, answer));
-  if (answer.origins.empty()) answer.origins = seen.origins;
+  if (answer.origins.empty() && answer.rows() > 0) answer.origins = seen.origins;
   for (auto& reject : *rejects) {
     if (reject.row >= 0 && reject.row < seen.rows()) reject.row = meant[static_cast<size_t>(reject.row)];
   }
