@@ -75,6 +75,17 @@ DatasetStatus Lane::status() {
   return status;
 }
 
+Status Lane::CheckNoneStopped() const {
+  for (const auto& [name, gate] : gates_) {
+    if (!gate.stopped) continue;
+    return MakeError(ErrorCode::kUnavailable,
+                     "source '{}' stands still at batch {}: {}; 'sluice queue retry|drop' it first, or give "
+                     "up what is queued with --drop-queue",
+                     name, gate.stopped->receipt, gate.last_error);
+  }
+  return {};
+}
+
 Status Lane::RunExclusive(bool drop_queue, std::chrono::milliseconds wait, bool alone,
                           const std::function<Status()>& change) {
   const auto deadline = std::chrono::steady_clock::now() + wait;
@@ -102,26 +113,26 @@ Status Lane::RunExclusive(bool drop_queue, std::chrono::milliseconds wait, bool 
     };
     if (!changed_.WaitFor(mutex_, left(), [this] { return !barrier_; }))
       return busy("another change takes too long");
-    for (const auto& [name, gate] : gates_) {
-      if (gate.stopped) {
-        return MakeError(
-            ErrorCode::kUnavailable,
-            "source '{}' stands still at batch {}: {}; 'sluice queue retry|drop' it first, or give "
-            "up what is queued with --drop-queue",
-            name, gate.stopped->receipt, gate.last_error);
-      }
-    }
+    RETURN_IF_ERROR(CheckNoneStopped());
     barrier_ = next_order_;
     if (!waiting_.empty()) Schedule();
-    const auto settled = [this] {
-      return committing_.empty() && (waiting_.empty() || (*waiting_.begin())->order >= *barrier_);
+    // A source may come to a stand at what was taken before.
+    const auto is_decided = [this] {
+      return !CheckNoneStopped().ok() ||
+             (committing_.empty() && (waiting_.empty() || (*waiting_.begin())->order >= *barrier_));
     };
-    if (!changed_.WaitFor(mutex_, left(), settled)) {
+    Status settled;
+    if (!changed_.WaitFor(mutex_, left(), is_decided)) {
+      settled = busy("what was taken before is not committed yet" +
+                     (last_error_.empty() ? std::string() : " (" + last_error_ + ")"));
+    } else {
+      settled = CheckNoneStopped();
+    }
+    if (!settled.ok()) {
       barrier_.reset();
       if (!waiting_.empty()) Schedule();
       changed_.NotifyAll();
-      return busy("what was taken before is not committed yet" +
-                  (last_error_.empty() ? std::string() : " (" + last_error_ + ")"));
+      return settled;
     }
   }
   Status status;

@@ -246,6 +246,9 @@ class Lane : public std::enable_shared_from_this<Lane> {
   // Forgets all that waits; what is to be called without the mutex tells the clients.
   std::vector<std::function<void()>> TurnAllAway(const Error& error) REQUIRES(mutex_);
 
+  // Errors: kUnavailable naming a source that stands still.
+  Status CheckNoneStopped() const REQUIRES(mutex_);
+
   // --- committing (lane_commit.cc) ---
   // Sees to it that what waits is committed when its time has come.
   void Schedule() REQUIRES(mutex_);

@@ -48,7 +48,12 @@ std::string PullMetrics(const Context& context, const Caller& viewer) {
 // By account; those of nobody known have no name. An account sees its own.
 std::string TenantMetrics(const Context& context, const Caller& viewer) {
   auto uses = context.quotas->uses();
-  if (viewer.principal) std::erase_if(uses, [&](const auto& use) { return use.first != viewer.account; });
+  auto held = context.gateway->tenants();
+  if (viewer.principal) {
+    const auto is_others = [&](const auto& use) { return use.first != viewer.account; };
+    std::erase_if(uses, is_others);
+    std::erase_if(held, is_others);
+  }
   std::string text;
   const auto add = [&](std::string_view name, std::string_view help, uint64_t Quotas::Use::* member) {
     text += fmt::format("# HELP {} {}\n# TYPE {} counter\n", name, help, name);
@@ -59,7 +64,6 @@ std::string TenantMetrics(const Context& context, const Caller& viewer) {
       &Quotas::Use::requests);
   add("sluice_tenant_bytes_total", "Bytes of their bodies, decoded.", &Quotas::Use::bytes);
   add("sluice_tenant_refused_total", "Requests of an account over its quota.", &Quotas::Use::refused);
-  const auto held = context.gateway->tenants();
   const auto gauge = [&](std::string_view name, std::string_view help,
                          uint64_t gateway::TenantUse::* member) {
     text += fmt::format("# HELP {} {}\n# TYPE {} gauge\n", name, help, name);

@@ -135,8 +135,10 @@ def read_log(path, wanted, timeout=10):
     """The events of a JSON log once `wanted` says there are enough."""
     deadline = time.monotonic() + timeout
     while True:
-        with open(path, encoding="utf-8") as file:
-            lines = [json.loads(line) for line in file]
+        lines = []
+        if os.path.exists(path):  # after a rotation it comes with the next event
+            with open(path, encoding="utf-8") as file:
+                lines = [json.loads(line) for line in file]
         if wanted(lines):
             return lines
         assert time.monotonic() < deadline, lines
