@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """Pushes the lines of a file exactly once: push.py URL SOURCE FILE. The state is the number of lines pushed."""
+import http.client
 import itertools
 import json
 import os
@@ -21,12 +22,15 @@ def call(address, body=None, **headers):
     for attempt in itertools.count():
         try:
             request = urllib.request.Request(address, body, {k.replace("_", "-"): v for k, v in headers.items()})
-            with urllib.request.urlopen(request, timeout=60) as answer:
-                return answer.status, json.load(answer)
-        except urllib.error.HTTPError as error:
-            if error.code not in (408, 429) and error.code < 500:
-                return error.code, json.loads(error.read() or b"{}")
-        except (OSError, ValueError):  # no answer, or half of one
+            try:
+                answer = urllib.request.urlopen(request, timeout=60)
+            except urllib.error.HTTPError as error:
+                answer = error
+            with answer:
+                told = json.load(answer)
+            if answer.status not in (408, 429) and answer.status < 500:
+                return answer.status, told
+        except (OSError, ValueError, http.client.HTTPException):  # no answer, or half of one
             pass
         time.sleep(random.uniform(0.5, 1) * min(0.1 * 2**attempt, 10))
 
