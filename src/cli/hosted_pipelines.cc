@@ -53,6 +53,18 @@ std::unique_ptr<pipeline::PipelineHost> MakePipelineHost(Session& session) {
       HostFor(session), [&session](const std::string& path) { return LoadPipeline(session, path); });
 }
 
+// An input that ended by an error has not been read as a whole.
+Status HowInputsEnded(const pipeline::PipelineHost& host) {
+  for (const auto& one : host.health()) {
+    for (const auto& ailment : one.ailments) {
+      if (ailment.stage.starts_with("ingestor"))
+        return MakeError(ErrorCode::kUnavailable, "pipeline '{}': {}: {}", one.pipeline, ailment.stage,
+                         ailment.reason);
+    }
+  }
+  return {};
+}
+
 Status KeepRunning(Session& session, pipeline::PipelineHost& host, bool watches_files,
                    bool ends_when_finished, const std::function<void()>& on_tick) {
   CatchHangup();
@@ -67,7 +79,7 @@ Status KeepRunning(Session& session, pipeline::PipelineHost& host, bool watches_
     }
     if (on_tick && tick % kTicksOfSecond == 0) on_tick();
     RETURN_IF_ERROR(host.fatal());
-    if (ends_when_finished && host.is_finished()) break;
+    if (ends_when_finished && host.is_finished()) return HowInputsEnded(host);
   }
   return {};
 }

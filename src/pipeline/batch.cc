@@ -6,6 +6,20 @@
 
 namespace sluice::pipeline {
 
+int Badness(OutcomeKind kind) {
+  switch (kind) {
+    case OutcomeKind::kDuplicate:
+      return 0;
+    case OutcomeKind::kAccepted:
+      return 1;
+    case OutcomeKind::kRejected:
+      return 2;
+    case OutcomeKind::kFailed:
+      return 3;
+  }
+  return 3;
+}
+
 int64_t Batch::rows() const { return records ? records->num_rows() : 0; }
 
 std::string PlacesToJson(const Places& places) {
@@ -15,7 +29,7 @@ std::string PlacesToJson(const Places& places) {
     if (!place.cursor.empty()) entry["cursor"] = place.cursor;
     json[partition] = std::move(entry);
   }
-  return json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+  return json.dump(-1, ' ', /*ensure_ascii=*/true, nlohmann::json::error_handler_t::replace);
 }
 
 Result<Places> PlacesFromJson(std::string_view json) {

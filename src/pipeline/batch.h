@@ -18,13 +18,18 @@ namespace sluice::pipeline {
 // Where an upstream that can be read again stands: partition -> the next position to read, and what the
 // upstream itself needs to go on there (a cursor, the identity of a file; may be empty). This is the source
 // state that the `odf` writer commits with the data (pipelines.md 4).
+//
+// `next` never goes back: an upstream that begins anew (another file under the name) goes on in the next
+// epoch, which the bits from kEpochBits on count.
+inline constexpr int kEpochBits = 44;
 struct Place {
   int64_t next = 0;
   std::string cursor;
   bool operator==(const Place&) const = default;
 };
 using Places = std::map<std::string, Place>;
-// As the JSON map that is kept as source state; keys in order, so that equal places have equal texts.
+// As the JSON map that is kept as source state, in ASCII; keys in order, so that equal places have equal
+// texts.
 std::string PlacesToJson(const Places& places);
 // Errors: kInvalidArgument for a text that is none.
 Result<Places> PlacesFromJson(std::string_view json);
@@ -44,6 +49,9 @@ struct Outcome {
   bool is_final() const { return kind != OutcomeKind::kFailed; }
 };
 using Outcomes = std::vector<Outcome>;  // one for each row
+
+// Of several outcomes of one record the worst counts: the one with the greatest number.
+int Badness(OutcomeKind kind);
 
 // Records on their way through a pipeline. Values: cheap to copy.
 struct Batch {

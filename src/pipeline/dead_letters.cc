@@ -7,7 +7,7 @@
 #include "base/instant.h"
 #include "columnar/arrow_status.h"
 #include "pipeline/backoff.h"
-#include "pipeline/json_scan_internal.h"
+#include "pipeline/json_scan.h"
 #include "pipeline/record.h"
 #include "pipeline/rows.h"
 

@@ -6,15 +6,6 @@
 #include "pipeline/receipt_internal.h"
 
 namespace sluice::pipeline {
-namespace {
-
-bool MayBeOneRow(ErrorCode code) {
-  return code == ErrorCode::kInvalidRecords || code == ErrorCode::kInvalidArgument ||
-         code == ErrorCode::kTooLarge;
-}
-
-}  // namespace
-
 Dispatcher::Dispatcher(Parts parts, const TakeLimits& limits, int writers, bool keeps_places,
                        std::stop_source abort)
     : parts_(parts),

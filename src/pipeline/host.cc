@@ -141,12 +141,21 @@ class HostImpl final : public PipelineHost {
       std::lock_guard lock(mutex_);
       old = std::move(one->runner);
     }
+    Status ready;
     if (old) {
       if (const Status status = old->Stop(); !status.ok())
         host_.note(fmt::format("{}: while stopping: {}", one->config.name, status.error().ToString()));
+      const auto path_of = [](const PipelineConfig& of) { return of.spool ? of.spool->path : std::string(); };
+      if (old->has_spooled() && path_of(config) != path_of(one->config))
+        ready =
+            MakeError(ErrorCode::kPrecondition,
+                      "acknowledged records wait in the spool '{}', which the new text leaves: save it again "
+                      "when they have gone",
+                      path_of(one->config));
       old.reset();
     }
-    auto fresh = Runner::Start(config, host_);
+    auto fresh =
+        ready.ok() ? Runner::Start(config, host_) : Result<std::unique_ptr<Runner>>(std::move(ready).error());
     if (!fresh.ok()) {
       host_.note(fmt::format("{}: not reloaded: {}", one->config.name, fresh.error().ToString()));
       fresh = Runner::Start(one->config, host_);

@@ -124,24 +124,35 @@ Status IngestorPort::Offer(Delivery delivery, std::chrono::milliseconds patience
   receipt->is_persistent = has_positions_;
   if (is_queued) {
     // The refused rows keep their place until the delivery is done: it is one, for its order and its bound.
-    ASSIGN_OR_RETURN(auto items, CutItems(admitted, delivery, receipt));
-    auto status = parts_.queue.Push(admitted.flow, std::move(items), rows, bytes, patience);
+    auto status = parts_.queue.Reserve(admitted.flow, rows, bytes, patience);
+    if (status.ok()) {
+      // Before the others go on: their position must not pass a record whose dead letter is not there yet.
+      RefuseRows(admitted, delivery, receipt.get());
+      auto items = CutItems(admitted, delivery, receipt);
+      status = items.ok() ? parts_.queue.Put(admitted.flow, std::move(items).value()) : Status(items.error());
+      if (!status.ok()) parts_.queue.Release(rows, bytes);
+    }
     if (!status.ok()) {
+      parts_.buckets.GiveBack(admitted.tenants);
       if (ticket != 0) parts_.positions.Forget(number_, ticket);
       Unregister(started);
       return status;
     }
+  } else {
+    RefuseRows(admitted, delivery, receipt.get());
   }
   parts_.counters.records += static_cast<uint64_t>(rows);
   parts_.counters.batches += 1;
   parts_.counters.bytes += bytes;
   for (const auto& [tenant, sent] : admitted.tenants)
     parts_.metrics.CountTenant(tenant, sent.first, sent.second, 0);
-  if (!admitted.refused.empty()) {
-    if (!delivery.tenant.empty()) parts_.metrics.CountTenant(delivery.tenant, 0, 0, admitted.refused.size());
-    Refuse(admitted.refused, delivery, parts_.dead_letters, parts_.abort.get_token(), receipt.get());
-  }
   return {};
+}
+
+void IngestorPort::RefuseRows(const Admitted& admitted, const Delivery& delivery, Receipt* receipt) {
+  if (admitted.refused.empty()) return;
+  if (!delivery.tenant.empty()) parts_.metrics.CountTenant(delivery.tenant, 0, 0, admitted.refused.size());
+  Refuse(admitted.refused, delivery, parts_.dead_letters, parts_.abort.get_token(), receipt);
 }
 
 Millis IngestorPort::lag() const {

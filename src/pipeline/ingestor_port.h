@@ -50,6 +50,8 @@ class IngestorPort final : public Intake {
 
   uint64_t Register();
   void Unregister(uint64_t started);
+  // To the dead letters, with their outcomes.
+  void RefuseRows(const Admitted& admitted, const Delivery& delivery, Receipt* receipt);
   Receipt::Done OnDone(Delivery* delivery, uint64_t started, uint64_t ticket, int64_t queued_rows,
                        uint64_t queued_bytes);
 

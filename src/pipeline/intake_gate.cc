@@ -3,6 +3,7 @@
 #include <arrow/api.h>
 
 #include <algorithm>
+#include <optional>
 #include <thread>
 
 #include "columnar/arrow_status.h"
@@ -54,6 +55,8 @@ Result<Admitted> Admit(const TenantOptions& options, Delivery* delivery) {
   auto next_refused = delivery->refused.begin();
   std::pair<uint64_t, uint64_t>* counted = nullptr;
   std::string_view last;
+  std::optional<std::string_view> checked;  // the tenant that is_known is about
+  bool is_known = true;
   for (int64_t row = 0; row < batch.rows(); ++row) {
     if (next_refused != delivery->refused.end() && next_refused->row == row) {
       ++next_refused;
@@ -66,8 +69,12 @@ Result<Admitted> Admit(const TenantOptions& options, Delivery* delivery) {
                            delivery->tenant));
       continue;
     }
-    if (!options.known.empty() &&
-        std::find(options.known.begin(), options.known.end(), tenant) == options.known.end()) {
+    if (!checked || tenant != *checked) {
+      checked = tenant;
+      is_known = options.known.empty() ||
+                 std::find(options.known.begin(), options.known.end(), tenant) != options.known.end();
+    }
+    if (!is_known) {
       admitted.refused.emplace_back(row, fmt::format("field 'tenant_id': there is no tenant '{}'", tenant));
       continue;
     }
@@ -119,6 +126,20 @@ Millis TenantBuckets::WaitFor(const std::map<std::string, std::pair<uint64_t, ui
   return Millis(static_cast<int64_t>(wait * 1000 + 0.999));
 }
 
+void TenantBuckets::Add(const std::map<std::string, std::pair<uint64_t, uint64_t>>& tenants, double sign) {
+  for (const auto& [tenant, sent] : tenants) {
+    const auto found = buckets_.find(tenant);
+    if (found == buckets_.end()) continue;
+    found->second.records += sign * static_cast<double>(sent.first);
+    found->second.bytes += sign * static_cast<double>(sent.second);
+  }
+}
+
+void TenantBuckets::GiveBack(const std::map<std::string, std::pair<uint64_t, uint64_t>>& tenants) {
+  std::lock_guard lock(mutex_);
+  Add(tenants, 1);
+}
+
 Status TenantBuckets::Spend(const std::map<std::string, std::pair<uint64_t, uint64_t>>& tenants,
                             Millis patience) {
   const auto deadline = std::chrono::steady_clock::now() + patience;
@@ -129,12 +150,7 @@ Status TenantBuckets::Spend(const std::map<std::string, std::pair<uint64_t, uint
       std::string who;
       wait = WaitFor(tenants, &who);
       if (wait.count() == 0) {
-        for (const auto& [tenant, sent] : tenants) {
-          const auto found = buckets_.find(tenant);
-          if (found == buckets_.end()) continue;
-          found->second.records -= static_cast<double>(sent.first);
-          found->second.bytes -= static_cast<double>(sent.second);
-        }
+        Add(tenants, -1);
         return {};
       }
       if (std::chrono::steady_clock::now() + wait > deadline)

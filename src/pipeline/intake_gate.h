@@ -32,6 +32,8 @@ class TenantBuckets {
   // Takes what is sent from the tenants' allowances; waits, at most `patience`, while one is used up. Errors:
   // kResourceExhausted naming the tenant; nothing was taken then.
   Status Spend(const std::map<std::string, std::pair<uint64_t, uint64_t>>& tenants, Millis patience);
+  // What was spent for records that were not taken after all.
+  void GiveBack(const std::map<std::string, std::pair<uint64_t, uint64_t>>& tenants);
 
  private:
   struct Bucket {
@@ -39,6 +41,7 @@ class TenantBuckets {
     std::chrono::steady_clock::time_point updated;
   };
   const TenantLimits& LimitsOf(const std::string& tenant) const;
+  void Add(const std::map<std::string, std::pair<uint64_t, uint64_t>>& tenants, double sign);
   // How long until all have something left; 0 when they have.
   Millis WaitFor(const std::map<std::string, std::pair<uint64_t, uint64_t>>& tenants, std::string* who);
 

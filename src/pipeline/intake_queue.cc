@@ -17,7 +17,12 @@ constexpr uint64_t kShare = 4;
 
 // The first `rows` of an item; the item keeps the rest.
 Item CutFront(Item* item, int64_t rows) {
-  Item front = *item;
+  Item front;
+  front.receipt = item->receipt;
+  front.first_row = item->first_row;
+  front.arrival = item->arrival;
+  front.batch.partition = item->batch.partition;
+  front.batch.places = item->batch.places;
   front.batch.records = item->batch.records->Slice(0, rows);
   item->batch.records = item->batch.records->Slice(rows);
   if (!item->batch.next.empty()) {
@@ -50,6 +55,13 @@ bool IntakeQueue::HasRoom(const std::string& flow, int64_t rows, uint64_t bytes)
 
 Status IntakeQueue::Push(const std::string& flow, std::vector<Item> items, int64_t records, uint64_t bytes,
                          Millis patience) {
+  RETURN_IF_ERROR(Reserve(flow, records, bytes, patience));
+  Status status = Put(flow, std::move(items));
+  if (!status.ok()) Release(records, bytes);
+  return status;
+}
+
+Status IntakeQueue::Reserve(const std::string& flow, int64_t records, uint64_t bytes, Millis patience) {
   MutexLock lock(mutex_);
   const bool found = has_room_.WaitFor(mutex_, patience, [&]() NO_THREAD_SAFETY_ANALYSIS {
     return is_closed_ || HasRoom(flow, records, bytes);
@@ -57,6 +69,14 @@ Status IntakeQueue::Push(const std::string& flow, std::vector<Item> items, int64
   if (is_closed_) return MakeError(ErrorCode::kUnavailable, "the pipeline takes no more records");
   if (!found)
     return MakeError(ErrorCode::kResourceExhausted, "the pipeline is full: {} records wait", held_records_);
+  held_records_ += records;
+  held_bytes_ += bytes;
+  return {};
+}
+
+Status IntakeQueue::Put(const std::string& flow, std::vector<Item> items) {
+  MutexLock lock(mutex_);
+  if (is_closed_) return MakeError(ErrorCode::kUnavailable, "the pipeline takes no more records");
   auto [entry, is_new] = flows_.try_emplace(flow);
   if (is_new) {
     turns_.push_back(Flow{flow, {}, 0, 0, 0});
@@ -71,8 +91,6 @@ Status IntakeQueue::Push(const std::string& flow, std::vector<Item> items, int64
     queued_bytes_ += item.bytes;
     queue.items.push_back(std::move(item));
   }
-  held_records_ += records;
-  held_bytes_ += bytes;
   has_items_.NotifyOne();
   return {};
 }

@@ -39,8 +39,13 @@ class IntakeQueue {
  public:
   IntakeQueue(const QueueOptions& options, int slots) : options_(options), free_slots_(slots) {}
 
-  // The items of one delivery. Waits at most `patience` for room for `records` and `bytes`, which are to be
-  // released later. Errors: kResourceExhausted; kUnavailable once closed; the items are gone then.
+  // Waits at most `patience` for room for a delivery, which is to be released later. Errors:
+  // kResourceExhausted; kUnavailable once closed; nothing was taken then.
+  Status Reserve(const std::string& flow, int64_t records, uint64_t bytes, Millis patience);
+  // The items of a delivery that has its room. Errors: kUnavailable once closed; the items are gone then,
+  // their room is still to be released.
+  Status Put(const std::string& flow, std::vector<Item> items);
+  // Both.
   Status Push(const std::string& flow, std::vector<Item> items, int64_t records, uint64_t bytes,
               Millis patience);
   // The next batch, in turns over the flows: at once when a slot is free and there is anything that is old

@@ -2,7 +2,7 @@
 
 #include <vector>
 
-#include "pipeline/json_scan_internal.h"
+#include "pipeline/json_scan.h"
 
 namespace sluice::pipeline {
 namespace {

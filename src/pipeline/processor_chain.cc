@@ -122,8 +122,11 @@ Result<Batch> ProcessorChain::Run(const Batch& input, std::vector<Refused>* refu
       if (reject.row < 0 || reject.row >= given.rows()) continue;
       const int64_t origin =
           given.origins.empty() ? reject.row : given.origins[static_cast<size_t>(reject.row)];
-      if (origin >= 0 && origin < input_rows)
-        refused->push_back({origin, fmt::format("processor '{}': {}", step.name, reject.reason)});
+      const std::string reason = fmt::format("processor '{}': {}", step.name, reject.reason);
+      // What was made of all rows is refused with all of them.
+      const int64_t first = origin < 0 ? 0 : origin;
+      const int64_t end = origin < 0 ? input_rows : origin + 1;
+      for (int64_t row = first; row < end && row < input_rows; ++row) refused->push_back({row, reason});
     }
     step.counters->records += static_cast<uint64_t>(batch.rows());
     step.counters->batches += 1;

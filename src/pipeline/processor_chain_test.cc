@@ -103,6 +103,15 @@ TEST_F(ChainTest, SeesWhatEarlierStepsLeft) {
   EXPECT_EQ(refused_.size(), 2U);
 }
 
+TEST_F(ChainTest, RefusesAllRowsOfWhatWasMadeOfAll) {
+  ASSERT_TRUE(Make({"{type: filter}"}).ok());
+  Batch made = BatchOf("{\"data\":\"bad\"}\n{\"data\":\"good\"}\n{\"data\":\"good\"}");
+  made.origins = {-1, -1, 2};
+  EXPECT_EQ(RunOn(made).rows(), 2);
+  ASSERT_EQ(refused_.size(), 3U);
+  for (size_t row = 0; row < 3; ++row) EXPECT_EQ(refused_[row].input_row, static_cast<int64_t>(row));
+}
+
 TEST_F(ChainTest, LeavesABatchAloneThatNoRowOfIsMeant) {
   ASSERT_TRUE(Make({"{type: filter, when: {field: lang, equals: z}}"}).ok());
   EXPECT_EQ(RunOn(BatchOf(kRecords)).rows(), 6);

@@ -9,7 +9,7 @@
 #include "base/instant.h"
 #include "base/random.h"
 #include "columnar/arrow_status.h"
-#include "pipeline/json_scan_internal.h"
+#include "pipeline/json_scan.h"
 
 namespace sluice::pipeline {
 namespace {

@@ -8,7 +8,7 @@
 
 #include "base/instant.h"
 #include "columnar/arrow_status.h"
-#include "pipeline/json_scan_internal.h"
+#include "pipeline/json_scan.h"
 #include "pipeline/record.h"
 
 // Reading records. The text is cut into the texts of single records first, so that a bad one spoils no other;

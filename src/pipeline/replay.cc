@@ -3,15 +3,13 @@
 #include <arrow/api.h>
 #include <fcntl.h>
 
-#include <atomic>
-#include <mutex>
+#include <functional>
 #include <nlohmann/json.hpp>
-#include <thread>
 
 #include "columnar/arrow_status.h"
 #include "pipeline/dead_letters.h"
-#include "pipeline/feeder.h"
-#include "pipeline/json_scan_internal.h"
+#include "pipeline/feeding_ingestor.h"
+#include "pipeline/json_scan.h"
 #include "pipeline/record.h"
 #include "pipeline/rows.h"
 #include "pipeline/text_records.h"
@@ -97,41 +95,17 @@ Result<Delivery> Restore(Delivery delivery) {
   return delivery;
 }
 
-class ReplayIngestor final : public Ingestor {
+class ReplaySource final : public FeedSource {
  public:
-  explicit ReplayIngestor(std::string path) : path_(std::move(path)) {}
-  ~ReplayIngestor() override { static_cast<void>(Stop(std::chrono::milliseconds(0))); }
+  explicit ReplaySource(std::string path) : path_(std::move(path)) {}
 
-  Status Start(Intake& intake, const Places&) override {
+  Status Open(const Places&) override {
     ASSIGN_OR_RETURN(file_, storage::File::Open(storage::Disk::Real(), path_, O_RDONLY));
     ASSIGN_OR_RETURN(size_, file_->Size());
-    feeder_ = std::make_unique<Feeder>(intake);
-    thread_ = std::jthread([this](const std::stop_token& stop) {
-      Status status = Read(stop);
-      while (status.ok() && !stop.stop_requested() && !is_finished_)
-        is_finished_ = feeder_->WaitUntil(std::chrono::steady_clock::now() + std::chrono::seconds(1), stop);
-      std::lock_guard lock(mutex_);
-      health_ = std::move(status);
-      if (!health_.ok()) is_finished_ = true;
-    });
     return {};
   }
-  Status Stop(std::chrono::milliseconds deadline) override {
-    if (!thread_.joinable()) return health();
-    const auto until = std::chrono::steady_clock::now() + deadline;
-    thread_.request_stop();
-    thread_.join();
-    feeder_->WaitUntil(until, {});
-    return health();
-  }
-  bool is_finished() const override { return is_finished_; }
-  Status health() const override {
-    std::lock_guard lock(mutex_);
-    return health_;
-  }
 
- private:
-  Status Read(const std::stop_token& stop) {
+  Status Read(Feeder& feeder, const std::function<void(Status)>&, const std::stop_token& stop) override {
     TextRecords records({});
     for (uint64_t at = 0; at < size_ || size_ == 0;) {
       ASSIGN_OR_RETURN(const std::string bytes, file_->ReadSome(at, std::min(kReadBytes, size_ - at)));
@@ -142,27 +116,24 @@ class ReplayIngestor final : public Ingestor {
         ASSIGN_OR_RETURN(auto delivery, records.Take(is_end));
         if (!delivery) break;
         ASSIGN_OR_RETURN(auto restored, Restore(*std::move(delivery)));
-        RETURN_IF_ERROR(feeder_->Feed(std::move(restored), stop));
+        RETURN_IF_ERROR(feeder.Feed(std::move(restored), stop));
       }
       if (is_end) break;
     }
     return {};
   }
 
+ private:
   const std::string path_;
   std::unique_ptr<storage::File> file_;
   uint64_t size_ = 0;
-  std::unique_ptr<Feeder> feeder_;
-  std::atomic<bool> is_finished_ = false;
-  mutable std::mutex mutex_;
-  Status health_;
-  std::jthread thread_;
 };
 
 }  // namespace
 
 std::unique_ptr<Ingestor> MakeReplayIngestor(std::string path) {
-  return std::make_unique<ReplayIngestor>(std::move(path));
+  return MakeFeedingIngestor("replay", std::make_unique<ReplaySource>(std::move(path)),
+                             [](const std::string&) {});
 }
 
 }  // namespace sluice::pipeline

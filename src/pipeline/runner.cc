@@ -128,6 +128,7 @@ class RunnerImpl final : public Runner {
   }
 
   Status Stop() override;
+  bool has_spooled() const override { return has_spooled_; }
 
  private:
   struct Slot {
@@ -175,6 +176,7 @@ class RunnerImpl final : public Runner {
   std::jthread saver_;
   bool has_positions_ = false;
   bool is_open_ = false;
+  bool has_spooled_ = false;
   std::atomic<bool> is_running_ = false;
   mutable std::mutex mutex_;
   Status fatal_;
@@ -281,6 +283,7 @@ Status RunnerImpl::Stop() {
     if (status.ok() && !one.ok()) status = one;
   };
   if (positions_) keep(positions_->Save());
+  has_spooled_ = spool_ && !spool_->is_drained();
   if (spool_) keep(spool_->Close());
   keep(writer_->Close());
   keep(dead_letters_->Close());

@@ -48,6 +48,8 @@ class Runner {
   virtual std::vector<Ailment> ailments() const = 0;
   // It cannot go on, and why: the owner stops it. OK while it can.
   virtual Status fatal() const = 0;
+  // After Stop: acknowledged records wait in the spool.
+  virtual bool has_spooled() const = 0;
   // Values as of now.
   virtual const PipelineMetrics& metrics() = 0;
   // Takes nothing new, finishes what was taken within the configured time, acknowledges, closes. What is not

@@ -201,6 +201,75 @@ TEST(RunnerTest, TheRowThatSpoilsABatchIsFound) {
   EXPECT_EQ(fake.store.counts().size(), 8U);
 }
 
+TEST(RunnerTest, ATargetThatIsGoneBuriesNothing) {
+  for (const ErrorCode code : {ErrorCode::kNotFound, ErrorCode::kInternal, ErrorCode::kUnsupported}) {
+    ScriptedConnectors fake;
+    fake.store.on_write = [&](const Batch& batch, int call) -> Result<Outcomes> {
+      if (call < 4) return Error(code, "the table is gone");
+      return fake.store.Take(batch);
+    };
+    auto runner = fake.Start("dead_letter: {type: graveyard}\nretry: {initial: 1ms, max: 1ms}");
+    ASSERT_TRUE(runner.ok());
+    const auto outcomes = fake.door.Send(Numbered("a", 0, 3));
+    for (const auto& one : outcomes) EXPECT_EQ(one.kind, OutcomeKind::kAccepted);
+    EXPECT_TRUE(fake.graveyard.order().empty());
+  }
+}
+
+TEST(RunnerTest, AWriterThatGetsOnIsNotGivenUp) {
+  ScriptedConnectors fake;
+  // One row at a time, as a writer does that must not pass a rejected record.
+  fake.store.on_write = [&](const Batch& batch, int) -> Result<Outcomes> {
+    Outcomes outcomes(static_cast<size_t>(batch.rows()), Outcome{OutcomeKind::kFailed, "behind"});
+    outcomes[0] = {OutcomeKind::kRejected, "no"};
+    return outcomes;
+  };
+  auto runner = fake.Start("dead_letter: {type: graveyard}\nretry: {attempts: 2, initial: 10s, max: 10s}");
+  ASSERT_TRUE(runner.ok());
+  for (const auto& one : fake.door.Send(Numbered("a", 0, 50))) EXPECT_EQ(one.kind, OutcomeKind::kRejected);
+  EXPECT_EQ(fake.graveyard.order().size(), 50U);
+}
+
+TEST(RunnerTest, WhatWasNotTakenIsNotSpent) {
+  ScriptedConnectors fake;
+  Barrier barrier;
+  fake.store.on_write = [&](const Batch& batch, int) -> Result<Outcomes> {
+    barrier.Wait();
+    return fake.store.Take(batch);
+  };
+  auto runner = fake.Start("queue: {max_records: 10}\ntenants: {limits: {a: {records_per_second: 30}}}");
+  ASSERT_TRUE(runner.ok());
+  ASSERT_TRUE(fake.door.Offer(Numbered("b", 0, 10, "b")).ok());
+  barrier.WaitForSomebody();
+  for (int i = 0; i < 20; ++i) {
+    const Status full = fake.door.Offer(Numbered("a", 0, 10, "a"));
+    ASSERT_FALSE(full.ok());
+    EXPECT_THAT(full.error().message(), HasSubstr("the pipeline is full"));
+  }
+  barrier.Open();
+  EXPECT_EQ(fake.door.Send(Numbered("a", 0, 10, "a"))[0].kind, OutcomeKind::kAccepted);
+}
+
+TEST(RunnerTest, NothingPassesARecordWhoseDeadLetterIsNotThereYet) {
+  ScriptedConnectors fake;
+  Barrier barrier;
+  fake.graveyard.on_write = [&](const Batch& batch, int) -> Result<Outcomes> {
+    barrier.Wait();
+    return fake.graveyard.Take(batch);
+  };
+  auto runner = fake.Start("dead_letter: {type: graveyard}\ntenants: {known: [a]}");
+  ASSERT_TRUE(runner.ok());
+  std::jthread sender([&] {
+    fake.door.Send(BatchOf("{\"uuid\":\"x\",\"tenant_id\":\"b\"}\n{\"uuid\":\"y\",\"tenant_id\":\"a\"}"));
+  });
+  barrier.WaitForSomebody();
+  std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  EXPECT_EQ(fake.store.calls(), 0);
+  barrier.Open();
+  sender.join();
+  EXPECT_EQ(fake.store.counts().size(), 1U);
+}
+
 TEST(RunnerTest, TheCredentialsTenantIsFixed) {
   ScriptedConnectors fake;
   auto runner = fake.Start("dead_letter: {type: graveyard}");

@@ -4,9 +4,10 @@
 
 #include <cstring>
 
-#include "pipeline/json_scan_internal.h"
+#include "pipeline/json_scan.h"
 #include "pipeline/record.h"
 #include "pipeline/rows.h"
+#include "pipeline/settings.h"
 
 namespace sluice::pipeline {
 namespace {
@@ -21,6 +22,28 @@ std::string_view WithoutReturn(std::string_view line) {
 }
 
 }  // namespace
+
+std::vector<Option> TextOptionDeclarations() {
+  return {{.name = "format",
+           .description = "How the records are written",
+           .default_text = "ndjson",
+           .allowed = {"ndjson", "csv"}},
+          {.name = "delimiter", .description = "Of CSV: one character", .default_text = ","},
+          {.name = "columns",
+           .type = OptionType::kTexts,
+           .description = "Of CSV without a header: names of the columns"}};
+}
+
+Result<TextRecordsOptions> ReadTextOptions(const Settings& settings) {
+  TextRecordsOptions options;
+  if (settings.text("format") == "csv") options.format = TextFormat::kCsv;
+  const std::string& delimiter = settings.text("delimiter");
+  if (delimiter.size() != 1)
+    return settings.Complain("delimiter", fmt::format("'{}' is not one character", delimiter));
+  options.delimiter = delimiter[0];
+  options.columns = settings.texts("columns");
+  return options;
+}
 
 std::optional<std::vector<std::string>> SplitCsv(std::string_view record, char delimiter) {
   std::vector<std::string> fields;

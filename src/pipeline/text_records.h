@@ -7,8 +7,11 @@
 #include <vector>
 
 #include "pipeline/connector.h"
+#include "pipeline/declaration.h"
 
 namespace sluice::pipeline {
+
+class Settings;
 
 enum class TextFormat : uint8_t { kNdJson, kCsv };
 
@@ -19,6 +22,11 @@ struct TextRecordsOptions {
   uint64_t max_record_bytes = 16 << 20;
   uint64_t batch_bytes = 1 << 20;  // about; of the text
 };
+
+// The options of connectors that read such texts: format, delimiter, columns; and what they were set to.
+// Errors: kInvalidArgument naming the option.
+std::vector<Option> TextOptionDeclarations();
+Result<TextRecordsOptions> ReadTextOptions(const Settings& settings);
 
 // A text of records that comes in pieces, as deliveries. CSV columns are named as the fields; others are
 // unknown fields; `metadata` may be JSON. A record that cannot be read is refused, as raw text, and spoils no

@@ -10,23 +10,8 @@
 namespace sluice::pipeline {
 namespace {
 
-// How bad an outcome is: the worse one counts.
-int Badness(const Outcome& outcome) {
-  switch (outcome.kind) {
-    case OutcomeKind::kDuplicate:
-      return 0;
-    case OutcomeKind::kAccepted:
-      return 1;
-    case OutcomeKind::kRejected:
-      return 2;
-    case OutcomeKind::kFailed:
-      return 3;
-  }
-  return 3;
-}
-
 void Worsen(Outcome* so_far, const Outcome& outcome) {
-  if (Badness(outcome) > Badness(*so_far)) *so_far = outcome;
+  if (Badness(outcome.kind) > Badness(so_far->kind)) *so_far = outcome;
 }
 
 }  // namespace

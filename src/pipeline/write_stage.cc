@@ -7,21 +7,12 @@
 #include "pipeline/rows.h"
 
 namespace sluice::pipeline {
-namespace {
+namespace {}  // namespace
 
-// Errors that one row can cause for all of its batch: the batch is halved until that row is found.
 bool MayBeOneRow(ErrorCode code) {
   return code == ErrorCode::kInvalidRecords || code == ErrorCode::kInvalidArgument ||
          code == ErrorCode::kTooLarge;
 }
-
-// Somebody may mend credentials and rights, and records must not be lost by the thousands until then.
-bool IsWorthRetrying(ErrorCode code) {
-  return IsRetryable(code) || code == ErrorCode::kUnauthenticated || code == ErrorCode::kPermissionDenied ||
-         code == ErrorCode::kConflict || code == ErrorCode::kCancelled;
-}
-
-}  // namespace
 
 void WriteStage::Write(Work* work, const std::stop_token& abort) {
   std::vector<int32_t> rows(static_cast<size_t>(work->output().rows()));
@@ -32,7 +23,7 @@ void WriteStage::Write(Work* work, const std::stop_token& abort) {
     if (keeps_places_ && !work->output().places.empty()) {
       for (int64_t attempt = 1; !abort.stop_requested(); ++attempt) {
         const auto outcomes = parts_.writer.Write(work->output(), abort);
-        if (outcomes.ok() || !IsWorthRetrying(outcomes.error().code())) break;
+        if (outcomes.ok() || MayBeOneRow(outcomes.error().code())) break;
         if (!SleepFor(PauseBefore(retry_, attempt), abort)) break;
       }
     }
@@ -40,7 +31,12 @@ void WriteStage::Write(Work* work, const std::stop_token& abort) {
     return;
   }
   for (int64_t attempt = 1; !abort.stop_requested(); ++attempt) {
+    const size_t before = rows.size();
     rows = Attempt(work, rows, &why, abort);
+    if (!rows.empty() && rows.size() < before) {
+      attempt = 0;  // it gets on: no pause, and no end
+      continue;
+    }
     if (rows.empty() || (attempt >= retry_.attempts && !work->is_persistent())) break;
     parts_.counters.retries += rows.size();
     if (attempt == 1) NoteSometimes(rows.size(), why);
@@ -107,12 +103,14 @@ std::vector<int32_t> WriteStage::Attempt(Work* work, const std::vector<int32_t>&
 
 std::vector<int32_t> WriteStage::AfterError(Work* work, const std::vector<int32_t>& rows, const Error& error,
                                             std::string* why, const std::stop_token& abort) {
-  if (IsWorthRetrying(error.code())) {
+  // A table that is gone, rights, a fault of the other side: somebody may mend it, and records must not be
+  // buried by the thousands until then.
+  if (!MayBeOneRow(error.code())) {
     *why = error.ToString();
     if (!abort.stop_requested()) parts_.circuit.Failed(error);
     return rows;
   }
-  if (MayBeOneRow(error.code()) && rows.size() > 1 && !abort.stop_requested()) {
+  if (rows.size() > 1 && !abort.stop_requested()) {
     const auto middle = rows.begin() + static_cast<ptrdiff_t>(rows.size() / 2);
     auto again = Attempt(work, {rows.begin(), middle}, why, abort);
     const auto more = Attempt(work, {middle, rows.end()}, why, abort);

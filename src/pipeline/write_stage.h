@@ -13,6 +13,9 @@
 
 namespace sluice::pipeline {
 
+// Errors that one row can cause for all of its batch: the batch is halved until that row is found.
+bool MayBeOneRow(ErrorCode code);
+
 // Brings work to the writer until each row has its outcome: tries failed rows again, and only those, finds
 // the rows that spoil a batch, puts rejected ones to the dead letters. Thread-safe as far as the writer is.
 class WriteStage {

@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import shutil
 import time
 
 import harness
@@ -41,6 +42,13 @@ def text(done):
 
 def uuids(workspace, dataset):
     return [row["uuid"] for row in workspace.rows(dataset)]
+
+
+def eventually(holds, seconds=30):
+    end = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < end, f"did not come true within {seconds} s"
+        time.sleep(0.05)
 
 
 def once():
@@ -121,6 +129,92 @@ def one_bad_record():
         assert [letter["uuid"] for letter in letters] == ["u40"] and "stars" in letters[0]["dead_letter"]["reason"], letters
 
 
+def many_bad_records():
+    """Each costs its place in the dead letters, not a growing pause."""
+    with Workspace() as workspace:
+        workspace.run("add", workspace.write("feedback.yaml", MANIFEST % "feedback"))
+        workspace.write("p.yaml", PIPELINE % ("feedback", ""))
+        workspace.write("in.ndjson", "".join(lines([n], **({"stars": "many"} if n % 10 == 0 else {})) for n in range(400)))
+        with Node(workspace, "--block-budget", "unlimited"):
+            workspace.run("run", "p.yaml", timeout=60)
+        assert uuids(workspace, "feedback") == [f"u{n}" for n in range(400) if n % 10]
+        with open(os.path.join(workspace.folder, "dead.ndjson"), encoding="utf-8") as dead:
+            assert [json.loads(line)["uuid"] for line in dead] == [f"u{n}" for n in range(0, 400, 10)]
+
+
+def tenants_and_another_file():
+    """Datasets stand in different places when the file is replaced: none misses or doubles a record of the new one."""
+    with Workspace() as workspace:
+        workspace.write("template.yaml", MANIFEST % "${{ dataset }}")
+        workspace.write("p.yaml", PIPELINE % ("${{ record.tenant_id }}.feedback", ", template: template.yaml"))
+        with Node(workspace, "--block-budget", "unlimited"):
+            # t2 comes first and never again: its dataset stays behind.
+            workspace.write("in.ndjson", lines([2], tenants=3) + lines([n for n in range(3, 300) if n % 3 < 2], tenants=3))
+            workspace.run("run", "p.yaml")
+            workspace.write("in.ndjson", lines([n for n in range(300, 330) if n % 3 == 0], tenants=3))
+            workspace.run("run", "p.yaml")
+            workspace.write("in.ndjson", lines(range(1000, 1050), tenants=3))
+            workspace.run("run", "p.yaml")
+            workspace.run("run", "p.yaml")
+            with open(os.path.join(workspace.folder, "in.ndjson"), "a", encoding="utf-8") as file:
+                file.write(lines(range(1050, 1060), tenants=3))
+            workspace.run("run", "p.yaml")
+        for tenant in range(3):
+            first = [2] if tenant == 2 else [n for n in range(3, 300) if n % 3 == tenant]
+            second = [n for n in range(300, 330) if n % 3 == 0] if tenant == 0 else []
+            third = [n for n in range(1000, 1060) if n % 3 == tenant]
+            assert uuids(workspace, f"t{tenant}.feedback") == [f"u{n}" for n in first + second + third], tenant
+
+
+def a_folder_that_moves():
+    """The place belongs to what the file holds: not to the folder's name, the file's inode or its alphabet."""
+    with Workspace() as workspace:
+        workspace.run("add", workspace.write("feedback.yaml", MANIFEST % "feedback"))
+        before, after = (os.path.join(workspace.folder, name) for name in ("Eingänge 1", "elsewhere"))
+        os.mkdir(before)
+        with Node(workspace, "--block-budget", "unlimited") as node:
+            with open(os.path.join(before, "p.yaml"), "w", encoding="utf-8") as file:
+                file.write((PIPELINE % ("feedback", f", node: {node.url}")).replace("in.ndjson", "für alle.ndjson"))
+            source = os.path.join(before, "für alle.ndjson")
+            with open(source, "w", encoding="utf-8") as file:
+                file.write(lines(range(200)))
+            workspace.run("run", os.path.join(before, "p.yaml"))
+            shutil.copytree(before, after)
+            shutil.rmtree(before)
+            with open(os.path.join(after, "für alle.ndjson"), "a", encoding="utf-8") as file:
+                file.write(lines(range(200, 210)))
+            workspace.run("run", "p.yaml", cwd=after)
+            assert uuids(workspace, "feedback") == [f"u{n}" for n in range(210)]
+            # Another file under the name is read from its beginning.
+            with open(os.path.join(after, "für alle.ndjson"), "w", encoding="utf-8") as file:
+                file.write(lines(range(1000, 1300)))
+            workspace.run("run", "p.yaml", cwd=after)
+        assert uuids(workspace, "feedback") == [f"u{n}" for n in [*range(210), *range(1000, 1300)]]
+
+
+def a_dataset_that_goes():
+    """It is deleted under the pipeline: the records wait, they are not thrown away."""
+    with Workspace() as workspace:
+        workspace.run("add", workspace.write("feedback.yaml", MANIFEST % "feedback"))
+        pipeline = (PIPELINE % ("feedback", "")).replace("in.ndjson}", "in.ndjson, follow: true, poll: 20ms}")
+        workspace.write("p.yaml", pipeline + "retry: {initial: 50ms, max: 200ms}\n")
+        workspace.write("in.ndjson", lines(range(10)))
+        with Node(workspace, "--block-budget", "unlimited") as node:
+            command = workspace.start("run", "p.yaml")
+            eventually(lambda: len(workspace.rows("feedback")) == 10)
+            assert node.call("DELETE", "/feedback")[0] == 200
+            with open(os.path.join(workspace.folder, "in.ndjson"), "a", encoding="utf-8") as file:
+                file.write(lines(range(10, 20)))
+            time.sleep(1)
+            workspace.run("add", "feedback.yaml")
+            eventually(lambda: len(workspace.rows("feedback")) == 10)
+            command.terminate()
+            assert harness.wait(command).code == 0
+        assert uuids(workspace, "feedback") == [f"u{n}" for n in range(10, 20)]
+        assert not os.path.exists(os.path.join(workspace.folder, "dead.ndjson")) or not os.path.getsize(
+            os.path.join(workspace.folder, "dead.ndjson"))
+
+
 def wrong_at_the_start():
     with Workspace() as workspace:
         workspace.write("in.ndjson", lines(range(3)))
@@ -139,4 +233,5 @@ def wrong_at_the_start():
 
 
 if __name__ == "__main__":
-    harness.main([once, kills_of_either_side, a_dataset_a_tenant, one_bad_record, wrong_at_the_start])
+    harness.main([once, kills_of_either_side, a_dataset_a_tenant, one_bad_record, many_bad_records, tenants_and_another_file,
+                  a_folder_that_moves, a_dataset_that_goes, wrong_at_the_start])

@@ -11,7 +11,8 @@ import time
 import urllib.request
 
 import harness
-from harness import EXIT_FAILURE, Workspace, main, wait
+import pipes
+from harness import EXIT_BUSY, EXIT_FAILURE, Workspace, main, wait
 
 
 def lines(numbers, tenant=""):
@@ -241,6 +242,47 @@ writer: {{type: file, path: out{mark}.ndjson}}
             assert numbers == list(range(len(numbers))), (mark, len(numbers))
 
 
+def a_reload_leaves_no_record_in_the_spool():
+    """A text without the spool, while the spool holds what was acknowledged, is not taken."""
+    with folder() as ws, pipes.Repository() as repository:
+        port, nobody = pipes.free_ports(2)
+
+        def text(url, spool):
+            return (f"name: p\ningestors: [{{type: http, listen: '127.0.0.1:{port}', path: /ingest}}]\n"
+                    f"writer: {{type: http, url: '{url}'}}\nretry: {{initial: 50ms, max: 200ms}}\nshutdown: 500ms\n{spool}\n")
+        ws.write("p.yaml", text(f"http://127.0.0.1:{nobody}/ingest", "spool: {path: spool}"))
+        log = open(ws.folder + "/log", "wb")
+        process = ws.start("run", "p.yaml", stderr=log, stdout=subprocess.DEVNULL)
+
+        def said(what):
+            return what in open(ws.folder + "/log", "rb").read()
+        try:
+            eventually(lambda: said(b"running"))
+            assert pipes.post(port, b'{"uuid":"u1","data":"x"}').status == 200
+            ws.write("p.yaml", text(f"http://127.0.0.1:{repository.port}/ingest", ""))
+            eventually(lambda: said(b"acknowledged records wait in the spool"))
+            eventually(lambda: said(b"goes on as it was"))
+            ws.write("p.yaml", text(f"http://127.0.0.1:{repository.port}/ingest", "spool: {path: spool}"))
+            eventually(lambda: list(repository.records) == ["u1"])
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(20) == 0
+        finally:
+            process.kill()
+            log.close()
+
+
+def a_broken_input_ends_the_run():
+    """Standard input that cannot be read: it is said, and the run does not go on for ever."""
+    with folder() as ws:
+        ws.write("p.yaml", "ingestors: [{type: stdio}]\nwriter: {type: stdio}\n")
+        unreadable = os.open(ws.folder, os.O_RDONLY)
+        try:
+            done = ws.run("run", "p.yaml", stdin=unreadable, code=EXIT_BUSY, timeout=20)
+        finally:
+            os.close(unreadable)
+        assert b"standard input: cannot be read" in done.err, done
+
+
 def metrics_and_health():
     with folder() as ws:
         ws.write("p.yaml", "name: p\ningestors: [{type: generate, rate: 100, tenants: 2}]\nwriter: {type: file, path: out.ndjson}\n")
@@ -398,6 +440,6 @@ def connectors_are_listed_and_shown():
 if __name__ == "__main__":
     assert shutil and harness
     main([file_to_file, stdin_to_stdout, csv_lines, malformed_records_become_dead_letters_and_can_be_replayed, replay_takes_the_label_off,
-          a_followed_file_and_sigterm, kill_with_a_spool, a_torn_spool, reload_loses_nothing, metrics_and_health,
-          a_full_disk_is_waited_for, fan_out_with_a_best_effort_branch, a_node_hosts_pipelines, bad_files_are_explained, drafts_run,
+          a_followed_file_and_sigterm, kill_with_a_spool, a_torn_spool, reload_loses_nothing, a_reload_leaves_no_record_in_the_spool,
+          a_broken_input_ends_the_run, metrics_and_health, a_full_disk_is_waited_for, fan_out_with_a_best_effort_branch, a_node_hosts_pipelines, bad_files_are_explained, drafts_run,
           connectors_are_listed_and_shown])

@@ -3,6 +3,8 @@
 #include <arrow/api.h>
 
 #include <algorithm>
+#include <atomic>
+#include <chrono>
 #include <mutex>
 #include <numeric>
 #include <thread>
@@ -27,31 +29,25 @@ using pipeline::Outcomes;
 // Records that some branches have and others do not, at most: beyond that a repeat goes to all branches.
 constexpr size_t kMaxRemembered = 200'000;
 constexpr size_t kMaxBranches = 32;
+constexpr std::chrono::milliseconds kPause{5000};
+
+int64_t Now() {
+  return std::chrono::duration_cast<std::chrono::milliseconds>(
+             std::chrono::steady_clock::now().time_since_epoch())
+      .count();
+}
 
 struct Branch {
   std::string name;
   std::unique_ptr<pipeline::IngestionWriter> writer;
   bool is_required = true;
-  int64_t attempts = 3;  // of one that is not required
+  int64_t attempts = 3;                  // of one that is not required
+  std::atomic<int64_t> pauses_until{0};  // then it is asked again, milliseconds of the steady clock
   std::unique_ptr<pipeline::StageCounters> dead_counters = std::make_unique<pipeline::StageCounters>();
   std::unique_ptr<pipeline::DeadLetters> dead_letters;
   std::mutex open_mutex;
   bool is_open = false;
 };
-
-int Badness(OutcomeKind kind) {
-  switch (kind) {
-    case OutcomeKind::kDuplicate:
-      return 0;
-    case OutcomeKind::kAccepted:
-      return 1;
-    case OutcomeKind::kRejected:
-      return 2;
-    case OutcomeKind::kFailed:
-      return 3;
-  }
-  return 3;
-}
 
 // Writes to all branches at the same time. What failed at one is offered again by the runner, and then goes
 // to that one alone: which branches have a record is remembered by its uuid.
@@ -85,7 +81,9 @@ class FanOut final : public pipeline::IngestionWriter {
     for (size_t i = 0; i < branches_.size(); ++i) {
       for (size_t row = 0; row < outcomes.size(); ++row) {
         Outcome& one = answers[i][row];
-        if (one.kind != OutcomeKind::kFailed) done[row] |= uint64_t{1} << i;
+        // What is rejected goes to the dead letters; if others fail now, it is asked again and rejected
+        // again.
+        if (Badness(one.kind) <= Badness(OutcomeKind::kAccepted)) done[row] |= uint64_t{1} << i;
         if (Badness(one.kind) <= Badness(outcomes[row].kind)) continue;
         outcomes[row] = std::move(one);
         if (!outcomes[row].reason.empty())
@@ -208,11 +206,19 @@ class FanOut final : public pipeline::IngestionWriter {
     }
   }
 
-  // What does not succeed goes to the branch's dead letters, or is noted and gone.
+  // What does not succeed goes to the branch's dead letters, or is noted and gone. After a batch of which
+  // nothing came through, what follows goes there at once for a while: the others are not to wait for it each
+  // time.
   void WriteBestEffort(Branch& branch, const Batch& batch, std::vector<int32_t> rows,
                        const std::stop_token& stop, Outcomes* all) {
     const pipeline::RetryOptions retry;
     std::vector<pipeline::DeadLetter> dead;
+    if (Now() < branch.pauses_until) {
+      for (const int32_t row : rows)
+        dead.push_back({batch.records->Slice(row, 1), "the writer failed and pauses", false});
+      rows.clear();
+    }
+    const size_t asked = rows.size();
     for (int64_t attempt = 1; !rows.empty(); ++attempt) {
       WriteOnce(branch, batch, rows, stop, all);
       const bool is_last = attempt >= branch.attempts || stop.stop_requested();
@@ -229,6 +235,7 @@ class FanOut final : public pipeline::IngestionWriter {
       rows = std::move(again);
       if (!rows.empty() && !pipeline::SleepFor(PauseBefore(retry, attempt), stop)) continue;
     }
+    if (asked > 0 && dead.size() == asked) branch.pauses_until = Now() + kPause.count();
     if (dead.empty()) return;
     if (!branch.dead_letters) {
       environment_.Note(
@@ -284,8 +291,9 @@ void RegisterFanOut(pipeline::Registry& registry) {
   declaration.guarantee = pipeline::Guarantee::kAtLeastOnce;
   declaration.guarantee_text =
       "A record is accepted when every required writer has it; what failed at one is written again to that one "
-      "alone, but after a crash to all. A writer with `policy: best_effort` holds up nothing: after `attempts` "
-      "its records go to its own `dead_letter`, or are noted and gone.";
+      "alone, but after a crash to all. A writer with `policy: best_effort` holds up the others for its `attempts` "
+      "at the most: then its records go to its own `dead_letter`, or are noted and gone, and for 5 s what follows "
+      "does so at once.";
   declaration.options = {
       {.name = "writers",
        .type = pipeline::OptionType::kWriters,

@@ -75,6 +75,31 @@ TEST_F(FanOutTest, AnErrorOfOneIsOnlyOfThatOne) {
   EXPECT_EQ(fake_.graveyard.counts().size(), 2U);
 }
 
+TEST_F(FanOutTest, WhatOneRejectsStaysRejectedWhenAnotherFailsFirst) {
+  auto writer = Opened("{type: fan_out, writers: [{type: store}, {type: graveyard}]}");
+  fake_.store.on_write = [](const Batch& batch, int) -> Result<Outcomes> {
+    return Outcomes(static_cast<size_t>(batch.rows()), Outcome{OutcomeKind::kRejected, "no"});
+  };
+  fake_.graveyard.on_write = [&](const Batch& batch, int call) -> Result<Outcomes> {
+    if (call == 1) return Error(ErrorCode::kUnavailable, "down");
+    return fake_.graveyard.Take(batch);
+  };
+  EXPECT_EQ((*writer->Write(Numbered("a", 0, 1), {}))[0].kind, OutcomeKind::kFailed);
+  EXPECT_EQ((*writer->Write(Numbered("a", 0, 1), {}))[0].kind, OutcomeKind::kRejected);
+}
+
+TEST_F(FanOutTest, ABestEffortWriterThatFailsIsSparedForAWhile) {
+  auto writer = Opened(
+      "{type: fan_out, writers: [{type: store, policy: best_effort, attempts: 1, dead_letter: {type: graveyard}}]}");
+  fake_.store.on_write = [](const Batch&, int) -> Result<Outcomes> {
+    return Error(ErrorCode::kTimeout, "slow");
+  };
+  for (int i = 0; i < 5; ++i)
+    EXPECT_EQ((*writer->Write(Numbered("a", i, i + 1), {}))[0].kind, OutcomeKind::kAccepted);
+  EXPECT_EQ(fake_.store.calls(), 1);
+  EXPECT_EQ(fake_.graveyard.order(), (std::vector<std::string>{"a0", "a1", "a2", "a3", "a4"}));
+}
+
 TEST_F(FanOutTest, BestEffortHoldsUpNothing) {
   auto writer = Opened(
       "{type: fan_out, writers: [{type: store, policy: best_effort, attempts: 2, dead_letter: {type: graveyard}}]}");

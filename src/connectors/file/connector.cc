@@ -2,6 +2,7 @@
 
 #include "connectors/file/file_internal.h"
 #include "pipeline/registry.h"
+#include "pipeline/text_records.h"
 
 namespace sluice::connectors {
 
@@ -23,10 +24,6 @@ void RegisterFile(pipeline::Registry& registry) {
   input.has_positions = true;
   input.options = {
       {.name = "path", .description = "The file, relative to the pipeline's", .is_required = true},
-      {.name = "format",
-       .description = "How the records are written",
-       .default_text = "ndjson",
-       .allowed = {"ndjson", "csv"}},
       {.name = "follow",
        .type = OptionType::kBoolean,
        .description = "Wait for more at the end, also for a new file under the same name",
@@ -39,11 +36,8 @@ void RegisterFile(pipeline::Registry& registry) {
        .description = "With follow: where to begin a file that was never read",
        .default_text = "beginning",
        .allowed = {"beginning", "end"}},
-      {.name = "delimiter", .description = "Of CSV: one character", .default_text = ","},
-      {.name = "columns",
-       .type = OptionType::kTexts,
-       .description = "Of CSV without a header: names of the columns"},
   };
+  for (auto& option : pipeline::TextOptionDeclarations()) input.options.push_back(std::move(option));
   input.example = "type: file\npath: feedback.ndjson\nfollow: true\n";
   registry.Add(std::move(input), MakeFileIngestor);
 

@@ -69,6 +69,20 @@ TEST_F(FileTest, ATornLineOfACrashIsEnded) {
   EXPECT_TRUE(lines[1].starts_with("{\"uuid\":\"a\""));
 }
 
+TEST_F(FileTest, TwoWritersOfOneFileDestroyNothing) {
+  auto one = maker_->MakeWriter("{type: file, path: out.ndjson}");
+  auto other = maker_->MakeWriter("{type: file, path: out.ndjson}");
+  ASSERT_TRUE((*one)->Open({}).ok() && (*other)->Open({}).ok());
+  for (int i = 0; i < 6; i += 2) {
+    ASSERT_TRUE((*one)->Write(pipeline::testing::Numbered("a", i, i + 1), {}).ok());
+    ASSERT_TRUE((*other)->Write(pipeline::testing::Numbered("a", i + 1, i + 2), {}).ok());
+  }
+  const auto lines = Lines("out.ndjson");
+  ASSERT_EQ(lines.size(), 6U);
+  for (size_t i = 0; i < lines.size(); ++i)
+    EXPECT_THAT(lines[i], ::testing::HasSubstr(fmt::format("\"a{}\"", i)));
+}
+
 TEST_F(FileTest, AFolderIsNoFile) {
   auto writer = maker_->MakeWriter("{type: file, path: .}");
   ASSERT_TRUE(writer.ok());

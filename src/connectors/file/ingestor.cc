@@ -2,15 +2,17 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
-#include <atomic>
+#include <algorithm>
 #include <cerrno>
-#include <mutex>
-#include <thread>
+#include <charconv>
+#include <functional>
+#include <optional>
 
 #include "connectors/file/file_internal.h"
 #include "pipeline/backoff.h"
-#include "pipeline/feeder.h"
+#include "pipeline/feeding_ingestor.h"
 #include "pipeline/text_records.h"
+#include "push/position.h"
 #include "storage/disk.h"
 
 namespace sluice::connectors {
@@ -26,13 +28,14 @@ constexpr uint64_t kReadBytes = 1 << 20;
 
 struct FileOptions {
   std::string path;
+  std::string name;  // the path as it is configured: it holds wherever the pipeline's folder is moved
   bool follow = false;
   bool from_end = false;
   std::chrono::milliseconds poll{200};
   pipeline::TextRecordsOptions text;
 };
 
-// Which file it is: a name may come to mean another one.
+// Which file has the name just now.
 struct Identity {
   std::string text;
   uint64_t size = 0;
@@ -46,14 +49,38 @@ std::optional<Identity> Look(const std::string& path) {
                   S_ISREG(info.st_mode)};
 }
 
-// Reads a file from a place on. Its partition is its path; its cursor says which file had that path.
-class FileIngestor final : public pipeline::Ingestor {
- public:
-  FileIngestor(FileOptions options, pipeline::Environment& environment)
-      : options_(std::move(options)), environment_(environment) {}
-  ~FileIngestor() override { static_cast<void>(Stop(std::chrono::milliseconds(0))); }
+constexpr int64_t kEpoch = int64_t{1} << pipeline::kEpochBits;
 
-  Status Start(pipeline::Intake& intake, const pipeline::Places& from) override {
+// The offset in its file.
+int64_t OffsetOf(int64_t next) { return next & (kEpoch - 1); }
+
+// What a file begins with, up to `next`: tells it again wherever it was moved or copied, and another file
+// that has come to its name.
+Result<std::string> CursorOf(const File& file, int64_t next) {
+  const auto bytes = std::min<uint64_t>(static_cast<uint64_t>(next), push::kWindowBytes);
+  ASSIGN_OR_RETURN(const std::string head, file.ReadSome(0, bytes));
+  return fmt::format("{}:{}", bytes, push::WindowDigest(head));
+}
+
+// Whether `place` is one of this file, `size` bytes long.
+Result<bool> Holds(const File& file, uint64_t size, const pipeline::Place& place) {
+  if (place.next < 0 || static_cast<uint64_t>(OffsetOf(place.next)) > size) return false;
+  int64_t bytes = 0;
+  const auto [end, error] =
+      std::from_chars(place.cursor.data(), place.cursor.data() + place.cursor.size(), bytes);
+  if (error != std::errc() || bytes < 0) return false;
+  ASSIGN_OR_RETURN(const std::string cursor, CursorOf(file, bytes));
+  return cursor == place.cursor;
+}
+
+// Reads a file from a place on. Its partition is its name, its cursor says which file had that name; each
+// file that comes to the name is an epoch.
+class FileSource final : public pipeline::FeedSource {
+ public:
+  FileSource(FileOptions options, pipeline::Environment& environment)
+      : options_(std::move(options)), environment_(environment) {}
+
+  Status Open(const pipeline::Places& from) override {
     const auto found = Look(options_.path);
     if (!found && !options_.follow) return NotFound("there is no file '{}'", options_.path);
     if (found && !found->is_regular) return InvalidArgument("'{}' is no plain file", options_.path);
@@ -62,70 +89,46 @@ class FileIngestor final : public pipeline::Ingestor {
       auto file = File::Open(Disk::Real(), options_.path, O_RDONLY);
       if (!file.ok()) return std::move(file).error();
     }
-    if (const auto place = from.find(options_.path); place != from.end()) from_ = place->second;
-    feeder_ = std::make_unique<Feeder>(intake);
-    thread_ = std::jthread([this](const std::stop_token& stop) { Run(stop); });
+    if (const auto place = from.find(options_.name); place != from.end()) from_ = place->second;
     return {};
   }
-  Status Stop(std::chrono::milliseconds deadline) override {
-    if (!thread_.joinable()) return {};
-    const auto until = std::chrono::steady_clock::now() + deadline;
-    thread_.request_stop();
-    thread_.join();
-    feeder_->WaitUntil(until, {});
-    return {};
-  }
-  bool is_finished() const override { return is_finished_; }
-  Status health() const override {
-    std::lock_guard lock(mutex_);
-    return health_;
-  }
 
- private:
-  void SetHealth(Status status) {
-    std::lock_guard lock(mutex_);
-    health_ = std::move(status);
-  }
-
-  void Run(const std::stop_token& stop) {
+  Status Read(Feeder& feeder, const std::function<void(Status)>& tell, const std::stop_token& stop) override {
     bool is_first = true;
     while (!stop.stop_requested()) {
       const auto identity = Look(options_.path);
-      if (!identity) {
-        SetHealth(NotFound("waiting for file '{}'", options_.path));
-        is_first = false;  // a file that comes later is new as a whole
+      Status status;
+      if (identity) {
+        tell({});
+        status = ReadFile(feeder, *identity, is_first, stop);
+        if (!options_.follow || stop.stop_requested()) return status;
+      } else if (!options_.follow) {
+        return NotFound("there is no file '{}'", options_.path);
+      } else {
+        tell(NotFound("waiting for file '{}'", options_.path));
         pipeline::SleepFor(options_.poll, stop);
-        continue;
       }
-      Status status = ReadFile(*identity, is_first, stop);
-      is_first = false;
-      if (stop.stop_requested()) return;
+      is_first = false;  // a file that comes later is new as a whole
       if (!status.ok()) {
         environment_.Note("file: " + status.error().ToString());
-        SetHealth(std::move(status));
-        if (!options_.follow || !pipeline::SleepFor(std::chrono::seconds(1), stop)) return;
-      } else if (!options_.follow) {
-        while (!stop.stop_requested() && !is_finished_) {
-          is_finished_ = feeder_->WaitUntil(std::chrono::steady_clock::now() + std::chrono::seconds(1), stop);
-        }
-        return;
+        tell(std::move(status));
+        pipeline::SleepFor(std::chrono::seconds(1), stop);
       }
     }
+    return {};
   }
 
+ private:
   // Where to begin in it.
-  int64_t StartIn(const Identity& identity, bool is_first) {
-    if (from_) {
-      const pipeline::Place place = *from_;
-      const bool is_same = place.cursor == identity.text && place.next >= 0 &&
-                           static_cast<uint64_t>(place.next) <= identity.size;
-      if (is_same) return place.next;
-      if (is_first)
-        environment_.Note(fmt::format(
-            "file '{}' is another one than last time: it is read from its beginning", options_.path));
-      return 0;
-    }
-    return is_first && options_.follow && options_.from_end ? static_cast<int64_t>(identity.size) : 0;
+  Result<int64_t> StartIn(const File& file, const Identity& identity, bool is_first) {
+    if (!from_)
+      return is_first && options_.follow && options_.from_end ? static_cast<int64_t>(identity.size) : 0;
+    ASSIGN_OR_RETURN(const bool is_same, Holds(file, identity.size, *from_));
+    if (is_same) return from_->next;
+    if (is_first)
+      environment_.Note(fmt::format("file '{}' is another one than last time: it is read from its beginning",
+                                    options_.path));
+    return (from_->next | (kEpoch - 1)) + 1;
   }
 
   // CSV: the names of the columns stand at the beginning, wherever the reading goes on.
@@ -142,15 +145,17 @@ class FileIngestor final : public pipeline::Ingestor {
   }
 
   // Until its end; when following until another file has its name.
-  Status ReadFile(const Identity& identity, bool is_first, const std::stop_token& stop) {
+  Status ReadFile(Feeder& feeder, const Identity& identity, bool is_first, const std::stop_token& stop) {
     ASSIGN_OR_RETURN(auto file, File::Open(Disk::Real(), options_.path, O_RDONLY));
-    const int64_t start = StartIn(identity, is_first);
-    from_ = pipeline::Place{start, identity.text};
+    ASSIGN_OR_RETURN(const int64_t begin, StartIn(*file, identity, is_first));
+    const int64_t start = OffsetOf(begin);
+    epoch_ = begin - start;
+    cursor_.clear();
+    ASSIGN_OR_RETURN(from_, PlaceAt(*file, start));
     auto text = options_.text;
     RETURN_IF_ERROR(TakeHeader(*file, start, &text));
     TextRecords records(text, start);
     uint64_t at = static_cast<uint64_t>(start);
-    SetHealth({});
     while (!stop.stop_requested()) {
       ASSIGN_OR_RETURN(const std::string bytes, file->ReadSome(at, kReadBytes));
       at += bytes.size();
@@ -159,7 +164,7 @@ class FileIngestor final : public pipeline::Ingestor {
       if (bytes.empty()) {
         const bool is_over = !options_.follow || IsReplaced(identity, at);
         if (!is_over) {
-          RETURN_IF_ERROR(feeder_->Pump(stop));
+          RETURN_IF_ERROR(feeder.Pump(stop));
           pipeline::SleepFor(options_.poll, stop);
           continue;
         }
@@ -168,12 +173,9 @@ class FileIngestor final : public pipeline::Ingestor {
       while (true) {
         ASSIGN_OR_RETURN(auto delivery, records.Take(is_end));
         if (!delivery) break;
-        RETURN_IF_ERROR(Deliver(*std::move(delivery), identity, stop));
+        RETURN_IF_ERROR(Deliver(feeder, *file, *std::move(delivery), stop));
       }
-      if (is_end) {
-        if (options_.follow) from_.reset();  // what comes is read from its beginning
-        return {};
-      }
+      if (is_end) return {};
     }
     return {};
   }
@@ -184,21 +186,32 @@ class FileIngestor final : public pipeline::Ingestor {
     return now && (now->text != identity.text || now->size < at);
   }
 
-  Status Deliver(Delivery delivery, const Identity& identity, const std::stop_token& stop) {
-    delivery.batch.partition = options_.path;
-    delivery.batch.places[options_.path] = {delivery.batch.next.back(), identity.text};
-    from_ = delivery.batch.places[options_.path];
-    return feeder_->Feed(std::move(delivery), stop);
+  Result<pipeline::Place> PlaceAt(const File& file, int64_t offset) {
+    // Later it stays the same.
+    const bool is_short = cursor_at_ < static_cast<int64_t>(push::kWindowBytes);
+    if (cursor_.empty() || (is_short && offset != cursor_at_)) {
+      ASSIGN_OR_RETURN(cursor_, CursorOf(file, offset));
+      cursor_at_ = offset;
+    }
+    return pipeline::Place{epoch_ + offset, cursor_};
+  }
+
+  Status Deliver(Feeder& feeder, const File& file, Delivery delivery, const std::stop_token& stop) {
+    ASSIGN_OR_RETURN(const auto place, PlaceAt(file, delivery.batch.next.back()));
+    for (int64_t& next : delivery.batch.next) next += epoch_;
+    delivery.batch.partition = options_.name;
+    delivery.batch.places[options_.name] = place;
+    RETURN_IF_ERROR(feeder.Feed(std::move(delivery), stop));
+    from_ = place;
+    return {};
   }
 
   const FileOptions options_;
   pipeline::Environment& environment_;
-  std::unique_ptr<Feeder> feeder_;
   std::optional<pipeline::Place> from_;
-  std::atomic<bool> is_finished_ = false;
-  mutable std::mutex mutex_;
-  Status health_;
-  std::jthread thread_;
+  int64_t epoch_ = 0;   // of the file that is open
+  std::string cursor_;  // of it, made at cursor_at_
+  int64_t cursor_at_ = 0;
 };
 
 }  // namespace
@@ -206,17 +219,14 @@ class FileIngestor final : public pipeline::Ingestor {
 Result<std::unique_ptr<pipeline::Ingestor>> MakeFileIngestor(const pipeline::Settings& settings,
                                                              pipeline::Environment& environment) {
   FileOptions options;
-  options.path = environment.Resolve(settings.text("path"));
+  options.name = settings.text("path");
+  options.path = environment.Resolve(options.name);
   options.follow = settings.boolean("follow");
   options.from_end = settings.text("start") == "end";
   options.poll = std::max(settings.duration("poll"), std::chrono::milliseconds(1));
-  if (settings.text("format") == "csv") options.text.format = pipeline::TextFormat::kCsv;
-  if (settings.text("delimiter").size() != 1)
-    return settings.Complain("delimiter",
-                             fmt::format("'{}' is not one character", settings.text("delimiter")));
-  options.text.delimiter = settings.text("delimiter")[0];
-  options.text.columns = settings.texts("columns");
-  return std::unique_ptr<pipeline::Ingestor>(std::make_unique<FileIngestor>(std::move(options), environment));
+  ASSIGN_OR_RETURN(options.text, pipeline::ReadTextOptions(settings));
+  return pipeline::MakeFeedingIngestor("file", std::make_unique<FileSource>(std::move(options), environment),
+                                       [&environment](const std::string& line) { environment.Note(line); });
 }
 
 }  // namespace sluice::connectors

@@ -1,6 +1,9 @@
 #include <arrow/record_batch.h>
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/stat.h>
+
+#include <cerrno>
 
 #include "connectors/file/file_internal.h"
 #include "pipeline/record.h"
@@ -34,14 +37,11 @@ class FileWriter final : public pipeline::IngestionWriter {
     }
     Status status = Append(text);
     if (!status.ok()) {
-      // What was written of it goes, so that no half record stays in front of the repeat.
-      static_cast<void>(file_->Truncate(end_));
       file_.reset();  // a failed sync is final for a descriptor
       const auto code = status.error().code() == ErrorCode::kResourceExhausted ? ErrorCode::kResourceExhausted
                                                                                : ErrorCode::kUnavailable;
       return Error(code, status.error().ToString());
     }
-    end_ += text.size();
     return pipeline::Outcomes(static_cast<size_t>(batch.rows()));
   }
 
@@ -51,7 +51,6 @@ class FileWriter final : public pipeline::IngestionWriter {
   }
 
  private:
-  // At its end. A torn line that a crash left is ended, so that it spoils no other.
   Status OpenFile() {
     ASSIGN_OR_RETURN(file_, File::Open(Disk::Real(), path_, O_RDWR | O_CREAT));
     struct stat info = {};
@@ -59,18 +58,30 @@ class FileWriter final : public pipeline::IngestionWriter {
       file_.reset();
       return InvalidArgument("'{}' is no plain file", path_);
     }
-    ASSIGN_OR_RETURN(end_, file_->Size());
-    if (end_ > 0) {
-      ASSIGN_OR_RETURN(const std::string last, file_->ReadSome(end_ - 1, 1));
-      if (last != "\n") {
-        RETURN_IF_ERROR(file_->WriteAll("\n", end_));
-        ++end_;
-      }
-    }
     return {};
   }
+
+  // At the end that the file has now: others may write to it too, a replay to the dead letters of a running
+  // pipeline say, each its batch as a whole. A torn line that a crash left is ended, so that it spoils no
+  // other.
   Status Append(const std::string& text) {
-    RETURN_IF_ERROR(file_->WriteAll(text, end_));
+    if (::flock(file_->fd(), LOCK_EX) != 0) return FromErrno(errno, "cannot lock the file");
+    ASSIGN_OR_RETURN(const uint64_t end, file_->Size());
+    Status status = AppendAt(end, text);
+    // What was written of it goes, so that no half record stays in front of the repeat.
+    if (!status.ok()) static_cast<void>(file_->Truncate(end));
+    ::flock(file_->fd(), LOCK_UN);
+    return status;
+  }
+  Status AppendAt(uint64_t end, const std::string& text) {
+    if (end > 0) {
+      ASSIGN_OR_RETURN(const std::string last, file_->ReadSome(end - 1, 1));
+      if (last != "\n") {
+        RETURN_IF_ERROR(file_->WriteAll("\n", end));
+        ++end;
+      }
+    }
+    RETURN_IF_ERROR(file_->WriteAll(text, end));
     return is_synced_ ? file_->SyncData() : OkStatus();
   }
 
@@ -78,7 +89,6 @@ class FileWriter final : public pipeline::IngestionWriter {
   const bool is_pretty_;
   const bool is_synced_;
   std::unique_ptr<File> file_;
-  uint64_t end_ = 0;
 };
 
 }  // namespace

@@ -2,16 +2,14 @@
 
 #include <arrow/api.h>
 
+#include <algorithm>
 #include <array>
-#include <atomic>
-#include <mutex>
-#include <random>
-#include <thread>
+#include <functional>
 
 #include "base/instant.h"
 #include "pipeline/backoff.h"
 #include "pipeline/environment.h"
-#include "pipeline/feeder.h"
+#include "pipeline/feeding_ingestor.h"
 #include "pipeline/record.h"
 #include "pipeline/registry.h"
 #include "pipeline/settings.h"
@@ -47,35 +45,12 @@ struct GenerateOptions {
 
 // Makes records on a thread of its own: `count` of them, or for ever, `rate` a second or as fast as they are
 // taken. The same record number has always the same content but for time and uuid.
-class Generator final : public pipeline::Ingestor {
+class Generator final : public pipeline::FeedSource {
  public:
-  Generator(const GenerateOptions& options, pipeline::Environment& environment)
+  Generator(const GenerateOptions& options, const pipeline::Environment& environment)
       : options_(options), environment_(environment) {}
-  ~Generator() override { static_cast<void>(Stop(std::chrono::milliseconds(0))); }
 
-  Status Start(pipeline::Intake& intake, const pipeline::Places&) override {
-    feeder_ = std::make_unique<Feeder>(intake);
-    thread_ = std::jthread([this](const std::stop_token& stop) {
-      Status status = Run(stop);
-      while (status.ok() && !stop.stop_requested() && !is_finished_) {
-        is_finished_ = feeder_->WaitUntil(std::chrono::steady_clock::now() + std::chrono::seconds(1), stop);
-      }
-      if (!status.ok() && !stop.stop_requested()) environment_.Note("generate: " + status.error().ToString());
-    });
-    return {};
-  }
-  Status Stop(std::chrono::milliseconds deadline) override {
-    if (!thread_.joinable()) return {};
-    const auto until = std::chrono::steady_clock::now() + deadline;
-    thread_.request_stop();
-    thread_.join();
-    feeder_->WaitUntil(until, {});
-    return {};
-  }
-  bool is_finished() const override { return is_finished_; }
-
- private:
-  Status Run(const std::stop_token& stop) {
+  Status Read(Feeder& feeder, const std::function<void(Status)>&, const std::stop_token& stop) override {
     const auto start = std::chrono::steady_clock::now();
     int64_t made = 0;
     while (!stop.stop_requested() && (options_.count == 0 || made < options_.count)) {
@@ -93,12 +68,13 @@ class Generator final : public pipeline::Ingestor {
       if (options_.count > 0) size = std::min(size, options_.count - made);
       pipeline::Delivery delivery;
       ASSIGN_OR_RETURN(delivery.batch.records, MakeRecords(made, size));
-      RETURN_IF_ERROR(feeder_->Feed(std::move(delivery), stop));
+      RETURN_IF_ERROR(feeder.Feed(std::move(delivery), stop));
       made += size;
     }
     return {};
   }
 
+ private:
   // As text, through the one reader of records: what a fetching service would send.
   Result<std::shared_ptr<arrow::RecordBatch>> MakeRecords(int64_t first, int64_t size) const {
     const std::string now = FormatInstant(environment_.clock().Now().TruncatedToMillis());
@@ -124,10 +100,7 @@ class Generator final : public pipeline::Ingestor {
   }
 
   const GenerateOptions options_;
-  pipeline::Environment& environment_;
-  std::unique_ptr<Feeder> feeder_;
-  std::atomic<bool> is_finished_ = false;
-  std::jthread thread_;
+  const pipeline::Environment& environment_;
 };
 
 Result<std::unique_ptr<pipeline::Ingestor>> Make(const pipeline::Settings& settings,
@@ -146,7 +119,8 @@ Result<std::unique_ptr<pipeline::Ingestor>> Make(const pipeline::Settings& setti
   if (options.data_bytes > (1 << 20)) return settings.Complain("data_bytes", "at most 1MiB");
   if (options.source_type.find_first_of("\"\\\n") != std::string::npos)
     return settings.Complain("source_type", "a plain word, please");
-  return std::unique_ptr<pipeline::Ingestor>(std::make_unique<Generator>(options, environment));
+  return pipeline::MakeFeedingIngestor("generate", std::make_unique<Generator>(options, environment),
+                                       [&environment](const std::string& line) { environment.Note(line); });
 }
 
 }  // namespace

@@ -9,6 +9,7 @@
 #include "pipeline/columns.h"
 #include "pipeline/condition.h"
 #include "pipeline/field_path.h"
+#include "pipeline/json_scan.h"
 #include "pipeline/registry.h"
 #include "pipeline/settings.h"
 
@@ -63,8 +64,8 @@ Result<Assignment> ParseAssignment(const std::string& field, const Tree& value) 
   assignment.text = value.text;
   const bool is_json = assignment.column == Column::kMetadata;
   if (is_json && !value.text.empty()) {
-    const auto parsed = pipeline::ParseRecords(fmt::format("{{\"metadata\": {}}}", value.text));
-    if (!parsed.ok() || !parsed->bad.empty())
+    std::string why;
+    if (!pipeline::IsJson(value.text, pipeline::ParseLimits().max_depth, &why))
       return value.Complain(fmt::format("'{}' is no JSON, as metadata is", value.text));
   }
   return assignment;
@@ -154,8 +155,13 @@ class MatchProcessor final : public pipeline::Processor {
       if (assignment.from) {
         const pipeline::FieldValue found = reader_.Read(records, row, *assignment.from);
         value = found.kind == ValueKind::kAbsent ? std::string_view() : found.text;
-        if (is_json && found.kind == ValueKind::kText && assignment.from->column != Column::kMetadata) {
-          quoted_ = Quoted(value);
+        // The columns of JSON hold a text with its quotes; what stands in a text anywhere else has none.
+        const bool has_quotes =
+            !assignment.from->is_inside() &&
+            (assignment.from->column == Column::kMetadata || assignment.from->column == Column::kExtra);
+        if (is_json && found.kind == ValueKind::kText && !has_quotes) {
+          quoted_.clear();
+          pipeline::AppendJsonText(value, &quoted_);
           value = quoted_;
         }
       }
@@ -168,22 +174,6 @@ class MatchProcessor final : public pipeline::Processor {
     std::shared_ptr<arrow::Array> out;
     RETURN_IF_ARROW_ERROR(builder.Finish(&out));
     return out;
-  }
-
-  // A text as JSON.
-  static std::string Quoted(std::string_view text) {
-    std::string out = "\"";
-    for (const char c : text) {
-      if (c == '"' || c == '\\') {
-        out += '\\';
-        out += c;
-      } else if (static_cast<unsigned char>(c) < 0x20) {
-        out += fmt::format("\\u{:04x}", static_cast<unsigned char>(c));
-      } else {
-        out += c;
-      }
-    }
-    return out + '"';
   }
 
   std::vector<Rule> rules_;

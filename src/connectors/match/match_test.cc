@@ -41,6 +41,21 @@ TEST(MatchTest, SetsFieldsWhereTheConditionHolds) {
   EXPECT_TRUE(out.origins.empty());
 }
 
+TEST(MatchTest, TextsBecomeJsonWithTheirQuotes) {
+  Bed bed(RegisterMatch);
+  auto processor = bed.MakeProcessor("{type: match, rules: [{set: {metadata: {from: metadata.x}}}]}");
+  ASSERT_TRUE(processor.ok());
+  std::vector<pipeline::Processor::Reject> rejected;
+  const auto out = (*processor)
+                       ->Process(BatchOf(R"({"metadata":{"x":"1,\"tenant_id\":\"evil\""}})"
+                                         "\n"
+                                         R"({"metadata":{"x":[1,"two"]}})"
+                                         "\n"),
+                                 &rejected, {});
+  ASSERT_TRUE(out.ok());
+  EXPECT_EQ(ColumnOf(*out, Column::kMetadata), (Texts{R"("1,\"tenant_id\":\"evil\"")", R"([1,"two"])"}));
+}
+
 TEST(MatchTest, FollowsTheFirstRuleOnly) {
   const auto out = RunOn(R"({type: match, first_only: true, rules: [
     {when: {field: data, contains: product1}, set: {source_id: product1}},

@@ -27,6 +27,7 @@ using Clock = std::chrono::steady_clock;
 constexpr char kPlacesKind[] = "sluice/places";
 constexpr size_t kMaxStateBytes = 4096;
 constexpr size_t kMaxOpenDatasets = 1000;
+constexpr char kBehind[] = "it stands behind a record that failed";
 constexpr char kDatasetMark[] = "${{ dataset }}";
 
 // A source state is visible ASCII without blanks.
@@ -43,9 +44,29 @@ std::string StateText(const Places& places) {
   return text;
 }
 
-bool IsAboutRecords(ErrorCode code) {
-  return code == ErrorCode::kInvalidRecords || code == ErrorCode::kInvalidArgument ||
-         code == ErrorCode::kTooLarge;
+// Where to begin, so that no dataset misses anything; each skips what it has. One that stands in an earlier
+// epoch of a partition, or knows nothing of it, has had no records of the newest but for the batch of a
+// crash: the newest is read from its beginning.
+Places LeastOf(const std::vector<Places>& all) {
+  const auto epoch_of = [](const pipeline::Place& place) { return place.next >> pipeline::kEpochBits; };
+  Places least;
+  for (const auto& places : all) {
+    for (const auto& [partition, place] : places) {
+      const auto [found, is_new] = least.emplace(partition, place);
+      if (is_new) continue;
+      const bool is_newer = epoch_of(place) > epoch_of(found->second);
+      const bool is_less = epoch_of(place) == epoch_of(found->second) && place.next < found->second.next;
+      if (is_newer || is_less) found->second = place;
+    }
+  }
+  for (auto& [partition, place] : least) {
+    for (const auto& places : all) {
+      const auto mine = places.find(partition);
+      if (mine == places.end() || epoch_of(mine->second) < epoch_of(place))
+        place.next = epoch_of(place) << pipeline::kEpochBits;
+    }
+  }
+  return least;
 }
 
 struct Dataset {
@@ -76,43 +97,35 @@ class OdfWriter final : public pipeline::IngestionWriter {
   }
 
   Result<std::optional<Places>> StoredPlaces() override {
-    // The start is the least of all datasets: each skips what it has.
-    std::optional<Places> least;
     std::vector<std::string> names{settings_.text("dataset")};
     if (pattern_.has_fields()) {
       ASSIGN_OR_RETURN(names, node_.DatasetNames({}));
+      std::erase_if(names, [&](const auto& name) { return !pattern_.Matches(name); });
     }
+    std::vector<Places> all;
     for (const auto& name : names) {
-      if (pattern_.has_fields() && !pattern_.Matches(name)) continue;
-      auto dataset = Find(name, {});
-      if (!dataset.ok()) return std::move(dataset).error();
-      const Places& places = (*dataset)->places;
-      if (!least) {
-        least = places;
-        continue;
-      }
-      for (auto it = least->begin(); it != least->end();) {
-        const auto mine = places.find(it->first);
-        if (mine == places.end()) {
-          it = least->erase(it);
-          continue;
-        }
-        if (mine->second.next < it->second.next) it->second = mine->second;
-        ++it;
-      }
+      ASSIGN_OR_RETURN(const Dataset* dataset, Find(name, {}));
+      all.push_back(dataset->places);
     }
-    return std::optional<Places>(least.value_or(Places()));
+    return std::optional<Places>(LeastOf(all));
   }
 
   Result<Outcomes> Write(const Batch& batch, std::stop_token stop) override {
     Outcomes outcomes(static_cast<size_t>(batch.rows()));
     std::map<std::string, std::vector<int32_t>> rows_of;
+    bool is_open = true;  // no position passes a record that was refused
     for (int32_t row = 0; row < batch.rows(); ++row) {
+      auto& outcome = outcomes[static_cast<size_t>(row)];
+      if (!is_open) {
+        outcome = {OutcomeKind::kFailed, kBehind};
+        continue;
+      }
       auto name = pattern_.NameOf(*batch.records, row);
       if (name.ok()) {
         rows_of[*name].push_back(row);
       } else {
-        outcomes[static_cast<size_t>(row)] = {OutcomeKind::kRejected, name.error().message()};
+        outcome = {OutcomeKind::kRejected, name.error().message()};
+        is_open = batch.next.empty();
       }
     }
     for (auto& [name, rows] : rows_of) {
@@ -121,14 +134,16 @@ class OdfWriter final : public pipeline::IngestionWriter {
         Deliver(**dataset, name, batch, std::move(rows), &outcomes);
         continue;
       }
-      const bool is_final = dataset.error().code() == ErrorCode::kNotFound;
+      // A name that a record made; one that is configured may come back.
+      const bool is_final = pattern_.has_fields() && dataset.error().code() == ErrorCode::kNotFound;
       for (const int32_t row : rows)
         outcomes[static_cast<size_t>(row)] = {is_final ? OutcomeKind::kRejected : OutcomeKind::kFailed,
                                               dataset.error().message()};
     }
-    const bool is_whole =
-        std::all_of(outcomes.begin(), outcomes.end(), [](const auto& outcome) { return outcome.is_final(); });
-    if (is_whole) NoteIdle(batch);
+    const bool is_stored = std::all_of(outcomes.begin(), outcomes.end(), [](const auto& outcome) {
+      return pipeline::Badness(outcome.kind) <= pipeline::Badness(OutcomeKind::kAccepted);
+    });
+    if (is_stored) NoteIdle(batch);
     return outcomes;
   }
 
@@ -248,7 +263,8 @@ class OdfWriter final : public pipeline::IngestionWriter {
       case PushReply::Kind::kRefused:
         break;
     }
-    if (reply.kind == PushReply::Kind::kRefused && !IsAboutRecords(reply.error.code())) {
+    // What is said of the request as a whole is no fault of a record.
+    if (reply.kind == PushReply::Kind::kRefused && reply.error.code() != ErrorCode::kInvalidRecords) {
       // The dataset, the source or the right to it is gone: somebody may mend that.
       settle(OutcomeKind::kFailed, reply.error.message());
       datasets_.erase(name);
@@ -261,8 +277,7 @@ class OdfWriter final : public pipeline::IngestionWriter {
     const auto middle = rows.begin() + static_cast<ptrdiff_t>(rows.size() / 2);
     const std::vector<int32_t> front(rows.begin(), middle), back(middle, rows.end());
     if (Push(dataset, name, batch, front, outcomes)) return Push(dataset, name, batch, back, outcomes);
-    for (const int32_t row : back)
-      (*outcomes)[static_cast<size_t>(row)] = {OutcomeKind::kFailed, "it stands behind a record that failed"};
+    for (const int32_t row : back) (*outcomes)[static_cast<size_t>(row)] = {OutcomeKind::kFailed, kBehind};
     return false;
   }
 

@@ -8,6 +8,7 @@
 #include "base/names.h"
 #include "columnar/arrow_status.h"
 #include "pipeline/columns.h"
+#include "pipeline/json_scan.h"
 #include "pipeline/registry.h"
 #include "pipeline/rows.h"
 #include "pipeline/settings.h"
@@ -175,9 +176,9 @@ class Sql final : public pipeline::Processor {
         const std::string_view text = made.GetView(row);
         const int32_t origin = rows[static_cast<size_t>(row)];
         if (origin >= 0 && given.IsValid(origin) && given.GetView(origin) == text) continue;
-        const auto parsed = pipeline::ParseRecords(fmt::format("{{\"metadata\":{}}}", text));
+        std::string why;
         const bool is_object = column == Column::kMetadata || text.starts_with('{');
-        if (parsed.ok() && parsed->bad.empty() && parsed->positions.size() == 1 && is_object) continue;
+        if (pipeline::IsJson(text, pipeline::ParseLimits().max_depth, &why) && is_object) continue;
         return MakeError(ErrorCode::kInvalidRecords, "the query gives '{}' for {}, which is no JSON{}",
                          text.substr(0, 100), pipeline::ColumnName(column), is_object ? "" : " object");
       }

@@ -64,6 +64,16 @@ TEST_F(SqlTest, FillsMissingColumnsAndCasts) {
             R"({"uuid":"3","data":"1","metadata":{"n":1},"created_at":"2024-01-01T00:00:00Z"})");
 }
 
+TEST_F(SqlTest, WhatIsNoJsonGetsIntoNoRecord) {
+  for (const char* text : {"1,\"tenant_id\":\"evil\"", "{", "", "{} {}", "nope"}) {
+    const auto out =
+        RunOn(fmt::format("select * replace ('{}' as metadata) from input where uuid = '2'", text));
+    ASSERT_FALSE(out.ok()) << text;
+    EXPECT_EQ(out.error().code(), ErrorCode::kInvalidRecords) << text;
+  }
+  EXPECT_TRUE(RunOn("select * replace ('[1, {\"a\": null}]' as metadata) from input where uuid = '2'").ok());
+}
+
 TEST_F(SqlTest, GroupsStemFromAll) {
   auto out = RunOn("select tenant_id, count(*) as data from input group by tenant_id order by tenant_id");
   ASSERT_TRUE(out.ok()) << out.error().ToString();

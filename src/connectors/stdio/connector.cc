@@ -2,12 +2,12 @@
 
 #include "connectors/stdio/stdio_internal.h"
 #include "pipeline/registry.h"
+#include "pipeline/text_records.h"
 
 namespace sluice::connectors {
 
 using pipeline::Declaration;
 using pipeline::Guarantee;
-using pipeline::OptionType;
 using pipeline::Tier;
 
 void RegisterStdio(pipeline::Registry& registry) {
@@ -19,16 +19,7 @@ void RegisterStdio(pipeline::Registry& registry) {
   input.guarantee_text =
       "What was read and not written when the process dies is lost: standard input cannot be read again. "
       "While it runs, failed records are tried again.";
-  input.options = {
-      {.name = "format",
-       .description = "How the records are written",
-       .default_text = "ndjson",
-       .allowed = {"ndjson", "csv"}},
-      {.name = "delimiter", .description = "Of CSV: one character", .default_text = ","},
-      {.name = "columns",
-       .type = OptionType::kTexts,
-       .description = "Of CSV without a header: names of the columns"},
-  };
+  input.options = pipeline::TextOptionDeclarations();
   input.example = "type: stdio\nformat: ndjson\n";
   registry.Add(std::move(input), MakeStdinIngestor);
 
