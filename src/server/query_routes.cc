@@ -17,6 +17,8 @@ namespace {
 
 using nlohmann::json;
 
+constexpr size_t kShownKeyBytes = 100;
+
 struct QueryRequest {
   std::string sql;
   uint64_t max_rows = 0;
@@ -42,10 +44,11 @@ Result<QueryRequest> ParseRequest(const Context& context, const Call& call) {
         } else if (key == "limit" && value.is_number_unsigned()) {
           limit = value.get<uint64_t>();
         } else {
+          // Not with the value: writing one out recurses as deep as its sender nested it.
           return InvalidArgument(
-              "the body takes 'query' (text), 'format' (text) and 'limit' (number), not "
-              "'{}': {}",
-              key, value.dump(-1, ' ', false, json::error_handler_t::replace));
+              "the body takes 'query' (text), 'format' (text) and 'limit' (a whole number from 0), not '{}' "
+              "with a value of type {}",
+              key.substr(0, kShownKeyBytes), value.type_name());
         }
       }
     } else {

@@ -162,6 +162,31 @@ def header_floods():
             fort.check()
 
 
+def bodies_nested_very_deep():
+    """Neither reading such a body nor saying what is wrong with it may go down with it."""
+    deep, most = 500_000, 30_000
+    with Fort() as fort:
+        lists, tables = "[" * deep + "]" * deep, '{"a":' * (deep // 4) + "1" + "}" * (deep // 4)
+        as_json = {"Content-Type": "application/json"}
+        for key in ("a", "limit", "query", "format"):
+            for value in (lists, tables):
+                for path in ("/query", "/d/query"):
+                    answer = fort.node.request("POST", path, f'{{"{key}": {value}}}'.encode(), as_json)
+                    problem = check_problem(answer, 400, f"'{key}'")
+                    assert len(problem["message"]) < 1000, problem["message"][:2000]
+        check_problem(fort.node.request("POST", "/query", lists.encode(), as_json), 400, "JSON object")
+        check_problem(fort.node.request("POST", "/query", f'{{"{"x" * most}": 1}}'.encode(), as_json), 400)
+        for sql in ("select " + "(" * most + "1" + ")" * most, "select " + "[" * most + "]" * most, "select " + "not " * most + "true",
+                    "select " + "-" * 1 + " -" * most + "1", "select * from " + "(select * from " * 5000 + "d" + ")" * 5000):
+            assert fort.node.request("POST", "/query", sql.encode()).status in (400, 403, 422), sql[:50]
+            fort.check()
+        for body in (lists, "{a: " * most, "- " * most, "kind: SetInfo\nx: " + lists):
+            for path in ("/datasets", "/d/commit", "/d/sources"):
+                check_problem(fort.node.request("POST", path, body.encode()), 400)
+        for body in (lists, f'{{"k": {lists}}}', tables):
+            check_problem(fort.node.push("d", body, source="default"), 422)
+
+
 def paths_that_lead_elsewhere():
     with Fort() as fort:
         length = f"Content-Length: {len(ONE)}"
@@ -265,6 +290,6 @@ def resident(fort):
 
 if __name__ == "__main__":
     main([malformed_requests, bodies_that_do_not_come_whole, slow_clients_cost_a_connection_only, drops_that_trickle,
-          oversized_requests, header_floods, paths_that_lead_elsewhere, headers_said_twice,
+          oversized_requests, header_floods, bodies_nested_very_deep, paths_that_lead_elsewhere, headers_said_twice,
           pipelined_and_half_closed_requests_are_answered, clients_that_vanish, many_idle_connections,
           much_rubbish_leaks_nothing])
