@@ -138,8 +138,10 @@ class Api final : public net::HttpHandler {
     ASSIGN_OR_RETURN(caller, context_.access->Authenticate(request));
     if (route.right == Right::kOperator && !caller.is_operator)
       return MakeError(ErrorCode::kPermissionDenied, "this call is served on the workspace's socket only");
-    // Of the path, or of the query.
-    std::optional<std::string> source = request.url.Parameter("sourceName");
+    // What a call is about: the source in its path, or the one that a push names. Elsewhere the parameter
+    // means nothing, and must not make a right to push to that source one to read.
+    std::optional<std::string> source;
+    if (route.right == Right::kPush) source = request.url.Parameter("sourceName");
     if (route.path.find("{source}") != std::string::npos) source = rest.front();
     RETURN_IF_ERROR(context_.access->Check(caller, route.right, dataset, source));
     return caller;

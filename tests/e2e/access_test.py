@@ -81,6 +81,40 @@ def tokens_give_what_their_scopes_say():
             assert absent["detail"] == "dataset not found: x" and hidden["detail"] == "dataset not found: e", (absent, hidden)
 
 
+def a_right_to_push_reads_its_sources_alone():
+    """Whatever the query says: every call that reads, with every kind of right to push, as the node itself lists them."""
+    with Workspace() as ws:
+        ws.add("d", APPEND)
+        ws.run("ingest", "d", "--stdin", data=records([1]))
+        folder = ws.run("system", "path", "d").out.decode().strip()
+        names = {"blocks": ws.head("d"), "data": os.listdir(os.path.join(folder, "data"))[0]}
+        tokens = [token(ws, scope) for scope in ["push", "push:d", "push:d/default"]]
+        reader = token(ws, "read")
+        with Node(ws) as node:
+            calls = []
+            for path, item in node.get("/openapi.json").json["paths"].items():
+                if "{source}" in path or path.startswith(("/platform", "/receipts", "/operator")):
+                    continue
+                part = path.strip("/").split("/")[1:2]
+                concrete = path.replace("{account}/", "").replace("{dataset}", "d").replace("{hash}", names.get("".join(part), "x"))
+                calls += [(method.upper(), concrete) for method in item
+                          if method == "get" and (path.startswith("/{") or path == "/datasets")
+                          or method == "post" and path.endswith("/query")]
+            paths = {path for _, path in calls}
+            assert {"/d", "/d/log", "/d/tail", "/d/query", "/d/schema", "/d/verify", "/d/refs/head", "/d/sources", "/datasets", "/query",
+                    "/d/blocks/" + names["blocks"], "/d/data/" + names["data"]} <= paths, paths
+            for method, path in calls:
+                body = None if method == "GET" else b"select 1"
+                for query in ["?sourceName=default", "?sql=select%201&sourceName=default", "?sourceName=x&sourceName=default", ""]:
+                    for text in tokens:
+                        check_problem(call(node, method, path + query, text, body), 403)
+                if "checkpoints" not in path and "queue" not in path:
+                    assert call(node, method, path + "?sql=select%201", reader, body).status == 200, (method, path)
+            for text in tokens:
+                assert call(node, "GET", "/d/sources/default", text).status == 200
+            check_problem(call(node, "GET", "/d/sources/other?sourceName=default", tokens[2]), 403)
+
+
 def who_may_not_push_is_refused_before_the_body():
     with Workspace() as ws:
         ws.add("d", APPEND)
@@ -203,6 +237,7 @@ def datasets_are_compacted_by_rule():
 
 if __name__ == "__main__":
     main([metrics_name_what_their_reader_may_see, anonymous_callers_are_programs_of_this_machine, tokens_give_what_their_scopes_say,
+          a_right_to_push_reads_its_sources_alone,
           who_may_not_push_is_refused_before_the_body, a_receipt_is_for_its_account,
           a_revoked_token_is_refused_soon, a_listener_that_others_reach_needs_tls, tls_and_tokens_on_an_open_listener,
           every_request_is_logged, datasets_are_compacted_by_rule])
