@@ -46,9 +46,10 @@ PullSettings SettingsFrom(const workspace::Config& config, const Clock& clock, s
 
 Result<fetch::Capabilities> CapabilitiesOf(const std::string& workspace_root,
                                            const odf::SetPollingSource& source) {
-  ASSIGN_OR_RETURN(const bool trusted, workspace::IsTrustedSource(workspace_root, source));
+  ASSIGN_OR_RETURN(const auto trust, workspace::TrustOf(workspace_root, source));
   fetch::Capabilities may;
-  may.commands = may.environment = may.private_addresses = trusted;
+  may.commands = may.environment = trust != workspace::Trust::kNone;
+  may.private_addresses = trust == workspace::Trust::kWhole;
   return may;
 }
 

@@ -52,15 +52,18 @@ std::set<Capability> GrantedTo(const Context& context, const Caller& caller) {
   return context.capabilities ? context.capabilities(caller.account) : std::set<Capability>();
 }
 
-// Polling sources that use what their sender was granted are run like one's own.
+// Polling sources that use what their sender was granted may use it when they are run: CheckCapabilities saw
+// that it is all they ask for. Where they may go is another question.
 Status TrustGranted(const Context& context, const Caller& caller,
                     const std::vector<odf::MetadataEvent>& events) {
   const auto granted = GrantedTo(context, caller);
   for (const auto& event : events) {
     const auto* source = std::get_if<odf::SetPollingSource>(&event);
     if (!source) continue;
-    if (granted.contains(Capability::kPrivateAddresses) || !NeededCapabilities({event}).empty())
-      RETURN_IF_ERROR(workspace::TrustSource(context.workspace->root(), *source));
+    const bool is_whole = granted.contains(Capability::kPrivateAddresses);
+    if (!is_whole && NeededCapabilities({event}).empty()) continue;
+    RETURN_IF_ERROR(workspace::TrustSource(context.workspace->root(), *source,
+                                           is_whole ? workspace::Trust::kWhole : workspace::Trust::kPublic));
   }
   return {};
 }

@@ -136,11 +136,12 @@ class PullerImpl final : public Puller {
     poll::PullTarget target = held->target();
     target.begin_commit = [this, entry] { return gateway_.BeginCommit(entry); };
     poll::PullSettings settings = poll::SettingsFrom(config, clock_, "sluice/" SLUICE_VERSION);
-    bool is_trusted = true;
+    auto trust = workspace::Trust::kWhole;
     if (const auto& source = target.dataset->state().polling_source) {
-      ASSIGN_OR_RETURN(is_trusted, workspace::IsTrustedSource(workspace_.root(), source->event));
+      ASSIGN_OR_RETURN(trust, workspace::TrustOf(workspace_.root(), source->event));
     }
-    if (!is_trusted) settings.may = Granted(entry);
+    if (trust == workspace::Trust::kNone) settings.may = Granted(entry);
+    if (trust == workspace::Trust::kPublic) settings.may.private_addresses = Granted(entry).private_addresses;
     const poll::WorkspaceVariables all(config, secrets, entry.alias, /*may_read_environment=*/true);
     const OwnVariables own(config, secrets, entry.alias);
     settings.variables = settings.may.environment ? static_cast<const fetch::Variables*>(&all) : &own;

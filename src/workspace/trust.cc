@@ -18,22 +18,31 @@ std::string DigestOf(const odf::SetPollingSource& source) {
   return multiformats::Sha3Multihash(odf::ToYaml(odf::MetadataEvent(source))).ToString();
 }
 
+constexpr char kPublicMark[] = " public";
+
 }  // namespace
 
-Result<bool> IsTrustedSource(const std::string& workspace_root, const odf::SetPollingSource& source) {
+Result<Trust> TrustOf(const std::string& workspace_root, const odf::SetPollingSource& source) {
   const std::string digest = DigestOf(source);
   std::ifstream file(PathOf(workspace_root), std::ios::binary);
+  Trust trust = Trust::kNone;
   for (std::string line; std::getline(file, line);) {
-    if (line == digest) return true;
+    if (line == digest) return Trust::kWhole;
+    if (line == digest + kPublicMark) trust = Trust::kPublic;
   }
-  return false;
+  return trust;
 }
 
-Status TrustSource(const std::string& workspace_root, const odf::SetPollingSource& source) {
-  ASSIGN_OR_RETURN(const bool known, IsTrustedSource(workspace_root, source));
-  if (known) return {};
+Result<bool> IsTrustedSource(const std::string& workspace_root, const odf::SetPollingSource& source) {
+  ASSIGN_OR_RETURN(const Trust trust, TrustOf(workspace_root, source));
+  return trust == Trust::kWhole;
+}
+
+Status TrustSource(const std::string& workspace_root, const odf::SetPollingSource& source, Trust trust) {
+  ASSIGN_OR_RETURN(const Trust known, TrustOf(workspace_root, source));
+  if (known >= trust) return {};
   const std::string path = PathOf(workspace_root);
-  const std::string line = DigestOf(source) + "\n";
+  const std::string line = DigestOf(source) + (trust == Trust::kPublic ? kPublicMark : "") + "\n";
   const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
   if (fd < 0) return FromErrno(errno, "cannot open '" + path + "'");
   const bool written =

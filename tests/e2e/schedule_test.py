@@ -116,8 +116,8 @@ def a_source_sent_over_http_reaches_what_it_was_granted():
         ws.write("data.csv", CSV)
         ws.write(".sluice/config.yaml", SCHEDULE + "variables: {SHARED: of-the-workspace}\n")
         tokens = {name: {"Authorization": "Bearer " + ws.run("token", "create", "--account", name, "--scope", "admin").out.decode().strip()}
-                  for name in ("kim", "bob")}
-        path = ws.write("node.yaml", "capabilities:\n  accounts:\n    bob: [privateAddresses]\n")
+                  for name in ("kim", "bob", "eve", "ann")}
+        path = ws.write("node.yaml", "capabilities:\n  accounts:\n    bob: [privateAddresses]\n    eve: [env]\n    ann: [file]\n")
         with Node(ws, "--config", path) as node:
             def send(account, name, url):
                 return node.request("POST", "/datasets", manifest(name, url_step(url)).encode(), tokens[account])
@@ -126,6 +126,14 @@ def a_source_sent_over_http_reaches_what_it_was_granted():
             assert send("kim", "d.kim", server.url()).status == 201
             found = node.eventually(lambda: scheduled(node, "d.kim"), lambda pull: pull and pull["lastError"], timeout=90)
             assert "private" in found["lastError"] and not server.requests, found
+            # To be granted something else opens no door to the node's network.
+            assert send("eve", "d.eve", server.url("/data.csv?x=${{ env.SHARED }}")).status == 201
+            found = node.eventually(lambda: scheduled(node, "d.eve"), lambda pull: pull and pull["lastError"], timeout=90)
+            assert "private" in found["lastError"] and not server.requests, found
+            done = ws.run("pull", "d.eve", code=None)
+            assert done.code != 0 and b"private" in done.err and not server.requests, done
+            assert send("ann", "d.ann", "file://" + os.path.join(ws.folder, "data.csv")).status == 201
+            node.eventually(lambda: scheduled(node, "d.ann"), lambda pull: pull and pull["records"] == 2, timeout=90)
             assert send("bob", "d.bob", server.url("/data.csv?bob")).status == 201
             node.eventually(lambda: scheduled(node, "d.bob"), lambda pull: pull and pull["records"] == 2, timeout=90)
             assert all(path.endswith("?bob") for path, _ in server.requests), server.requests
