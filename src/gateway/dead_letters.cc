@@ -88,14 +88,17 @@ Status DeadLetters::RemoveAll(const multiformats::DatasetId& dataset) const {
   return {};
 }
 
-uint64_t DeadLetters::Count(const multiformats::DatasetId& dataset) const {
+uint64_t DeadLetters::Count(const multiformats::DatasetId& dataset) const { return Receipts(dataset).size(); }
+
+std::vector<std::string> DeadLetters::Receipts(const multiformats::DatasetId& dataset) const {
   std::error_code error;
-  uint64_t count = 0;
+  std::vector<std::string> receipts;
   for (std::filesystem::directory_iterator it(folder_ + "/" + dataset.ToMultibase(), error), end;
        !error && it != end; it.increment(error)) {
-    if (it->path().filename().string()[0] != '.') ++count;
+    std::string name = it->path().filename().string();
+    if (name[0] != '.') receipts.push_back(std::move(name));
   }
-  return count;
+  return receipts;
 }
 
 }  // namespace sluice::gateway

@@ -19,6 +19,8 @@ class DeadLetters {
              std::string_view body) const;
   // Oldest first.
   Result<std::vector<DeadLetter>> List(const multiformats::DatasetId& dataset) const;
+  // Of all of them, in no order; none when they cannot be listed.
+  std::vector<std::string> Receipts(const multiformats::DatasetId& dataset) const;
   struct Letter {
     DeadLetter about;
     QueuedBatch batch;

@@ -183,6 +183,7 @@ void GatewayImpl::HandOver(Lane& lane, const DatasetId& id) {
   if (it == left_.end()) return;
   std::sort(it->second.begin(), it->second.end(),
             [](const auto& a, const auto& b) { return a.first.sequence < b.first.sequence; });
+  lane.RemoveRetried(it->second);
   for (const auto& [place, queued] : it->second) lane.AddQueued(place, queued);
   left_.erase(it);
 }

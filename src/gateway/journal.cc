@@ -303,6 +303,9 @@ Status LogJournal::MarkSeen(const DatasetId& dataset) {
   seen.kind = OutcomeRecord::Kind::kSettled;
   {
     MutexLock lock(mutex_);
+    // Behind a commit whose outcome is not known it would say that this one came to be, and was seen.
+    const auto is_open = [&](const auto& open) { return open.second.dataset == dataset; };
+    if (std::any_of(open_.begin(), open_.end(), is_open)) return {};
     auto it = datasets_.find(dataset);
     if (it == datasets_.end()) return {};
     auto& tables = it->second;

@@ -90,7 +90,8 @@ class Journal {
       const multiformats::DatasetId& dataset, const multiformats::Multihash& head, uint64_t sequence,
       const std::function<Result<bool>(const multiformats::Multihash&)>& is_in_chain) = 0;
   // Notes, once, that the dataset's last commit is in the chain: when it is not there later, it was taken
-  // out. To be called before another process may move the head.
+  // out. Nothing while a record of the dataset is neither confirmed nor undone. To be called before another
+  // process may move the head.
   virtual Status MarkSeen(const multiformats::DatasetId& dataset) = 0;
 
   virtual std::optional<FirstAnswer> FindKey(const multiformats::DatasetId& dataset,

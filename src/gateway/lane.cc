@@ -87,17 +87,6 @@ Digest PayloadDigest(const PushRequest& request) {
   return digest;
 }
 
-Digest KeyDigest(const std::string& key) {
-  const auto hash = multiformats::Sha3Multihash(key);
-  Digest digest;
-  std::copy_n(hash.digest().begin(), digest.size(), digest.begin());
-  return digest;
-}
-
-std::string KeyText(const Digest& digest) {
-  return std::string(reinterpret_cast<const char*>(digest.data()), digest.size());
-}
-
 Refusal OtherContent(std::string_view what) {
   return {.error =
               MakeError(ErrorCode::kInvalidRecords,
@@ -126,6 +115,17 @@ BatchPtr NewBatch(const PushRequest& request, const std::string& source, uint64_
 }
 
 }  // namespace
+
+Digest KeyDigest(const std::string& key) {
+  const auto hash = multiformats::Sha3Multihash(key);
+  Digest digest;
+  std::copy_n(hash.digest().begin(), digest.size(), digest.begin());
+  return digest;
+}
+
+std::string KeyText(const Digest& digest) {
+  return std::string(reinterpret_cast<const char*>(digest.data()), digest.size());
+}
 
 Refusal Busy(Error error, int seconds) {
   Refusal refusal{.error = std::move(error)};
@@ -254,6 +254,11 @@ bool Lane::AnswerRepeat(const PushRequest& request, const BatchPtr& batch, const
         done(std::move(outcome));
       });
     };
+    return true;
+  }
+  // Whose source stands still would wait for an operator.
+  if (const Gate& gate = gates_[first->source]; gate.stopped) {
+    *answer = [done = std::move(done), refusal = Stopped(gate, first->source)] { done(refusal); };
     return true;
   }
   first->waiters.push_back({std::move(done), true});

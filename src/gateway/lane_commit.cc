@@ -1,6 +1,7 @@
 // Committing what a lane has taken, in groups (push-protocol.md 6).
 #include <algorithm>
 #include <set>
+#include <utility>
 
 #include "gateway/lane_internal.h"
 
@@ -66,6 +67,7 @@ Status Lane::RefreshLocked() {
 
 Status Lane::Refresh() {
   std::lock_guard lock(dataset_mutex_);
+  RETURN_IF_ERROR(ResolveUnknown());
   return RefreshLocked();
 }
 
@@ -120,13 +122,23 @@ Status Lane::Undo(const multiformats::DatasetId& dataset) {
 
 Status Lane::ResolveUnknown() {
   if (!unconfirmed_) return {};
-  RETURN_IF_ERROR(RefreshLocked());
-  const auto& [record, place] = *unconfirmed_;
-  ASSIGN_OR_RETURN(const bool holds, dataset_->IsAncestor(*record.new_head));
+  ASSIGN_OR_RETURN(const bool moved, dataset_->Refresh());
+  is_behind_ = is_behind_ || moved;
+  RETURN_IF_ERROR(dataset_->EnsureDurable());
+  ASSIGN_OR_RETURN(const bool holds, dataset_->IsAncestor(*unconfirmed_->first.new_head));
+  if (!holds) {
+    RETURN_IF_ERROR(RefreshLocked());
+    RETURN_IF_ERROR(Undo(unconfirmed_->first.dataset));
+    unconfirmed_.reset();
+    return {};
+  }
+  // Before the journal is compared with the chain, which has lost the blocks that a compaction replaced.
+  const auto [record, place] = *std::exchange(unconfirmed_, std::nullopt);
+  shared_.journal()->Confirm(record, place);
   std::vector<std::function<void()>> calls;
-  if (holds) {
-    shared_.journal()->Confirm(record, place);
+  {
     MutexLock lock(mutex_);
+    PublishView();
     std::map<uint64_t, const SettledBatch*> queued;
     for (const auto& entry : record.batches) {
       if (entry.queue_sequence != 0) queued.emplace(entry.queue_sequence, &entry);
@@ -140,12 +152,9 @@ Status Lane::ResolveUnknown() {
       Leave(batch);
       Tell({batch, std::move(outcome), std::nullopt}, &calls);
     }
-  } else {
-    RETURN_IF_ERROR(Undo(record.dataset));
   }
-  unconfirmed_.reset();
   for (const auto& call : calls) call();
-  return {};
+  return RefreshLocked();
 }
 
 Status Lane::CompareJournal() {

@@ -8,6 +8,9 @@ namespace {
 
 constexpr auto kPatience = std::chrono::seconds(2);  // holds one of the server's threads
 
+// Of the batch that a dead letter becomes. No client can give it: theirs are visible ASCII.
+Digest RetryKey(const std::string& receipt) { return KeyDigest("retry\n" + receipt); }
+
 }  // namespace
 
 Result<std::vector<SourceView>> Lane::Sources(const std::optional<std::string>& name) {
@@ -145,14 +148,18 @@ Status Lane::RunExclusive(bool drop_queue, std::chrono::milliseconds wait, bool 
       shared_turn.lock();
     }
     std::lock_guard lock(dataset_mutex_);
-    status = change();
+    // What the journal holds of a commit before must be decided first: a record behind it would make it seem
+    // to have come to be.
+    status = ResolveUnknown();
+    if (status.ok()) status = change();
     bool gone;
     {
       MutexLock lane_lock(mutex_);
       gone = gone_;
     }
     if (!gone) {
-      auto refreshed = RefreshLocked();
+      auto refreshed = ResolveUnknown();
+      if (refreshed.ok()) refreshed = RefreshLocked();
       if (status.ok()) status = std::move(refreshed);
     }
   }
@@ -174,6 +181,7 @@ class Lane::HeldTurn final : public index::GuardedIndex {
     if (auto status = lane_->RefreshLocked(); !status.ok()) lane_->shared_.NoteFailure(status.error());
   }
   Status Begin() {
+    RETURN_IF_ERROR(lane_->ResolveUnknown());
     ASSIGN_OR_RETURN(session_, lane_->shared_.workspace->BeginCommit(lane_->entry().id));
     return {};
   }
@@ -226,15 +234,12 @@ Result<workspace::CompactOutcome> Lane::Compact(workspace::CompactOptions option
   workspace::CompactOutcome outcome;
   RETURN_IF_ERROR(RunExclusive(false, kSettleTime, false, [&]() -> Status {
     auto done = workspace::Compact(*shared_.workspace, compacted, options);
-    if (!done.ok() && place) {
-      RETURN_IF_ERROR(dataset_->Refresh());
-      if (dataset_->head() != record.new_head) {
-        RETURN_IF_ERROR(Undo(compacted.id));
-        place.reset();
-      }
+    if (!done.ok()) {
+      // What it did is found out here, or by whoever commits next.
+      if (place) unconfirmed_.emplace(record, *place);
+      return std::move(done).error();
     }
     if (place) journal->Confirm(record, *place);
-    if (!done.ok()) return std::move(done).error();
     outcome = *done;
     return {};
   }));
@@ -252,6 +257,13 @@ Result<std::string> Lane::Retry(const std::string& receipt) {
       return receipt;
     }
   }
+  std::lock_guard lock(letters_mutex_);
+  return RetryLetter(receipt);
+}
+
+Result<std::string> Lane::RetryLetter(const std::string& receipt) {
+  if (shared_.reopening)
+    return MakeError(ErrorCode::kUnavailable, "the node's log is being read again; try again");
   const auto id = entry().id;
   ASSIGN_OR_RETURN(auto letter, shared_.dead_letters->Read(id, receipt));
   const auto chain = view();
@@ -260,16 +272,43 @@ Result<std::string> Lane::Retry(const std::string& receipt) {
     return NotFound("push source '{}' of the dead letter is not active: add it again first",
                     letter.batch.source);
   letter.batch.activation = source->second.activated_at;
-  // Taken as a new batch: its first outcome stands, and the old state means nothing any more.
+  // Taken as a new batch: its first outcome stands, and the old state means nothing any more. The letter is
+  // its key: what was queued, and not removed here before a crash, is not queued again.
   letter.batch.state.reset();
   letter.batch.expected.reset();
-  letter.batch.key.reset();
+  letter.batch.key = RetryKey(receipt);
+  if (auto retried = FindRetried(letter.batch.source, *letter.batch.key)) {
+    RETURN_IF_ERROR(shared_.dead_letters->Remove(id, receipt));
+    return std::move(*retried);
+  }
   const auto journal = shared_.journal();
   ASSIGN_OR_RETURN(const Place place, journal->Enqueue(letter.batch, letter.body));
   RETURN_IF_ERROR(journal->WaitFor(place));
-  RETURN_IF_ERROR(shared_.dead_letters->Remove(id, receipt));
   AddQueued(place, {letter.batch, "", letter.body.size()});
+  // It is taken, whether the letter goes or not: repeated, this finds the batch.
+  (void)shared_.dead_letters->Remove(id, receipt).ok();
   return journal->ReceiptOf(place, letter.batch.nonce);
+}
+
+std::optional<std::string> Lane::FindRetried(const std::string& source, const Digest& key) {
+  {
+    MutexLock lock(mutex_);
+    const auto& running = gates_[source].running_keys;
+    if (auto it = running.find(KeyText(key)); it != running.end()) return it->second->receipt;
+  }
+  auto first = shared_.journal()->FindKey(entry().id, source, key);
+  if (!first) return std::nullopt;
+  return first->outcome.receipt;
+}
+
+void Lane::RemoveRetried(const std::vector<std::pair<Place, Journal::Queued>>& queued) {
+  const auto id = entry().id;
+  for (const auto& receipt : shared_.dead_letters->Receipts(id)) {
+    const Digest key = RetryKey(receipt);
+    const bool is_queued = std::any_of(queued.begin(), queued.end(),
+                                       [&](const auto& one) { return one.second.batch.key == key; });
+    if (is_queued) (void)shared_.dead_letters->Remove(id, receipt).ok();
+  }
 }
 
 Status Lane::Drop(const std::string& receipt) {
@@ -311,6 +350,7 @@ Status Lane::Drop(const std::string& receipt) {
   }
   for (const auto& call : calls) call();
   if (!dropped.empty()) return {};
+  std::lock_guard lock(letters_mutex_);
   const auto id = entry().id;
   ASSIGN_OR_RETURN(auto letter, shared_.dead_letters->Read(id, receipt));
   return shared_.dead_letters->Remove(id, receipt);

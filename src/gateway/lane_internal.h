@@ -160,6 +160,9 @@ class WaitingLine {
 inline constexpr int kRetrySoonSeconds = 1;
 // 503, with when to come again.
 Refusal Busy(Error error, int seconds);
+// What is kept of an idempotency key, and how it is looked up among those that run.
+Digest KeyDigest(const std::string& key);
+std::string KeyText(const Digest& digest);
 // What the journal keeps of a batch.
 SettledBatch EntryOf(const Batch& batch, Outcome outcome);
 
@@ -191,6 +194,8 @@ class Lane : public std::enable_shared_from_this<Lane> {
   Result<workspace::CompactOutcome> Compact(workspace::CompactOptions options);
   Result<std::string> Retry(const std::string& receipt);
   Status Drop(const std::string& receipt);
+  // Of batches that an earlier process queued: those that were dead letters before are none any more.
+  void RemoveRetried(const std::vector<std::pair<Place, Journal::Queued>>& queued);
   // Re-reads the head after another process may have written.
   Status Refresh();
   bool is_idle() const;
@@ -249,6 +254,12 @@ class Lane : public std::enable_shared_from_this<Lane> {
   // Errors: kUnavailable naming a source that stands still.
   Status CheckNoneStopped() const REQUIRES(mutex_);
 
+  // --- dead letters (lane_control.cc) ---
+  // Takes a dead letter again, once. With letters_mutex_.
+  Result<std::string> RetryLetter(const std::string& receipt);
+  // The receipt of the batch that a dead letter has become, if it has.
+  std::optional<std::string> FindRetried(const std::string& source, const Digest& key);
+
   // --- committing (lane_commit.cc) ---
   // Sees to it that what waits is committed when its time has come.
   void Schedule() REQUIRES(mutex_);
@@ -293,6 +304,9 @@ class Lane : public std::enable_shared_from_this<Lane> {
   std::chrono::steady_clock::duration BudgetDelay() REQUIRES(mutex_);
 
   Shared& shared_;
+
+  // Held while a dead letter is taken again or given up: each becomes one batch at most.
+  std::mutex letters_mutex_;
 
   // Held by whoever uses `dataset_`.
   std::mutex dataset_mutex_;

@@ -384,6 +384,62 @@ def a_queued_batch_that_fails_goes_to_the_dead_letters():
         check_problem(node.request("POST", f"/d/queue/{receipt}/drop"), 404)
 
 
+def letter_of(node):
+    """Makes a dead letter of a batch of ten rows: its receipt, and its file."""
+    check_committed(node.push("d", ONE))
+    receipt = node.push("d", "".join(record(k) for k in range(10, 20)), respond_async=True).json["receipt"]
+    node.kill()
+    log = os.path.join(node.ws.home, "log")
+    os.rename(log, log + ".away")
+    node.ws.run("source", "disable", "d", "default")
+    node.ws.run("source", "add", "d", node.ws.write("again.yaml", again_manifest()))
+    os.rename(log + ".away", log)
+    node.args = ("--block-budget", "unlimited")
+    node.start()
+    assert node.settled(receipt)["status"] == "failed"
+    folder = os.path.join(node.ws.home, "dead-letters")
+    [path] = [os.path.join(folder, d, name) for d in os.listdir(folder) for name in os.listdir(os.path.join(folder, d))]
+    return receipt, path
+
+
+def a_dead_letter_is_taken_again_once():
+    """By several at a time, and by one who repeats what a crash kept from being answered."""
+    taken = [1, *range(10, 20)]
+    with served("--block-budget", "0.0001") as node:
+        receipt, _ = letter_of(node)
+        answers = in_parallel([lambda: node.request("POST", f"/d/queue/{receipt}/retry")] * 8)
+        good = [answer.json["receipt"] for answer in answers if answer.status == 200]
+        assert good and {answer.status for answer in answers} <= {200, 404} and len(set(good)) == 1, answers
+        assert node.settled(good[0])["status"] == "committed"
+        assert sorted(k for k, _ in rows(node)) == taken
+    for commits_first in (False, True):
+        with served("--block-budget", "0.0001") as node:
+            receipt, path = letter_of(node)
+            with open(path, "rb") as file:
+                letter = file.read()
+            # With ack durable what is queued waits for 5 s: the node does not live to commit it.
+            node.args = node.args if commits_first else (*node.args, "--ack", "durable")
+            node.restart()
+            retried = node.request("POST", f"/d/queue/{receipt}/retry").json["receipt"]
+            assert retried != receipt
+            if commits_first:
+                assert node.settled(retried)["status"] == "committed"
+            node.kill()
+            assert not os.path.exists(path)
+            with open(path, "wb") as file:  # as after a crash before it was removed
+                file.write(letter)
+            node.args = ("--block-budget", "unlimited")
+            node.start()
+            again = node.request("POST", f"/d/queue/{receipt}/retry")
+            if commits_first:
+                assert again.status == 200 and again.json["receipt"].split("-")[-2:] == retried.split("-")[-2:], (again, retried)
+            else:
+                check_problem(again, 404)  # what it became was found in the queue
+            assert node.settled(retried)["status"] == "committed"
+            assert node.get("/d/queue").json["deadLetters"] == [] and not os.path.exists(path)
+            assert sorted(k for k, _ in rows(node)) == taken, rows(node)
+
+
 def again_manifest():
     fields = ", ".join(f"{{name: {n}, type: {t}}}" for n, t in FIELDS)
     return f"kind: AddPushSource\nsourceName: default\nread: {{kind: NdJson, schema: {{fields: [{fields}]}}}}\nmerge: {APPEND}\n"
@@ -408,6 +464,11 @@ def a_source_stands_still_until_its_batch_is_dropped():
         for push in ({"state": "3", "before": "2"}, {}, {"respond_async": True}):
             answer = node.push("d", record(3), source="default", **push)
             check_problem(answer, 503, first, "'other'")
+        # Repeats of what is queued too, unless their first answer was the receipt.
+        for again in ({"state": "2", "before": "1", "key": "b"}, {"state": "2", "before": "1"}):
+            check_problem(node.push("d", TWO, source="default", **again), 503, first, "'other'")
+            repeated = node.push("d", TWO, source="default", respond_async=True, **again)
+            assert repeated.status == 202 and repeated.json["receipt"] == second, repeated
         check_committed(node.push("d", record(4), source="other"), 1, 1)  # others go on
         status = node.operator("GET", "/operator/status").json["datasets"][0]
         assert [s["stoppedAt"] for s in status["sources"]] == [first, None], status
@@ -709,7 +770,7 @@ if __name__ == "__main__":
           a_key_with_other_content_is_refused, a_key_goes_before_the_state, a_key_is_kept_for_success_only,
           a_key_whose_request_is_running_waits_for_it, a_queued_batch_is_acknowledged_and_committed,
           a_repeat_of_a_queued_batch_gets_its_receipt, receipts_settle_as_up_to_date_and_repeat, receipts_that_are_none,
-          a_queued_batch_that_fails_goes_to_the_dead_letters, a_source_stands_still_until_its_batch_is_dropped,
+          a_queued_batch_that_fails_goes_to_the_dead_letters, a_dead_letter_is_taken_again_once, a_source_stands_still_until_its_batch_is_dropped,
           several_sources_share_a_dataset, an_empty_body_retracts_a_snapshot_only_when_that_is_meant,
           an_empty_body_is_a_batch_without_rows, entity_tags_name_the_accepted_state, records_that_do_not_fit_are_named,
           unknown_datasets_and_paths, schemas_that_do_not_agree, health_and_metrics, what_a_restart_must_not_forget,
