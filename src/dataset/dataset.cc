@@ -129,7 +129,7 @@ Result<bool> Dataset::Refresh() {
 
 void Dataset::NoteDurable(const Multihash& head) {
   durable_head_ = head;
-  unsure_head_.reset();
+  stores_.failures->set_unsure_head(std::nullopt);
   (void)stores_.derived->ReplaceUnsynced(kDurableName, head.ToString()).ok();
 }
 
@@ -160,25 +160,31 @@ Status Dataset::WriteAnew(std::optional<std::vector<std::string>> names) {
       ASSIGN_OR_RETURN(auto stored, stores_.files->List(folder));
       names->insert(names->end(), stored.begin(), stored.end());
     }
-    names->push_back(kHeadName);
+  } else {
+    std::erase(*names, kHeadName);
   }
   for (const auto& name : *names) {
     ASSIGN_OR_RETURN(const std::string bytes, stores_.files->Get(name));
     // The kernel may have dropped what it could not write: an object's name says what it should hold.
     const std::string hash = name.substr(name.rfind('/') + 1);
-    if (name != kHeadName && multiformats::Sha3Multihash(bytes).ToString() != hash)
+    if (multiformats::Sha3Multihash(bytes).ToString() != hash)
       return Corruption("'{}' does not hold what its name says, after a sync that failed", name);
     RETURN_IF_ERROR(stores_.files->Replace(name, bytes));
   }
-  return {};
+  std::lock_guard lock(stores_.failures->head_mutex());
+  ASSIGN_OR_RETURN(const auto head, ReadHash(*stores_.files, kHeadName));
+  if (head != state_.head)
+    return MakeError(ErrorCode::kUnavailable, "the dataset's head moved meanwhile; try again");
+  return stores_.files->Replace(kHeadName, head->ToString());
 }
 
 Status Dataset::EnsureDurable() {
   if (durable_head_ == state_.head) return {};
+  const auto unsure = stores_.failures->unsure_head();
   // A note that cannot be read is as good as none.
   const auto note = ReadHash(*stores_.derived, kDurableName);
   const std::optional<Multihash> known = note.ok() ? *note : std::nullopt;
-  if (known == state_.head) {
+  if (known == state_.head && unsure != state_.head) {
     durable_head_ = known;
     return {};
   }
@@ -187,14 +193,14 @@ Status Dataset::EnsureDurable() {
     ASSIGN_OR_RETURN(names, NamesAfter(*known));
   }
   Status synced;
-  if (unsure_head_ == state_.head) {
-    // A second sync would prove nothing of files whose first one failed.
+  if (unsure) {
+    // A second sync would prove nothing of files whose first one failed; what was built on them needs them.
     synced = WriteAnew(names);
   } else {
     synced = names ? stores_.files->Sync(*names) : stores_.files->SyncAll();
   }
   if (!synced.ok()) {
-    unsure_head_ = state_.head;
+    stores_.failures->set_unsure_head(state_.head);
     return synced;
   }
   NoteDurable(*state_.head);
@@ -319,8 +325,10 @@ Status Dataset::CheckSlices(const NewBlocks& blocks, const std::vector<StagedSli
 Status Dataset::MoveHead(const Multihash& head) {
   std::optional<std::string> expected;
   if (state_.head) expected = state_.head->ToString();
+  std::lock_guard lock(stores_.failures->head_mutex());
   Status moved = stores_.files->CompareAndSwap(kHeadName, expected, head.ToString());
-  if (!moved.ok() && moved.error().code() == ErrorCode::kCommitUnknown) unsure_head_ = head;
+  if (!moved.ok() && moved.error().code() == ErrorCode::kCommitUnknown)
+    stores_.failures->set_unsure_head(head);
   return moved;
 }
 

@@ -2,6 +2,7 @@
 
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <vector>
@@ -18,11 +19,34 @@ namespace sluice::dataset {
 using odf::ChainState;
 using odf::Multihash;
 
+// What one process knows of a dataset's syncs that failed: a later one proves nothing, whichever object of
+// this dataset asks for it. Thread-safe.
+class SyncFailures {
+ public:
+  // The newest head that could not be synced and was not written anew since.
+  std::optional<Multihash> unsure_head() const {
+    std::lock_guard lock(mutex_);
+    return unsure_head_;
+  }
+  void set_unsure_head(std::optional<Multihash> head) {
+    std::lock_guard lock(mutex_);
+    unsure_head_ = head;
+  }
+  // Held by whoever moves the head, or writes it anew: neither undoes the other.
+  std::mutex& head_mutex() { return head_mutex_; }
+
+ private:
+  mutable std::mutex mutex_;
+  std::mutex head_mutex_;
+  std::optional<Multihash> unsure_head_;  // under mutex_
+};
+
 // Where the parts of a dataset lie. `files` has exactly the standard layout (odf-metadata.md 1.1); `derived`
 // is ours, outside that folder, and may be lost at any time.
 struct DatasetStores {
   std::shared_ptr<storage::Storage> files;
   std::shared_ptr<storage::Storage> derived;
+  std::shared_ptr<SyncFailures> failures = nullptr;  // shared by all objects of the dataset; null: its own
 };
 
 struct StoredBlock {
@@ -80,6 +104,10 @@ class Dataset {
   // came after the newest head that is known to be, or everything; what could not be synced before is written
   // anew. Errors: then nothing may be answered from this head; asking again tries again.
   Status EnsureDurable();
+  // Whether that would write files anew. Then it is to be called in the turn of a commit.
+  bool MustBeWrittenAnew() const {
+    return durable_head_ != state_.head && stores_.failures->unsure_head().has_value();
+  }
 
   // Errors: kCorruption when the bytes do not hash to `hash` or do not decode, kUnsupported when they are a
   // later version's; kNotFound.
@@ -118,7 +146,9 @@ class Dataset {
                                  const std::function<Status(const CommitResult&)>& before_head = nullptr);
 
  private:
-  explicit Dataset(DatasetStores stores) : stores_(std::move(stores)) {}
+  explicit Dataset(DatasetStores stores) : stores_(std::move(stores)) {
+    if (!stores_.failures) stores_.failures = std::make_shared<SyncFailures>();
+  }
   // Blocks that are encoded and judged, and the chain's state after them.
   struct NewBlocks {
     ChainState state;
@@ -133,7 +163,8 @@ class Dataset {
   Result<ChainState> Derive(const Multihash& head, const ChainState& known) const;
   void SaveState(const ChainState& state) const;
   void NoteDurable(const Multihash& head);
-  // Copies of the named files (all, when absent) in their place, each synced before it has the name.
+  // Copies of the named files (all, when absent) in their place, each synced before it has the name; the head
+  // last. Errors: kUnavailable when that moved meanwhile.
   Status WriteAnew(std::optional<std::vector<std::string>> names);
   // Compare-and-swap of the head against the present one.
   Status MoveHead(const Multihash& head);
@@ -147,8 +178,6 @@ class Dataset {
   DatasetStores stores_;
   ChainState state_;
   std::optional<Multihash> durable_head_;
-  std::optional<Multihash>
-      unsure_head_;  // a sync of it failed in this process: a later one would prove nothing
 };
 
 // `blocks/<hash>`, `data/<hash>`, `checkpoints/<hash>`.

@@ -424,6 +424,34 @@ TEST(DatasetDurableTest, AnswersNothingAfterAFailedSync) {
   EXPECT_EQ(stored, head.ToString());
 }
 
+TEST(DatasetDurableTest, EveryObjectKnowsOfAFailedSync) {
+  Watched watched;
+  watched.stores.failures = std::make_shared<SyncFailures>();
+  const auto dataset = Sample(watched.stores);
+  const auto other = Reopen({watched.files, storage::MakeMemoryStorage()});
+  ASSERT_OK(CommitInfo(*other, "x"));
+  ASSERT_OK(dataset->Refresh());
+  watched.files->SetPlan({.at_call = 1, .before = {}});
+  EXPECT_THAT(dataset->EnsureDurable(), IsErrorCode(ErrorCode::kUnavailable));
+  // Whoever opens it now, and whatever was built on it since by a process that knows nothing of it.
+  ASSERT_OK(CommitInfo(*Reopen({watched.files, storage::MakeMemoryStorage()}), "y"));
+  watched.Forget();
+  const auto opened = Reopen(watched.stores);
+  EXPECT_TRUE(opened->MustBeWrittenAnew());
+  ASSERT_OK(opened->EnsureDurable());
+  std::vector<std::string> replaced;
+  for (const auto& call : watched.files->Calls())
+    if (call.step == FaultyStorage::Step::kRename) replaced.push_back(call.name);
+  EXPECT_THAT(replaced, ElementsAre(BlockName(opened->head()), BlockName(dataset->head()), kHeadName));
+  EXPECT_FALSE(opened->MustBeWrittenAnew());
+  // Once only, and for all of them.
+  watched.Forget();
+  ASSERT_OK(dataset->Refresh());
+  EXPECT_FALSE(dataset->MustBeWrittenAnew());
+  ASSERT_OK(dataset->EnsureDurable());
+  EXPECT_THAT(watched.Synced(), IsEmpty());
+}
+
 // --- long chains ---
 
 double Millis(std::chrono::steady_clock::time_point since) {

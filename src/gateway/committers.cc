@@ -49,7 +49,7 @@ class Threads final : public Committers {
     const auto due = due_.find(ticket);
     if (due == due_.end()) return;
     Welcome(tenant);
-    entries_.at({due->second, ticket}).tenants.insert(tenant);
+    if (!entries_.at({due->second, ticket}).tenants.insert(tenant).second) return;
     ++version_;
     changed_.notify_one();
   }

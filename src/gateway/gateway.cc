@@ -14,6 +14,7 @@ namespace {
 using multiformats::DatasetId;
 
 constexpr auto kProbeInterval = std::chrono::seconds(1);
+constexpr int kTryPause = 20;  // times as long as opening what cannot be opened took
 constexpr auto kPoll = std::chrono::milliseconds(20);
 constexpr auto kTakeBackPause = std::chrono::milliseconds(200);
 
@@ -48,6 +49,7 @@ class GatewayImpl final : public Gateway {
                                             const workspace::CompactOptions& options) override;
   Status StepAside(const std::optional<workspace::Entry>& dataset, bool drop_queue,
                    std::chrono::milliseconds wait, const std::function<void()>& released) override;
+  std::vector<Counts> counts() const override;
   std::vector<DatasetStatus> status() const override;
   Result<std::vector<DeadLetter>> DeadLetters(const workspace::Entry& dataset) const override {
     return shared_.dead_letters->List(dataset.id);
@@ -70,8 +72,11 @@ class GatewayImpl final : public Gateway {
   void CollectPending();
   void HandOver(Lane& lane, const DatasetId& id);
   void Probe(std::stop_token stop);
+  // Once more, those that could not be opened.
+  void TryUnopened();
 
   mutable Shared shared_;
+  std::mutex opening_mutex_;  // one lane is opened at a time; before mutex_
   mutable std::mutex mutex_;
   std::map<DatasetId, std::shared_ptr<Lane>> lanes_;  // under mutex_
   // Queued batches whose lanes are not open, and datasets that could not be opened; under mutex_.
@@ -193,10 +198,17 @@ void GatewayImpl::Probe(std::stop_token stop) {
   std::mutex mutex;
   std::condition_variable_any wake;
   bool must_open = false;
+  std::chrono::steady_clock::time_point next_try;
   while (!stop.stop_requested()) {
     std::unique_lock lock(mutex);
     wake.wait_for(lock, stop, kProbeInterval, [] { return false; });
     if (stop.stop_requested()) return;
+    if (!must_open && std::chrono::steady_clock::now() >= next_try) {
+      const auto started = std::chrono::steady_clock::now();
+      TryUnopened();
+      const auto ended = std::chrono::steady_clock::now();
+      next_try = ended + kTryPause * (ended - started);
+    }
     const auto health = shared_.health();
     if (health.ok() && !must_open) continue;
     if (must_open || !shared_.journal()->health().ok()) {
@@ -224,19 +236,40 @@ void GatewayImpl::Probe(std::stop_token stop) {
   }
 }
 
+void GatewayImpl::TryUnopened() {
+  std::vector<workspace::Entry> entries;
+  {
+    std::lock_guard lock(mutex_);
+    for (const auto& [id, unopened] : unopened_) entries.push_back(unopened.first);
+  }
+  for (const auto& entry : entries) {
+    if (shared_.stop.stop_requested() || shared_.reopening) return;
+    const auto lane = LaneOf(entry);  // takes it from the list
+    if (lane.ok()) continue;
+    if (lane.error().code() == ErrorCode::kNotFound) {
+      NoteDeleted(entry);
+      continue;
+    }
+    std::lock_guard lock(mutex_);
+    if (auto it = unopened_.find(entry.id); it != unopened_.end()) it->second.second = lane.error();
+  }
+}
+
 Result<std::shared_ptr<Lane>> GatewayImpl::LaneOf(const workspace::Entry& dataset) {
+  const auto find = [&]() -> std::shared_ptr<Lane> {
+    std::lock_guard lock(mutex_);
+    const auto it = lanes_.find(dataset.id);
+    if (it == lanes_.end()) return nullptr;
+    it->second->set_entry(dataset);
+    return it->second;
+  };
+  if (auto lane = find()) return lane;
+  // Other datasets are not held up by one that takes long.
+  std::lock_guard opening(opening_mutex_);
+  if (auto lane = find()) return lane;
+  ASSIGN_OR_RETURN(auto lane, Lane::Open(shared_, dataset));
   std::lock_guard lock(mutex_);
-  auto& lane = lanes_[dataset.id];
-  if (lane) {
-    lane->set_entry(dataset);
-    return lane;
-  }
-  auto opened = Lane::Open(shared_, dataset);
-  if (!opened.ok()) {
-    lanes_.erase(dataset.id);
-    return std::move(opened).error();
-  }
-  lane = std::move(*opened);
+  lanes_[dataset.id] = lane;
   unopened_.erase(dataset.id);
   HandOver(*lane, dataset.id);
   return lane;
@@ -285,8 +318,14 @@ Status GatewayImpl::NoteReset(const workspace::Entry& dataset, const multiformat
 
 void GatewayImpl::NoteDeleted(const workspace::Entry& dataset) {
   std::shared_ptr<Lane> lane;
+  std::vector<QueuedAt> orphans;
   {
     std::lock_guard lock(mutex_);
+    unopened_.erase(dataset.id);
+    if (auto it = left_.find(dataset.id); it != left_.end()) {
+      orphans = std::move(it->second);
+      left_.erase(it);
+    }
     if (auto it = lanes_.find(dataset.id); it != lanes_.end()) {
       lane = it->second;
       lanes_.erase(it);
@@ -294,6 +333,8 @@ void GatewayImpl::NoteDeleted(const workspace::Entry& dataset) {
   }
   if (lane) lane->Abandon(NotFound("dataset not found: {}", dataset.alias));
   shared_.journal()->Forget(dataset.id);
+  // What cannot be noted is found again at the next start.
+  if (!orphans.empty()) (void)SettleOrphans(dataset.id, orphans).ok();
   (void)shared_.dead_letters->RemoveAll(dataset.id).ok();
 }
 
@@ -332,6 +373,12 @@ Status GatewayImpl::StepAside(const std::optional<workspace::Entry>& dataset, bo
     if (!refreshed.ok() && refreshed.error().code() == ErrorCode::kNotFound) NoteDeleted(lane->entry());
   }
   return status;
+}
+
+std::vector<Gateway::Counts> GatewayImpl::counts() const {
+  std::vector<Counts> all;
+  for (const auto& lane : Lanes()) all.push_back(lane->counts());
+  return all;
 }
 
 std::vector<DatasetStatus> GatewayImpl::status() const {

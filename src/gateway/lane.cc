@@ -415,8 +415,8 @@ void Lane::Enter(const BatchPtr& batch) {
   waiting_.Append(batch);
   shared_.memory->Take(batch->account, batch->charged_bytes);
   if (batch->place) shared_.queue->Take(batch->account, batch->body_bytes);
-  ++accounts_[batch->account];
-  if (due_) shared_.committers->Join(ticket_, batch->account);
+  // Those of the account that were here before have brought it along.
+  if (++accounts_[batch->account] == 1 && due_) shared_.committers->Join(ticket_, batch->account);
   Gate& gate = gates_[batch->source];
   if (batch->state) gate.accepted_by = batch;
   if (batch->key) gate.running_keys[KeyText(*batch->key)] = batch;

@@ -78,6 +78,11 @@ DatasetStatus Lane::status() {
   return status;
 }
 
+Gateway::Counts Lane::counts() const {
+  MutexLock lock(mutex_);
+  return {entry_.alias, commits_, records_};
+}
+
 Status Lane::CheckNoneStopped() const {
   for (const auto& [name, gate] : gates_) {
     if (!gate.stopped) continue;

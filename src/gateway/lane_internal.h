@@ -185,6 +185,7 @@ class Lane : public std::enable_shared_from_this<Lane> {
 
   Result<std::vector<SourceView>> Sources(const std::optional<std::string>& name);
   DatasetStatus status();
+  Gateway::Counts counts() const;
   // `alone`: no other lane commits meanwhile either.
   Status RunExclusive(bool drop_queue, std::chrono::milliseconds wait, bool alone,
                       const std::function<Status()>& change);

@@ -54,8 +54,7 @@ Status ChainIndexes::CatchUp(const dataset::Dataset& dataset, Index* index) {
   return {};
 }
 
-Result<bool> ChainIndexes::Holds(const dataset::Dataset& dataset, Kind kind,
-                                 const multiformats::Multihash& hash) {
+Result<bool> ChainIndexes::Holds(dataset::Dataset& dataset, Kind kind, const multiformats::Multihash& hash) {
   const auto id = dataset.state().dataset_id;
   std::shared_ptr<Index> index;
   {
@@ -69,6 +68,7 @@ Result<bool> ChainIndexes::Holds(const dataset::Dataset& dataset, Kind kind,
   size_t size = 0;
   {
     std::lock_guard lock(index->mutex);
+    RETURN_IF_ERROR(dataset.Refresh());
     RETURN_IF_ERROR(CatchUp(dataset, index.get()));
     holds = Has(*index, kind, hash);
     if (!holds && index->next) {

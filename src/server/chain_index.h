@@ -21,7 +21,8 @@ class ChainIndexes {
 
   // Whether the chain at the dataset's present head holds it. Reads the whole chain, once, for what it does
   // not hold. Errors: those of reading blocks.
-  Result<bool> Holds(const dataset::Dataset& dataset, Kind kind, const multiformats::Multihash& hash);
+  // `dataset` is brought to the present head first: of several that ask, none goes back before another.
+  Result<bool> Holds(dataset::Dataset& dataset, Kind kind, const multiformats::Multihash& hash);
   void Forget(const multiformats::DatasetId& id);
 
  private:

@@ -51,6 +51,19 @@ TEST_F(ChainIndexTest, FollowsTheHead) {
   EXPECT_TRUE(Holds(Kind::kBlock, first));
 }
 
+TEST_F(ChainIndexTest, WhoOpenedTheDatasetEarlierAsksThePresentHeadToo) {
+  const auto stores = dataset::testing::MemoryStores();
+  const auto writer = std::move(*dataset::testing::CreateSample(stores));
+  const auto early = std::move(*dataset::Dataset::Open(stores));
+  for (int i = 0; i < 3; ++i) {
+    const auto block = CommitRows(*writer, 1)->new_head;
+    for (auto* asking : {writer.get(), early.get()}) {
+      const auto holds = indexes_.Holds(*asking, Kind::kBlock, block);
+      EXPECT_TRUE(holds.ok() && *holds) << i;
+    }
+  }
+}
+
 TEST_F(ChainIndexTest, WhatAResetTookOutIsNotHeldAnyMore) {
   const auto kept = CommitRows(*dataset_, 1)->new_head;
   const auto lost = CommitRows(*dataset_, 1)->new_head;

@@ -30,10 +30,17 @@ class LeaseThread final : public Leases {
     changed_.notify_all();
   }
 
-  void End(const std::string& lease) override {
-    std::lock_guard lock(mutex_);
-    if (present_ == lease) present_.clear();
-    changed_.notify_all();
+  void End(const std::string& lease, std::function<void()> done) override {
+    {
+      std::lock_guard lock(mutex_);
+      if (!lease.empty() && present_ == lease) {
+        present_.clear();
+        ended_ = std::move(done);
+        changed_.notify_all();
+        return;
+      }
+    }
+    done();
   }
 
  private:
@@ -67,6 +74,12 @@ class LeaseThread final : public Leases {
         present_.clear();
       });
       names_.Resume();
+      std::function<void()> ended;
+      {
+        std::lock_guard lock(mutex_);
+        ended.swap(ended_);
+      }
+      if (ended) ended();
       if (!told) request.granted(stepped.ok() ? Error(ErrorCode::kInternal, "no lease") : stepped.error());
     }
   }
@@ -77,6 +90,7 @@ class LeaseThread final : public Leases {
   std::condition_variable_any changed_;
   std::deque<Request> waiting_;  // under mutex_
   std::string present_;          // under mutex_; empty: none
+  std::function<void()> ended_;  // under mutex_; of who ended it and waits until the node has looked again
   std::jthread thread_;
 };
 

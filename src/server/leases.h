@@ -22,7 +22,9 @@ class Leases {
   // What is queued for the dataset is committed first, or given up with `drop_queue`.
   virtual void Grant(std::optional<workspace::Entry> dataset, bool drop_queue,
                      std::function<void(Result<std::string>)> granted) = 0;
-  virtual void End(const std::string& lease) = 0;
+  // Calls `done` once the node has taken the workspace back and looked at what was changed: what comes next
+  // is judged by that. At once for a lease that is over.
+  virtual void End(const std::string& lease, std::function<void()> done) = 0;
 };
 
 }  // namespace sluice::server

@@ -155,8 +155,7 @@ void PostLease(const Context& context, const CallPtr& call) {
 }
 
 void DeleteLease(const Context& context, const CallPtr& call) {
-  context.leases->End(call->rest[0]);
-  call->Answer(JsonResponse(200, {{"status", "ended"}}));
+  context.leases->End(call->rest[0], [call] { call->Answer(JsonResponse(200, {{"status", "ended"}})); });
 }
 
 }  // namespace sluice::server

@@ -44,6 +44,12 @@ void GetHead(const Context& context, const CallPtr& call) {
     RETURN_IF_ERROR(context.gateway->health());
     ASSIGN_OR_RETURN(const auto hold, context.workspace->HoldFiles(entry.id));
     ASSIGN_OR_RETURN(auto dataset, context.workspace->Open(entry));
+    if (dataset->MustBeWrittenAnew()) {
+      const auto turn = context.gateway->BeginCommit(entry);
+      if (!turn.ok()) return turn.error();
+      RETURN_IF_ERROR(dataset->Refresh());
+      RETURN_IF_ERROR(dataset->EnsureDurable());
+    }
     RETURN_IF_ERROR(dataset->EnsureDurable());
     const std::string head = dataset->head().ToString();
     auto response = net::TextResponse(200, head);

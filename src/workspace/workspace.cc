@@ -153,6 +153,10 @@ Result<dataset::DatasetStores> Workspace::StoresOf(const multiformats::DatasetId
   dataset::DatasetStores stores;
   ASSIGN_OR_RETURN(stores.files, storage::OpenLocalStorage(DatasetFolder(id)));
   ASSIGN_OR_RETURN(stores.derived, storage::OpenLocalStorage(root_ + "/derived/" + id.ToMultibase()));
+  std::lock_guard lock(failures_mutex_);
+  auto& failures = failures_[id];
+  if (!failures) failures = std::make_shared<dataset::SyncFailures>();
+  stores.failures = failures;
   return stores;
 }
 

@@ -2,7 +2,9 @@
 
 #include <chrono>
 #include <functional>
+#include <map>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <stop_token>
 #include <string>
@@ -158,6 +160,9 @@ class Workspace {
 
   std::string root_;
   std::shared_ptr<Holding> holding_;
+  // What could not be synced in this process is known to whatever it opens later.
+  mutable std::mutex failures_mutex_;
+  mutable std::map<multiformats::DatasetId, std::shared_ptr<dataset::SyncFailures>> failures_;
   AskForTurn ask_for_turn_;
   std::function<Status(const multiformats::DatasetId&)> before_commit_;
   std::chrono::milliseconds lock_timeout_{60000};

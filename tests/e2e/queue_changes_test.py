@@ -102,6 +102,25 @@ def beside_a_node_too():
                 ws.check_sound("d")
 
 
+def a_change_is_seen_when_its_command_ends():
+    with Workspace() as ws:
+        ws.add("d", APPEND)
+        ws.run("source", "add", "d", ws.write("second.yaml", OTHER))
+        with Node(ws, "--block-budget", "unlimited") as node:
+            for k in range(6):
+                assert node.push("d", records([k]), source="second").status == 200
+                ws.run("source", "disable", "d", "second")
+                assert node.push("d", records([k]), source="second", respond_async=True).status == 404
+                ws.run("source", "add", "d", ws.write("second.yaml", OTHER))
+            # A lease that is over, or was none.
+            assert node.operator("DELETE", "/operator/lease/nonsense").status == 200
+            lease = node.operator("POST", "/operator/lease?dataset=d").json["lease"]
+            assert [node.operator("DELETE", "/operator/lease/" + lease).status for _ in range(2)] == [200, 200]
+            assert node.push("d", records([9]), source="default").status == 200
+            node.stop()
+        assert len(ws.rows("d")) == 7
+
+
 def where_a_source_stands_still_a_change_is_refused():
     with Workspace() as ws:
         ws.add("d", APPEND)
@@ -135,5 +154,5 @@ def where_a_source_stands_still_a_change_is_refused():
 
 
 if __name__ == "__main__":
-    main([a_change_commits_what_is_queued_first, a_change_gives_the_queue_up_when_asked, beside_a_node_too,
+    main([a_change_commits_what_is_queued_first, a_change_gives_the_queue_up_when_asked, beside_a_node_too, a_change_is_seen_when_its_command_ends,
           where_a_source_stands_still_a_change_is_refused])
