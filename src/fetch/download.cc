@@ -205,9 +205,11 @@ Status Download::Shared::OnHeaders(int status, const net::Headers& headers, uint
       return now && !before.empty() && *now != before;
     };
     MutexLock lock(mutex);
+    // An answer to If-Range need not say again how the whole is encoded (RFC 9110 15.3.7).
+    std::string encoding = headers.Find("Content-Encoding").value_or(info.content_encoding);
+    if (encoding == "identity") encoding.clear();
     if ((total > 0 && info.total_bytes > 0 && info.total_bytes != total) || differs("ETag", info.etag) ||
-        differs("Last-Modified", info.last_modified) ||
-        headers.Find("Content-Encoding").value_or("") != info.content_encoding)
+        differs("Last-Modified", info.last_modified) || encoding != info.content_encoding)
       return MakeError(ErrorCode::kConflict, "the content changed while it was downloaded");
     body_began = true;
     return {};

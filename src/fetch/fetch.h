@@ -64,7 +64,7 @@ struct FetchContext {
 struct FetchRequest {
   odf::FetchStep step;
   std::optional<odf::SourceState> previous;  // of the source, in the chain
-  bool polled_before = false;                // something was committed since the source was activated
+  bool polled_before = false;                // rows or a state were taken since the source was activated
   std::optional<uint64_t> state_sequence;    // number of the block that holds `previous`
   bool fetch_uncacheable = false;            // also what cannot be asked whether it changed
   bool force = false;                        // also what has not changed

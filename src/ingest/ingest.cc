@@ -110,6 +110,7 @@ class Ingestion {
   Result<std::vector<IngestOutcome>> Commit(std::vector<MergedBatch> merged, index::GuardedIndex& session);
   Status AddEvents(const IngestInput& input, MergedBatch& merged, odf::ChainState* chain,
                    std::vector<odf::MetadataEvent>* events) const;
+  Status TellBeforeCommit() const;
   IngestOutcome Unchanged(IngestStatus status) const;
 
   const IngestContext& context_;
@@ -215,22 +216,27 @@ Status Ingestion::Prepare() {
   std::optional<odf::DataSchema> schema = prepared_for_.schema;
   const int64_t most_bytes = options_.spool_memory_bytes;
   int64_t rows = 0, held_bytes = 0;
+  std::vector<RejectLog::Mark> marks;  // before each input
   for (size_t i = 0; i < inputs_.size(); ++i) {
+    marks.push_back(rejects_.mark());
     if (taken_[i]) {
       batches_.emplace_back();
       continue;
     }
     const int64_t share =
         options_.polling ? most_bytes - held_bytes : most_bytes / static_cast<int64_t>(inputs_.size());
-    const auto mark = rejects_.mark();
     auto batch = PrepareInput(i, std::max<int64_t>(1 << 20, share), &schema);
-    if (!batch.ok() && i > 0 && CanEndAfter(i - 1) && batch.error().code() != ErrorCode::kCancelled) {
-      // What stands before a bad input is taken; the next pull begins with it.
-      rejects_.BackTo(mark);
-      LeaveFrom(i);
+    if (!batch.ok()) {
+      // What stands before a bad input, and before those whose state covers it, is taken; then it is its
+      // turn.
+      size_t end = i;
+      while (end > 0 && !CanEndAfter(end - 1)) --end;
+      if (end == 0 || batch.error().code() == ErrorCode::kCancelled) return std::move(batch).error();
+      rejects_.BackTo(marks[end]);
+      LeaveFrom(end);
+      batches_.resize(end);
       return {};
     }
-    if (!batch.ok()) return std::move(batch).error();
     if (batch->spool) {
       rows += batch->spool->rows();
       held_bytes += batch->spool->held_bytes();
@@ -462,6 +468,11 @@ IngestOutcome Ingestion::Unchanged(IngestStatus status) const {
   return outcome;
 }
 
+Status Ingestion::TellBeforeCommit() const {
+  if (!options_.polling || !options_.polling->before_commit) return {};
+  return options_.polling->before_commit(inputs_.size());
+}
+
 Result<std::vector<IngestOutcome>> Ingestion::Commit(std::vector<MergedBatch> merged,
                                                      index::GuardedIndex& session) {
   if (options_.frame.progress) options_.frame.progress->OnStage("committing");
@@ -500,14 +511,14 @@ Result<std::vector<IngestOutcome>> Ingestion::Commit(std::vector<MergedBatch> me
   if (options_.dry_run || request.events.empty()) {
     RETURN_IF_ERROR(rejects_.Sync());
     if (!options_.dry_run) {
+      RETURN_IF_ERROR(TellBeforeCommit());
       RETURN_IF_ERROR(dataset_.EnsureDurable());  // "up to date" is an acknowledgement too
     }
     return outcomes;
   }
   RETURN_IF_ERROR(rejects_.Sync());
   RETURN_IF_ERROR(CheckCancelled(options_.frame.read.stop));
-  if (options_.polling && options_.polling->before_commit)
-    RETURN_IF_ERROR(options_.polling->before_commit(inputs_.size()));
+  RETURN_IF_ERROR(TellBeforeCommit());
   ASSIGN_OR_RETURN(auto result, dataset_.Commit(std::move(request)));
   (void)result;
   UpdateIndexes(session, dataset_, options_.frame.progress);

@@ -54,7 +54,8 @@ struct PollingOptions {
   // The source that the inputs were fetched for. When it is another one, or stands elsewhere, by the time of
   // the commit, somebody else has polled: kPrecondition, and nothing is taken twice.
   odf::ChainState::PollingSource at;
-  // When it is given: told how many of the inputs the commit takes; an error ends it.
+  // When it is given: told how many of the inputs the commit takes, also when they bring nothing
+  // new and there is no block to write; an error ends it.
   std::function<Status(size_t inputs)> before_commit;
   int64_t max_rows = 0;  // read for one commit, at whole inputs; 0 = no limit
 };

@@ -32,6 +32,8 @@ class Advance {
   void operator()(const AddData& event) {
     ChainState::LastData& last = RecordData();
     last.source_state = event.new_source_state;
+    if (state_.polling_source && (event.new_data || event.new_source_state))
+      state_.polling_source->polled = true;
     if (event.new_source_state) RecordState(*event.new_source_state);
   }
   void operator()(const ExecuteTransform& event) {

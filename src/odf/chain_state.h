@@ -34,6 +34,7 @@ struct ChainState {
   struct PollingSource {
     SetPollingSource event;
     uint64_t activated_at = 0;         // sequence of the SetPollingSource since which states count
+    bool polled = false;               // since then: rows or a state; a watermark alone is no poll
     std::optional<SourceState> state;  // another fetch step starts without one (decisions.md 3)
     std::optional<uint64_t> state_sequence;
     bool operator==(const PollingSource&) const = default;

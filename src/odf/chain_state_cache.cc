@@ -17,7 +17,7 @@ namespace sluice::odf {
 namespace {
 
 constexpr std::string_view kMagic = "SLCHAIN";
-constexpr char kVersion = 2;
+constexpr char kVersion = 3;
 constexpr size_t kDigestBytes = sizeof(multiformats::Sha3Digest);
 
 std::string_view AsBytes(const multiformats::Sha3Digest& digest) {
@@ -170,6 +170,7 @@ void PutSources(Writer& writer, const ChainState& state) {
   if (!state.polling_source) return;
   writer.PutEvent(MetadataEvent(state.polling_source->event));
   writer.Put(state.polling_source->activated_at);
+  writer.Put(state.polling_source->polled);
   writer.Put(state.polling_source->state);
   writer.Put(state.polling_source->state_sequence);
 }
@@ -192,6 +193,7 @@ void GetSources(Reader& reader, ChainState& state) {
   ChainState::PollingSource& source = *state.polling_source;
   reader.GetEvent(source.event);
   reader.Get(source.activated_at);
+  reader.Get(source.polled);
   reader.Get(source.state);
   reader.Get(source.state_sequence);
 }

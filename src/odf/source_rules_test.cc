@@ -242,6 +242,23 @@ TEST(SourceStateTest, AnotherFetchStepStartsWithoutOne) {
   EXPECT_EQ(StateValue(chain.state().polling_source->state), "none") << "going back does not bring it back";
 }
 
+TEST(SourceStateTest, AWatermarkAloneIsNoPoll) {
+  ChainBuilder chain;
+  EXPECT_OK(chain.Append(TestSchema({OptionalColumn("v", TypeKind::kString)})));
+  EXPECT_OK(chain.Append(TestPollingSource("http://a")));
+  EXPECT_FALSE(chain.state().polling_source->polled);
+  AddData watermark = NextData(chain.state(), 0);
+  watermark.new_watermark = Instant{.seconds = 1};
+  EXPECT_OK(chain.Append(watermark));
+  EXPECT_FALSE(chain.state().polling_source->polled);
+  EXPECT_OK(chain.Append(NextData(chain.state(), 1)));
+  EXPECT_TRUE(chain.state().polling_source->polled);
+  EXPECT_OK(chain.Append(TestPollingSource("http://b")));
+  EXPECT_FALSE(chain.state().polling_source->polled) << "another fetch step begins anew";
+  EXPECT_OK(chain.Append(WithState(NextData(chain.state(), 0), "odf/polling", "k", "1")));
+  EXPECT_TRUE(chain.state().polling_source->polled);
+}
+
 TEST(SourceStateTest, AnExplicitDefaultIsNoOtherFetchStep) {
   ChainBuilder chain;
   SetPollingSource source = TestPollingSource("");
