@@ -45,7 +45,7 @@ class PullCommand {
     if (args_.watch && !args_.rejects.empty()) return UsageError("--rejects goes with one dataset");
     if (args_.watch) return Watch();
     RETURN_IF_ERROR(Choose());
-    if (!args_.set_watermark.empty() && !outcomes_.empty()) return outcomes_.begin()->second.error();
+    if (!args_.set_watermark.empty() && !outcomes_.empty()) return outcomes_.begin()->second.status;
     if (!args_.set_watermark.empty()) return SetWatermark();
     if (!args_.rejects.empty() && entries_.size() > 1) return UsageError("--rejects goes with one dataset");
     return PullThem();
@@ -70,7 +70,7 @@ class PullCommand {
         continue;
       }
       // One that cannot be opened is a failure of its own, and stops no other.
-      if (!pulled.ok()) outcomes_.emplace(entries_[i].alias, std::move(pulled).error());
+      if (!pulled.ok()) outcomes_.emplace(entries_[i].alias, Done{std::move(pulled).error(), {}});
       entries_.erase(entries_.begin() + static_cast<long>(i));
     }
     return {};
@@ -175,7 +175,7 @@ class PullCommand {
   }
 
   // Datasets with their schedules: those of the configuration, or --every for those named.
-  Result<std::vector<std::pair<std::string, workspace::ScheduleEntry>>> Scheduled() {
+  Result<poll::PlannedRuns> Scheduled() {
     MutexLock lock(mutex_);
     ASSIGN_OR_RETURN(const auto config, workspace::Config::Load(workspace_->root()));
     std::vector<workspace::ScheduleEntry> schedule = config.schedule();
@@ -186,21 +186,15 @@ class PullCommand {
       if (entry.every < std::chrono::seconds(1)) return UsageError("--every is less than a second");
       schedule = {entry};
     }
-    ASSIGN_OR_RETURN(const auto all, workspace_->List());
-    std::vector<std::pair<std::string, workspace::ScheduleEntry>> planned;
-    auto matches = [](const std::vector<std::string>& patterns, const std::string& alias) {
-      return patterns.empty() ||
-             std::any_of(patterns.begin(), patterns.end(), [&](const std::string& pattern) {
-               return workspace::MatchesPattern(alias, pattern);
-             });
-    };
-    for (const auto& entry : schedule) {
-      for (const auto& dataset : all) {
-        if (matches(entry.datasets, dataset.alias) && matches(args_.datasets, dataset.alias))
-          planned.emplace_back(dataset.alias, entry);
-      }
+    ASSIGN_OR_RETURN(auto datasets, workspace_->List());
+    if (!args_.datasets.empty()) {
+      std::erase_if(datasets, [this](const workspace::Entry& dataset) {
+        return std::none_of(args_.datasets.begin(), args_.datasets.end(), [&](const std::string& pattern) {
+          return workspace::MatchesPattern(dataset.alias, pattern);
+        });
+      });
     }
-    return planned;
+    return poll::Planned(schedule, datasets);
   }
 
   Status RunScheduled(const std::string& alias) {
@@ -219,18 +213,15 @@ class PullCommand {
       MutexLock lock(mutex_);
       return SettingsFor(one);
     };
-    Status status;
-    options.on_done = [&](const workspace::Entry&, const Result<poll::PullOutcome>& outcome) {
+    Status result;
+    options.on_done = [&](const workspace::Entry&, const Status& status, const poll::PullOutcome& outcome) {
       MutexLock lock(mutex_);
-      if (!outcome.ok()) {
-        status = outcome.error();
-        session_.Warn(fmt::format("Failed to pull {}: {}", alias, outcome.error().ToString()));
-        return;
-      }
-      Report(alias, *outcome);
+      result = status;
+      Report(alias, outcome);
+      if (!status.ok()) session_.Warn(fmt::format("Failed to pull {}: {}", alias, status.error().ToString()));
     };
     poll::PullAll({entry}, options);
-    return status;
+    return result;
   }
 
   // Pulls at the times of the configuration until it is interrupted.
@@ -247,9 +238,7 @@ class PullCommand {
       return InvalidArgument("nothing is scheduled: give --every 15m, or put 'schedule:' into {}/config.yaml",
                              workspace_->root());
     }
-    // Two that run the schedules would do everything twice.
-    auto alone =
-        storage::FileLock::Acquire(workspace_->root() + "/locks/schedule", std::chrono::milliseconds(0));
+    auto alone = poll::TakeScheduleLock(workspace_->root());
     if (!alone.ok()) {
       return std::move(alone).error().With(
           "the schedules of this workspace are run already, by a node or by another 'pull --watch'");
@@ -265,10 +254,11 @@ class PullCommand {
     PullLines lines(session_.stderr_is_terminal() && !session_.no_color && !session_.quiet);
     auto options = Options();
     options.progress_for = [&](const workspace::Entry& entry) { return lines.For(entry.alias); };
-    options.on_done = [&](const workspace::Entry& entry, const Result<poll::PullOutcome>& outcome) {
+    options.on_done = [&](const workspace::Entry& entry, const Status& status,
+                          const poll::PullOutcome& outcome) {
       lines.End(entry.alias);
-      outcomes_.emplace(entry.alias, outcome);
-      if (outcome.ok()) Report(entry.alias, *outcome);
+      outcomes_.emplace(entry.alias, Done{status, outcome});
+      Report(entry.alias, outcome);
     };
     poll::PullAll(entries_, options);
     lines.Clear();
@@ -295,11 +285,11 @@ class PullCommand {
   Status Conclude() {
     size_t updated = 0, unchanged = 0;
     std::vector<std::pair<std::string, Error>> failures;
-    for (const auto& [alias, outcome] : outcomes_) {
-      if (!outcome.ok()) {
-        failures.emplace_back(alias, outcome.error());
+    for (const auto& [alias, done] : outcomes_) {
+      if (!done.status.ok()) {
+        failures.emplace_back(alias, done.status.error());
       } else {
-        ++(outcome->updated ? updated : unchanged);
+        ++(done.outcome.updated ? updated : unchanged);
       }
     }
     if (updated > 0) session_.Say("{} dataset(s) updated", updated);
@@ -316,23 +306,27 @@ class PullCommand {
 
   Status PrintJson() {
     Json list = Json::array();
-    for (const auto& [alias, outcome] : outcomes_) {
+    for (const auto& [alias, done] : outcomes_) {
+      const auto& outcome = done.outcome;
       Json one = {{"dataset", alias}};
-      if (!outcome.ok()) {
+      if (!done.status.ok()) {
         one["status"] = "failed";
-        one["code"] = InfoOf(outcome.error().code()).name;
-        one["error"] = outcome.error().ToString();
+        one["code"] = InfoOf(done.status.error().code()).name;
+        one["error"] = done.status.error().ToString();
       } else {
-        one["status"] = outcome->updated ? "updated" : "up-to-date";
-        one["hasSource"] = outcome->has_source;
-        one["uncacheable"] = outcome->uncacheable;
-        one["oldHead"] = outcome->old_head.ToString();
-        one["newHead"] = outcome->new_head.ToString();
-        one["records"] = {{"read", outcome->records_read},
-                          {"added", outcome->records_added},
-                          {"skipped", outcome->records_skipped}};
-        one["watermark"] = outcome->watermark ? Json(FormatInstant(*outcome->watermark)) : Json();
-        one["notes"] = outcome->notes;
+        one["status"] = outcome.updated ? "updated" : "up-to-date";
+        one["hasSource"] = outcome.has_source;
+        one["uncacheable"] = outcome.uncacheable;
+        one["watermark"] = outcome.watermark ? Json(FormatInstant(*outcome.watermark)) : Json();
+        one["notes"] = outcome.notes;
+      }
+      // Of a failure too: what was committed before it stays.
+      if (outcome.old_head != multiformats::Multihash()) {
+        one["oldHead"] = outcome.old_head.ToString();
+        one["newHead"] = outcome.new_head.ToString();
+        one["records"] = {{"read", outcome.records_read},
+                          {"added", outcome.records_added},
+                          {"skipped", outcome.records_skipped}};
       }
       list.push_back(std::move(one));
     }
@@ -348,7 +342,11 @@ class PullCommand {
   workspace::Workspace* workspace_ = nullptr;
   std::vector<workspace::Entry> entries_;
   std::set<std::string> named_;  // entries that were not chosen by a pattern
-  std::map<std::string, Result<poll::PullOutcome>> outcomes_;
+  struct Done {
+    Status status;
+    poll::PullOutcome outcome;
+  };
+  std::map<std::string, Done> outcomes_;
 };
 
 }  // namespace

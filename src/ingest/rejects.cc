@@ -85,7 +85,7 @@ Error RejectLog::ToError(const std::string& input) const {
   for (size_t i = 0; i < first_.size() && i < kShown; ++i) text += "\n  " + Describe(first_[i]);
   if (count_ > static_cast<int64_t>(kShown))
     text += fmt::format("\n  and {} more", count_ - static_cast<int64_t>(kShown));
-  text += "\nnothing was committed; --on-error skip --rejects FILE keeps the good records";
+  text += "\nnothing of it was committed; --on-error skip --rejects FILE keeps the good records";
   return Error(ErrorCode::kInvalidRecords, text).With(input);
 }
 

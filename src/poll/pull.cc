@@ -64,14 +64,29 @@ Result<std::unique_ptr<read::ByteSource>> OpenPrepared(const fetch::FetchedInput
 
 class Puller {
  public:
-  Puller(const PullTarget& target, const PullSettings& settings, PullProgress* progress)
+  Puller(const PullTarget& target, const PullSettings& settings, PullProgress* progress, PullOutcome* outcome)
       : target_(target),
         settings_(settings),
         progress_(progress),
-        context_(ContextOf(target, settings, progress)) {}
+        context_(ContextOf(target, settings, progress)),
+        outcome_(*outcome) {}
 
-  Result<PullOutcome> Run() {
-    outcome_.old_head = outcome_.new_head = target_.dataset->head();
+  Status Run() {
+    outcome_ = {};
+    outcome_.old_head = target_.dataset->head();
+    auto status = Repeat();
+    outcome_.new_head = target_.dataset->head();
+    outcome_.watermark = target_.dataset->state().watermark();
+    if (status.ok() || !outcome_.updated) return status;
+    const auto& cause = status.error();
+    Error error(cause.code(), fmt::format("{}\n{} records of {} inputs before it were committed",
+                                          cause.message(), outcome_.records_added, outcome_.inputs));
+    for (const auto& line : cause.context()) error.With(line);
+    return error;
+  }
+
+ private:
+  Status Repeat() {
     int overtaken = 0;
     while (true) {
       RETURN_IF_ERROR(CheckCancelled(settings_.stop));
@@ -86,12 +101,9 @@ class Puller {
       outcome_.has_more = *more;
       if (!*more || settings_.once) break;
     }
-    outcome_.new_head = target_.dataset->head();
-    outcome_.watermark = target_.dataset->state().watermark();
-    return std::move(outcome_);
+    return {};
   }
 
- private:
   void Stage(const char* name) const {
     if (progress_ != nullptr) progress_->OnStage(name);
   }
@@ -102,7 +114,7 @@ class Puller {
     request.step = source.event.fetch;
     request.previous = source.state;
     request.state_sequence = source.state_sequence;
-    request.polled_before = state.last_data && state.last_data->sequence > source.activated_at;
+    request.polled_before = source.polled;
     request.fetch_uncacheable = settings_.fetch_uncacheable;
     request.late = settings_.late;
     request.max_files = settings_.max_files;
@@ -193,13 +205,14 @@ class Puller {
   const PullSettings& settings_;
   PullProgress* progress_;
   const fetch::FetchContext context_;
-  PullOutcome outcome_;
+  PullOutcome& outcome_;
 };
 
 }  // namespace
 
-Result<PullOutcome> Pull(const PullTarget& target, const PullSettings& settings, PullProgress* progress) {
-  return Puller(target, settings, progress).Run();
+Status Pull(const PullTarget& target, const PullSettings& settings, PullProgress* progress,
+            PullOutcome* outcome) {
+  return Puller(target, settings, progress, outcome).Run();
 }
 
 Result<Sample> Preview(const odf::SetPollingSource& source, const odf::Vocabulary& vocabulary,

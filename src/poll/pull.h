@@ -74,10 +74,11 @@ struct PullOutcome {
 };
 
 // Repeats fetch, prepare, read, merge, commit while there is more. What was committed stays, whatever comes
-// after. Confined to one thread; two pulls of one dataset at the same time must be kept apart by the caller.
-// Errors: those of Fetch, of the readers and of Ingest; the dataset and the source's state are then as they
-// were after the last commit.
-Result<PullOutcome> Pull(const PullTarget& target, const PullSettings& settings, PullProgress* progress);
+// after: `outcome` tells of it, also when the pull fails, and then so does the error. Confined to one thread;
+// two pulls of one dataset at the same time must be kept apart by the caller. Errors: those of Fetch, of the
+// readers and of Ingest; the dataset and the source's state are then as they were after the last commit.
+Status Pull(const PullTarget& target, const PullSettings& settings, PullProgress* progress,
+            PullOutcome* outcome);
 
 // What a pull would read, committing nothing.
 struct Sample {

@@ -115,6 +115,24 @@ void Schedule::Ended(const std::string& alias, Instant now, const std::optional<
   state.next_run = std::min(*state.next_run, Plus(now, backoff + more));
 }
 
+PlannedRuns Planned(const std::vector<workspace::ScheduleEntry>& schedule,
+                    const std::vector<workspace::Entry>& datasets) {
+  PlannedRuns planned;
+  for (const auto& entry : schedule) {
+    for (const auto& dataset : datasets) {
+      const bool is_meant = std::any_of(
+          entry.datasets.begin(), entry.datasets.end(),
+          [&](const std::string& pattern) { return workspace::MatchesPattern(dataset.alias, pattern); });
+      if (is_meant) planned.emplace_back(dataset.alias, entry);
+    }
+  }
+  return planned;
+}
+
+Result<std::unique_ptr<storage::FileLock>> TakeScheduleLock(const std::string& workspace_root) {
+  return storage::FileLock::Acquire(workspace_root + "/locks/schedule", std::chrono::milliseconds(0));
+}
+
 std::map<std::string, RunState> LoadRunStates(const std::string& workspace_root) {
   std::map<std::string, RunState> states;
   std::ifstream file(workspace_root + "/schedule-state.json", std::ios::binary);

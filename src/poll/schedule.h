@@ -2,6 +2,7 @@
 
 #include <functional>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -9,7 +10,9 @@
 #include "base/instant.h"
 #include "base/result.h"
 #include "poll/cron.h"
+#include "storage/file_lock.h"
 #include "workspace/config.h"
+#include "workspace/workspace.h"
 
 namespace sluice::poll {
 
@@ -59,6 +62,16 @@ class Schedule {
   std::map<std::string, Plan> plans_;
   std::map<std::string, RunState> states_;
 };
+
+// Datasets with what is scheduled for them, in the order of the schedule: each entry for every dataset that
+// one of its names or patterns means.
+using PlannedRuns = std::vector<std::pair<std::string, workspace::ScheduleEntry>>;
+PlannedRuns Planned(const std::vector<workspace::ScheduleEntry>& schedule,
+                    const std::vector<workspace::Entry>& datasets);
+
+// Held by the one process that runs the schedules of a workspace: two would do everything twice. Errors:
+// kUnavailable while another one does.
+Result<std::unique_ptr<storage::FileLock>> TakeScheduleLock(const std::string& workspace_root);
 
 // Kept in `.sluice/schedule-state.json`, so that a restart knows what was missed and `list -w` can show it. A
 // missing or damaged file is an empty one.

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <filesystem>
 #include <thread>
 
 #include "poll/scheduler.h"
@@ -32,6 +33,33 @@ TEST(CronTest, RefusesWhatIsNone) {
                            "*/0 * * * *", "5-1 * * * *", "0 0 30 2 *", "1, * * * * *"}) {
     EXPECT_FALSE(Cron::Parse(text).ok()) << text;
   }
+}
+
+TEST(PlannedTest, EveryEntryForEveryDatasetThatItMeans) {
+  std::vector<workspace::Entry> datasets(3);
+  datasets[0].alias = "com.a";
+  datasets[1].alias = "com.b";
+  datasets[2].alias = "iso";
+  std::vector<workspace::ScheduleEntry> schedule(3);
+  schedule[0].datasets = {"com.%", "com.a"};
+  schedule[0].cron = "0 * * * *";
+  schedule[1].datasets = {"ISO", "none"};
+  schedule[1].every = std::chrono::minutes(1);
+  std::vector<std::string> planned;
+  for (const auto& [alias, entry] : Planned(schedule, datasets))
+    planned.push_back(alias + (entry.cron.empty() ? " every" : " cron"));
+  EXPECT_EQ(planned, (std::vector<std::string>{"com.a cron", "com.b cron", "iso every"}));
+}
+
+TEST(PlannedTest, OneProcessRunsTheSchedules) {
+  const std::string root = testing::TempDir() + "planned-" + std::to_string(getpid());
+  std::filesystem::create_directories(root + "/locks");
+  auto held = TakeScheduleLock(root);
+  ASSERT_TRUE(held.ok());
+  EXPECT_EQ(TakeScheduleLock(root).error().code(), ErrorCode::kUnavailable);
+  held->reset();
+  EXPECT_TRUE(TakeScheduleLock(root).ok());
+  std::filesystem::remove_all(root);
 }
 
 class ScheduleTest : public testing::Test {

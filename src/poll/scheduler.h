@@ -20,7 +20,7 @@ struct SchedulerOptions {
   std::function<Status(const std::string& alias)> run;
   // What is scheduled now: asked at the start and every minute, so that changes of configuration and datasets
   // are seen. A failure keeps what there was.
-  std::function<Result<std::vector<std::pair<std::string, workspace::ScheduleEntry>>>()> scheduled;
+  std::function<Result<PlannedRuns>()> scheduled;
   // Told of failures to plan or to remember; may be empty.
   std::function<void(const Error&)> on_trouble;
 };

@@ -84,7 +84,8 @@ Result<std::unique_ptr<HeldDataset>> HeldDataset::Take(const workspace::Workspac
 
 namespace {
 
-Result<PullOutcome> PullOne(const workspace::Entry& entry, const PullAllOptions& options, Mutex& mutex) {
+Status PullOne(const workspace::Entry& entry, const PullAllOptions& options, Mutex& mutex,
+               PullOutcome* outcome) {
   std::unique_ptr<workspace::Workspace> workspace;
   PullSettings settings;
   PullProgress* progress = nullptr;
@@ -95,7 +96,7 @@ Result<PullOutcome> PullOne(const workspace::Entry& entry, const PullAllOptions&
     if (options.progress_for) progress = options.progress_for(entry);
   }
   ASSIGN_OR_RETURN(const auto held, HeldDataset::Take(*workspace, entry, options.lock_timeout, options.stop));
-  return Pull(held->target(), settings, progress);
+  return Pull(held->target(), settings, progress, outcome);
 }
 
 }  // namespace
@@ -105,9 +106,10 @@ void PullAll(const std::vector<workspace::Entry>& entries, const PullAllOptions&
   std::atomic<size_t> next{0};
   auto work = [&] {
     for (size_t i = next++; i < entries.size(); i = next++) {
-      auto outcome = PullOne(entries[i], options, mutex);
+      PullOutcome outcome;
+      const auto status = PullOne(entries[i], options, mutex, &outcome);
       MutexLock lock(mutex);
-      options.on_done(entries[i], outcome);
+      options.on_done(entries[i], status, outcome);
     }
   };
   std::vector<std::jthread> threads;

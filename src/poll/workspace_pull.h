@@ -44,7 +44,9 @@ struct PullAllOptions {
   std::function<Result<std::unique_ptr<workspace::Workspace>>()> open_workspace;
   std::function<Result<PullSettings>(const workspace::Entry& entry)> settings_for;
   std::function<PullProgress*(const workspace::Entry& entry)> progress_for;
-  std::function<void(const workspace::Entry& entry, const Result<PullOutcome>& outcome)> on_done;
+  // The outcome is of what was done, also when it failed; without heads when it did not come to a pull.
+  std::function<void(const workspace::Entry& entry, const Status& status, const PullOutcome& outcome)>
+      on_done;
   std::stop_token stop;
 };
 void PullAll(const std::vector<workspace::Entry>& entries, const PullAllOptions& options);

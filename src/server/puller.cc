@@ -1,6 +1,5 @@
 #include "server/puller.h"
 
-#include <algorithm>
 #include <set>
 
 #include "base/mutex.h"
@@ -56,9 +55,7 @@ class PullerImpl final : public Puller {
   }
 
   Status Run() {
-    // Two that run the schedules would do everything twice.
-    auto lock =
-        storage::FileLock::Acquire(workspace_.root() + "/locks/schedule", std::chrono::milliseconds(0));
+    auto lock = poll::TakeScheduleLock(workspace_.root());
     if (!lock.ok() && lock.error().code() == ErrorCode::kUnavailable) {
       return std::move(lock).error().With(
           "the schedules of this workspace are run by 'sluice pull --watch': end it, or give --schedules false");
@@ -91,21 +88,10 @@ class PullerImpl final : public Puller {
   }
 
  private:
-  using Planned = std::vector<std::pair<std::string, workspace::ScheduleEntry>>;
-
-  Result<Planned> Scheduled() const {
+  Result<poll::PlannedRuns> Scheduled() const {
     ASSIGN_OR_RETURN(const auto config, workspace::Config::Load(workspace_.root()));
     ASSIGN_OR_RETURN(const auto all, workspace_.List());
-    Planned planned;
-    for (const auto& entry : config.schedule()) {
-      for (const auto& dataset : all) {
-        const bool is_meant = std::any_of(
-            entry.datasets.begin(), entry.datasets.end(),
-            [&](const auto& pattern) { return workspace::MatchesPattern(dataset.alias, pattern); });
-        if (is_meant) planned.emplace_back(dataset.alias, entry);
-      }
-    }
-    return planned;
+    return poll::Planned(config.schedule(), all);
   }
 
   Status RunOne(const std::string& alias) {
@@ -113,19 +99,23 @@ class PullerImpl final : public Puller {
       MutexLock lock(mutex_);
       running_.insert(alias);
     }
-    auto outcome = PullOne(alias);
+    poll::PullOutcome outcome;
+    const Status status = PullOne(alias, &outcome);
     {
       MutexLock lock(mutex_);
       running_.erase(alias);
-      if (outcome.ok()) records_[alias] += static_cast<uint64_t>(outcome->records_added);
+      records_[alias] += static_cast<uint64_t>(outcome.records_added);  // also before a failure
     }
     // Ended with the node: it says nothing of the source.
-    if (!outcome.ok() && stop_.stop_requested() && outcome.error().code() == ErrorCode::kCancelled) return {};
-    if (options_.on_pull) options_.on_pull(alias, outcome);
-    return outcome.ok() ? OkStatus() : Status(outcome.error());
+    if (!status.ok() && stop_.stop_requested() && status.error().code() == ErrorCode::kCancelled) return {};
+    if (options_.on_pull) {
+      options_.on_pull(alias, status.ok() ? Result<poll::PullOutcome>(outcome)
+                                          : Result<poll::PullOutcome>(status.error()));
+    }
+    return status;
   }
 
-  Result<poll::PullOutcome> PullOne(const std::string& alias) {
+  Status PullOne(const std::string& alias, poll::PullOutcome* outcome) {
     ASSIGN_OR_RETURN(const auto entry, workspace_.Resolve(alias));
     ASSIGN_OR_RETURN(const auto config, workspace::Config::Load(workspace_.root()));
     ASSIGN_OR_RETURN(
@@ -146,7 +136,7 @@ class PullerImpl final : public Puller {
     const OwnVariables own(config, secrets, entry.alias);
     settings.variables = settings.may.environment ? static_cast<const fetch::Variables*>(&all) : &own;
     settings.stop = stop_.get_token();
-    return poll::Pull(target, settings, nullptr);
+    return poll::Pull(target, settings, nullptr, outcome);
   }
 
   fetch::Capabilities Granted(const workspace::Entry& entry) const {
