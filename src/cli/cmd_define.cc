@@ -179,11 +179,6 @@ Status Add(Session& session, const AddOptions& options) {
   for (const auto& one : wanted)
     RETURN_IF_ERROR(workspace::TrustSources(workspace->root(), one.snapshot.metadata));
   session.drop_queue = options.drop_queue;
-  for (const auto& one : wanted) {
-    // What is queued for a dataset that goes is not lost without being asked for.
-    if (!one.replaces) continue;
-    ASSIGN_OR_RETURN(const auto turn, workspace->BeginCommit(one.replaces->id));
-  }
   if (!wanted.empty()) {
     auto made = workspace->CreateAll(wanted, session.clock());
     if (!made.ok()) return std::move(made).error().With("Failed to add, nothing was added");

@@ -392,7 +392,18 @@ Result<Entry> Workspace::Create(const odf::DatasetSnapshot& snapshot, const Cloc
 }
 
 Result<std::vector<Entry>> Workspace::CreateAll(const std::vector<NewDataset>& datasets, const Clock& clock) {
-  ASSIGN_OR_RETURN(auto lock, LockRoot(std::nullopt));
+  // What is queued for datasets that go is settled, or given up, before they do. A node that is asked for its
+  // turn holds up the last of them until the turn ends, so that nothing is taken for it in between.
+  std::optional<multiformats::DatasetId> last;
+  for (const auto& dataset : datasets) {
+    if (!dataset.replaces || holding_) continue;
+    if (last) {
+      ASSIGN_OR_RETURN(const auto turn, LockRoot(last));
+    }
+    last = dataset.replaces->id;
+    if (before_commit_) RETURN_IF_ERROR(before_commit_(*last));
+  }
+  ASSIGN_OR_RETURN(auto lock, LockRoot(last));
   RETURN_IF_ERROR(RemoveAbortedCreations());
   std::vector<std::unique_ptr<storage::FileLock>> replaced_locks;
   size_t made = 0;

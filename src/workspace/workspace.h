@@ -73,7 +73,7 @@ class Workspace {
   using AskForTurn =
       std::function<Result<std::shared_ptr<void>>(const std::optional<multiformats::DatasetId>& dataset)>;
   void set_ask_for_turn(AskForTurn ask) { ask_for_turn_ = std::move(ask); }
-  // Called before the locks of a commit are taken, unless the workspace is held.
+  // Called before a commit, or what replaces the dataset, takes its locks, unless the workspace is held.
   void set_before_commit(std::function<Status(const multiformats::DatasetId&)> before) {
     before_commit_ = std::move(before);
   }

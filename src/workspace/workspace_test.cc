@@ -112,6 +112,32 @@ TEST_F(WorkspaceTest, ReplacesUnderTheSameName) {
   EXPECT_FALSE(fs::exists(folder_ + "/.sluice/keys/" + old_entry.id.ToMultibase()));
 }
 
+// A push that comes between the settling of the queue and the replacement would go with the old dataset.
+TEST_F(WorkspaceTest, ReplacesInTheTurnThatSettledTheOldDataset) {
+  const Entry old_entry = Create("a");
+  std::vector<std::string> told;
+  ASSERT_OK_AND_ASSIGN(auto node, Workspace::Find(folder_, ""));
+  ASSERT_OK(node->Hold());
+  workspace_->set_before_commit([&](const multiformats::DatasetId& id) -> Status {
+    told.push_back(id == old_entry.id ? "settled" : "another");
+    return {};
+  });
+  workspace_->set_ask_for_turn([&](const auto& dataset) -> Result<std::shared_ptr<void>> {
+    told.push_back(dataset == old_entry.id ? "turn" : "turn of no dataset");
+    node->Release();
+    return std::shared_ptr<void>(this, [&](void*) {
+      told.push_back(workspace_->Resolve("a")->id == old_entry.id ? "ended early" : "ended");
+    });
+  });
+  odf::DatasetSnapshot snapshot;
+  snapshot.name = "a";
+  ASSERT_OK_AND_ASSIGN(auto key, multiformats::KeyPair::Generate());
+  std::vector<NewDataset> datasets;
+  datasets.push_back({snapshot, std::move(key), old_entry});
+  ASSERT_OK(workspace_->CreateAll(datasets, clock_));
+  EXPECT_THAT(told, testing::ElementsAre("settled", "turn", "ended"));
+}
+
 TEST_F(WorkspaceTest, NamesAreUniqueWithoutCase) {
   Create("River.Gauges");
   odf::DatasetSnapshot snapshot;
