@@ -1,27 +1,14 @@
 #include "cli/status_server.h"
 
-#include <charconv>
 #include <nlohmann/json.hpp>
 
 #include "cli/usage.h"
 #include "net/http_server.h"
 #include "pipeline/host.h"
+#include "server/config_values.h"
 
 namespace sluice::cli {
 namespace {
-
-Result<net::HttpEndpoint> ParseAddress(const std::string& text) {
-  net::HttpEndpoint endpoint;
-  const auto colon = text.rfind(':');
-  const std::string port = colon == std::string::npos ? text : text.substr(colon + 1);
-  if (colon != std::string::npos) endpoint.host = text.substr(0, colon);
-  if (endpoint.host.starts_with('[') && endpoint.host.ends_with(']'))
-    endpoint.host = endpoint.host.substr(1, endpoint.host.size() - 2);
-  const auto [end, error] = std::from_chars(port.data(), port.data() + port.size(), endpoint.port);
-  if (error != std::errc() || end != port.data() + port.size() || endpoint.host.empty())
-    return UsageError("--metrics takes PORT or HOST:PORT, not '{}'", text);
-  return endpoint;
-}
 
 class Handler final : public net::HttpHandler {
  public:
@@ -80,9 +67,11 @@ class Server final : public StatusServer {
 
 Result<std::unique_ptr<StatusServer>> StatusServer::Start(const std::string& address,
                                                           pipeline::PipelineHost& host) {
-  ASSIGN_OR_RETURN(const auto endpoint, ParseAddress(address));
+  const auto endpoint = server::ParseListen(address);
+  if (!endpoint.ok() || !endpoint->unix_path.empty())
+    return UsageError("--metrics takes PORT or HOST:PORT, not '{}'", address);
   auto server = std::make_unique<Server>(host);
-  RETURN_IF_ERROR(server->Listen(endpoint));
+  RETURN_IF_ERROR(server->Listen(*endpoint));
   return std::unique_ptr<StatusServer>(std::move(server));
 }
 
