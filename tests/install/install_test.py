@@ -58,9 +58,17 @@ def check_loader(binary, tree, env):
         raise Failure(f"{binary}: only {found} of the private libraries are linked:\n{listing}")
 
 
+def check_simdjson_first(binary):
+    """libparquet exports another version of simdjson under the same names: the loader takes the first that it is given."""
+    needed = re.findall(r"\(NEEDED\).*\[(lib(?:simdjson|parquet))\.so", run("readelf", "-d", binary))
+    if needed != ["libsimdjson", "libparquet"]:
+        raise Failure(f"{binary}: JSON is read by the simdjson of another library; the order is {needed}")
+
+
 def check_program(tree, scratch, env, hide):
     program = os.path.join(tree, "bin", "sluice")
     check_loader(program, tree, env)
+    check_simdjson_first(program)
     dynamic = run("readelf", "-d", program)
     for path in re.findall(r"R(?:UN)?PATH\)\s+Library r(?:un)?path: \[([^]]*)\]", dynamic):
         if any(not part.startswith("$ORIGIN") for part in path.split(":") if part):
@@ -109,6 +117,7 @@ def check_example(tree, scratch, env, hide):
     run(*hide, "cmake", "--build", build, env=env)
     program = os.path.join(build, "embed")
     check_loader(program, tree, env)
+    check_simdjson_first(program)
     work = os.path.join(scratch, "embedded")
     os.mkdir(work)
     first = run(*hide, program, work, env=env)
@@ -123,10 +132,21 @@ def check_example(tree, scratch, env, hide):
 def check_custom_processor(tree, scratch, env, hide):
     source = os.path.join(scratch, "custom-processor")
     shutil.copytree(os.path.join(SOURCE, "examples", "custom-processor"), source)
+    # With a connector whose client library nothing else links.
+    main_cc = os.path.join(source, "main.cc")
+    with open(main_cc, encoding="utf-8") as file:
+        text = file.read()
+    for name, anchor in (("include", '#include "connectors/stdio/connector.h"\n'), ("registration", "  connectors::RegisterStdio(registry);\n")):
+        if anchor not in text:
+            raise Failure(f"the custom processor has no {name} of stdio after which to add postgres")
+        text = text.replace(anchor, anchor + anchor.replace("stdio", "postgres").replace("Stdio", "Postgres"))
+    with open(main_cc, "w", encoding="utf-8") as file:
+        file.write(text)
     build = os.path.join(scratch, "custom-processor-build")
     run(*hide, "cmake", "-S", source, "-B", build, "-G", "Ninja", "-DCMAKE_BUILD_TYPE=Release", f"-DCMAKE_PREFIX_PATH={tree}", env=env)
     run(*hide, "cmake", "--build", build, env=env)
     program = os.path.join(build, "feedback")
+    check_simdjson_first(program)
     run(*hide, program, "pipeline.yaml", cwd=source, env=env)
     with open(os.path.join(source, "sorted.ndjson"), encoding="utf-8") as file:
         moods = {record["uuid"]: record["metadata_type"] for record in map(json.loads, file)}
