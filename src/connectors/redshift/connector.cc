@@ -2,6 +2,7 @@
 
 #include <cstdlib>
 
+#include "connectors/aws/signing.h"
 #include "connectors/redshift/redshift_internal.h"
 #include "pipeline/registry.h"
 #include "pipeline/settings.h"
@@ -50,18 +51,9 @@ Declaration Declare() {
            "s3://BUCKET/PREFIX where batches are put for COPY; otherwise they go as multi-row INSERT, which "
            "is much slower"},
       {.name = "iam_role", .description = "ARN of the role with which Redshift reads the staged files"},
-      {.name = "region", .description = "Region of the bucket; otherwise AWS_REGION of the environment"},
       {.name = "s3_endpoint",
        .description =
            "URL of the S3 service, for others than Amazon's; the bucket becomes the first part of the path"},
-      {.name = "access_key_id",
-       .description = "Who writes to the bucket; otherwise AWS_ACCESS_KEY_ID of the environment"},
-      {.name = "secret_access_key",
-       .description = "The key to sign with; otherwise AWS_SECRET_ACCESS_KEY of the environment",
-       .is_sensitive = true},
-      {.name = "session_token",
-       .description = "Of temporary credentials; otherwise AWS_SESSION_TOKEN of the environment",
-       .is_sensitive = true},
       {.name = "timeout",
        .type = OptionType::kDuration,
        .description = "Time that one statement may take",
@@ -71,6 +63,8 @@ Declaration Declare() {
        .description = "Time that connecting may take",
        .default_text = "10s"},
   };
+  for (auto& option : aws::SigningOptions("Region of the bucket; otherwise AWS_REGION of the environment"))
+    declaration.options.push_back(std::move(option));
   declaration.example =
       "type: redshift\n"
       "uri: ${{ env.REDSHIFT || 'postgres://localhost:5439/feedback' }}\n"
@@ -79,13 +73,6 @@ Declaration Declare() {
       "iam_role: arn:aws:iam::123456789012:role/copy\n"
       "region: eu-central-1\n";
   return declaration;
-}
-
-// As every AWS program finds it.
-std::string Value(const pipeline::Settings& settings, const char* option, const char* variable) {
-  if (!settings.text(option).empty()) return settings.text(option);
-  const char* value = std::getenv(variable);
-  return value == nullptr ? std::string() : std::string(value);
 }
 
 Result<redshift::StagingOptions> ReadStaging(const pipeline::Settings& settings) {
@@ -99,22 +86,10 @@ Result<redshift::StagingOptions> ReadStaging(const pipeline::Settings& settings)
   if (!staging.prefix.empty() && !staging.prefix.ends_with('/')) staging.prefix += '/';
   staging.iam_role = settings.text("iam_role");
   if (staging.iam_role.empty()) return settings.Complain("iam_role", "is needed with staging");
-  net::AwsSigning& signing = staging.signing;
-  signing.service = "s3";
-  signing.region = Value(settings, "region", "AWS_REGION");
-  signing.access_key_id = Value(settings, "access_key_id", "AWS_ACCESS_KEY_ID");
-  signing.secret_access_key = Value(settings, "secret_access_key", "AWS_SECRET_ACCESS_KEY");
-  signing.session_token = Value(settings, "session_token", "AWS_SESSION_TOKEN");
-  if (signing.region.empty())
-    return settings.Complain("region", "is needed with staging, here or as AWS_REGION");
-  if (signing.access_key_id.empty() || signing.secret_access_key.empty())
-    return settings.Complain(
-        "access_key_id",
-        "and secret_access_key are needed with staging, here or as AWS_ACCESS_KEY_ID and "
-        "AWS_SECRET_ACCESS_KEY of the environment");
+  ASSIGN_OR_RETURN(staging.signing, aws::ReadSigning(settings, "s3", ""));
   std::string endpoint = settings.text("s3_endpoint");
   if (endpoint.empty()) {
-    staging.endpoint = fmt::format("https://{}.s3.{}.amazonaws.com/", staging.bucket, signing.region);
+    staging.endpoint = fmt::format("https://{}.s3.{}.amazonaws.com/", staging.bucket, staging.signing.region);
   } else {
     while (endpoint.ends_with('/')) endpoint.pop_back();
     staging.endpoint = endpoint + "/" + staging.bucket + "/";

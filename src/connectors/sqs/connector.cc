@@ -2,6 +2,7 @@
 
 #include <cstdlib>
 
+#include "connectors/aws/signing.h"
 #include "connectors/sqs/sqs_internal.h"
 #include "pipeline/record.h"
 #include "pipeline/registry.h"
@@ -21,24 +22,18 @@ constexpr seconds kLongestWait{20};
 constexpr seconds kLongestVisibility{12 * 3600};
 
 std::vector<Option> CommonOptions() {
-  return {
+  std::vector<Option> options = {
       {.name = "queue_url",
        .description =
            "URL of the queue, https://sqs.REGION.amazonaws.com/ACCOUNT/NAME; FIFO when it ends in .fifo",
-       .is_required = true},
-      {.name = "region", .description = "Region to sign for; read from the URL, else from AWS_REGION"},
-      {.name = "access_key_id", .description = "Who signs; otherwise AWS_ACCESS_KEY_ID of the environment"},
-      {.name = "secret_access_key",
-       .description = "The key to sign with; otherwise AWS_SECRET_ACCESS_KEY of the environment",
-       .is_sensitive = true},
-      {.name = "session_token",
-       .description = "Of temporary credentials; otherwise AWS_SESSION_TOKEN of the environment",
-       .is_sensitive = true},
-      {.name = "timeout",
-       .type = OptionType::kDuration,
-       .description = "Time that a call may take",
-       .default_text = "30s"},
-  };
+       .is_required = true}};
+  for (auto& option : aws::SigningOptions("Region to sign for; read from the URL, else from AWS_REGION"))
+    options.push_back(std::move(option));
+  options.push_back({.name = "timeout",
+                     .type = OptionType::kDuration,
+                     .description = "Time that a call may take",
+                     .default_text = "30s"});
+  return options;
 }
 
 Declaration DeclareIngestor() {
@@ -114,13 +109,6 @@ Declaration DeclareWriter() {
   return declaration;
 }
 
-// As every AWS program finds it.
-std::string Value(const pipeline::Settings& settings, const char* option, const char* variable) {
-  if (settings.has(option) && !settings.text(option).empty()) return settings.text(option);
-  const char* value = std::getenv(variable);
-  return value == nullptr ? std::string() : std::string(value);
-}
-
 Result<sqs::QueueOptions> ReadQueue(const pipeline::Settings& settings) {
   sqs::QueueOptions options;
   options.queue_url = settings.text("queue_url");
@@ -128,21 +116,7 @@ Result<sqs::QueueOptions> ReadQueue(const pipeline::Settings& settings) {
   auto place = sqs::PlaceOf(options.queue_url);
   if (!place.ok()) return settings.Complain("queue_url", place.error().message());
   if (options.timeout.count() < 1) return settings.Complain("timeout", "must be 1ms or more");
-  net::AwsSigning& signing = options.signing;
-  signing.service = "sqs";
-  signing.region = settings.text("region");
-  if (signing.region.empty()) signing.region = place->region;
-  if (signing.region.empty()) signing.region = Value(settings, "region", "AWS_REGION");
-  if (signing.region.empty())
-    return settings.Complain("region", "is needed: the URL does not tell it, and AWS_REGION is not set");
-  signing.access_key_id = Value(settings, "access_key_id", "AWS_ACCESS_KEY_ID");
-  signing.secret_access_key = Value(settings, "secret_access_key", "AWS_SECRET_ACCESS_KEY");
-  signing.session_token = Value(settings, "session_token", "AWS_SESSION_TOKEN");
-  if (signing.access_key_id.empty())
-    return settings.Complain("access_key_id", "is needed, here or as AWS_ACCESS_KEY_ID of the environment");
-  if (signing.secret_access_key.empty())
-    return settings.Complain("secret_access_key",
-                             "is needed, here or as AWS_SECRET_ACCESS_KEY of the environment");
+  ASSIGN_OR_RETURN(options.signing, aws::ReadSigning(settings, "sqs", place->region));
   return options;
 }
 
