@@ -184,16 +184,19 @@ class FileTokenStore final : public TokenStore {
 
   Result<Principal> Check(std::string_view text, Instant now) override {
     static const Error kRefused(ErrorCode::kUnauthenticated, "the token is not valid");
+    const auto parts = Split(text);
+    if (!parts) return kRefused;
     std::shared_ptr<const Table> table;
     {
       MutexLock lock(mutex_);
-      if (const Status status = RefreshLocked(/*now=*/false); !status.ok()) {
+      Status status = RefreshLocked(/*now=*/false);
+      // One that was made a moment ago is good at once.
+      if (status.ok() && !table_->contains(parts->id)) status = RefreshLocked(/*now=*/true);
+      if (!status.ok()) {
         return MakeError(ErrorCode::kUnavailable, "tokens cannot be checked: {}", status.error().ToString());
       }
       table = table_;
     }
-    const auto parts = Split(text);
-    if (!parts) return kRefused;
     const auto found = table->find(parts->id);
     // Somebody's secret is compared also when the id is unknown.
     static const Digest kNobody(SHA256_DIGEST_LENGTH, '\0');

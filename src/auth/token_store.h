@@ -35,7 +35,7 @@ struct NewToken {
 
 // The access tokens of a workspace, in its file `tokens` (mode 0600), which holds SHA-256 digests of the
 // secrets. Several processes may use it: changes are made under a lock, replace the file durably, and are
-// seen by the others within a fifth of a second. Thread-safe.
+// seen by the others within a fifth of a second, new tokens at once. Thread-safe.
 class TokenStore {
  public:
   virtual ~TokenStore() = default;

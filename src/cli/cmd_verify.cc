@@ -16,6 +16,7 @@ struct VerifyArgs {
   std::vector<std::string> datasets;
   std::string contains;
   bool metadata_only = false;
+  bool integrity = false;
   bool recursive = false;
 };
 
@@ -148,7 +149,13 @@ void AddVerify(Commands& commands) {
   command->add_option("--contains", args->contains,
                       "Prove that this block, or the one of a receipt or signed head, is in the history");
   command->add_flag("-r,--recursive", args->recursive, "Also the datasets that these are derived from");
-  command->add_flag("--metadata-only", args->metadata_only, "Check blocks only, read no data");
+  auto* blocks_only =
+      command->add_flag("--metadata-only", args->metadata_only, "Check blocks only, read no data");
+  command
+      ->add_flag(
+          "--integrity", args->integrity,
+          "Check hashes of blocks and data, repeat no transformation (what verify does without it too)")
+      ->excludes(blocks_only);
 }
 
 }  // namespace sluice::cli

@@ -67,6 +67,7 @@ struct Shared {
   }
   // The last failure of the disk, or nothing.
   void NoteFailure(const Error& error) {
+    if (error.code() == ErrorCode::kCancelled) return;  // the node stops: nothing has failed
     bool is_new;
     {
       std::lock_guard lock(mutex_);
