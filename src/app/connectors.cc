@@ -1,6 +1,7 @@
 #include "app/connectors.h"
 
 #include "connectors/batch/connector.h"
+#include "connectors/dedupe/connector.h"
 #include "connectors/drop/connector.h"
 #include "connectors/exec/connector.h"
 #include "connectors/fan_out/connector.h"
@@ -21,6 +22,7 @@ namespace sluice::app {
 
 void RegisterConnectors(pipeline::Registry& registry) {
   connectors::RegisterBatch(registry);
+  connectors::RegisterDedupe(registry);
   connectors::RegisterDrop(registry);
   connectors::RegisterExec(registry);
   connectors::RegisterFanOut(registry);

@@ -53,12 +53,27 @@ using Outcomes = std::vector<Outcome>;  // one for each row
 // Of several outcomes of one record the worst counts: the one with the greatest number.
 int Badness(OutcomeKind kind);
 
+class Fates;           // pipeline/fates.h
+class OutcomeWatcher;  // pipeline/fates.h
+
+// A row that a processor left out because another record says the same: what becomes of that one becomes of
+// it. Never to be told to the upstream before it is known.
+struct Follower {
+  int32_t input_row = 0;               // of the batch that entered the processors
+  std::shared_ptr<const Fates> fates;  // of the batch of the other one; null = that one is stored
+  int32_t other = 0;                   // its row there
+};
+
 // Records on their way through a pipeline. Values: cheap to copy.
 struct Batch {
   std::shared_ptr<arrow::RecordBatch> records;  // of RecordSchema()
   // For each row: which row of the batch that entered the processors it came from; -1 = from all of them.
   // Empty = each from the row with its own number.
   std::vector<int32_t> origins;
+  // What a processor adds to its answer; the runner takes it from there. A row may only follow one of an
+  // earlier batch, or one of its own batch that does not follow it.
+  std::vector<Follower> followers;
+  std::vector<std::shared_ptr<OutcomeWatcher>> watchers;
   // Of records whose upstream has positions, all of one partition: for each row the position behind it, in
   // ascending order. Empty when there are none.
   std::string partition;

@@ -76,6 +76,7 @@ void Dispatcher::Process(Work work, Load* load) {
     std::vector<ProcessorChain::Refused> refused;
     auto output = parts_.chain.Run(work.input(), &refused, stop);
     if (output.ok()) {
+      work.TakeAside(&*output);  // before anything is refused: who waits for a row must hear of it
       std::vector<std::pair<int64_t, std::string>> rows;
       for (auto& one : refused) rows.emplace_back(one.input_row, std::move(one.reason));
       parts_.writer.Refuse(&work, rows, stop);

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <iterator>
 #include <numeric>
 
 #include "pipeline/record.h"
@@ -52,7 +53,10 @@ Result<Batch> Merge(const Batch& made, const Batch& rest) {
     return origin < 0 ? INT32_MAX : origin;
   };
   std::stable_sort(order.begin(), order.end(), [&](int32_t a, int32_t b) { return place(a) < place(b); });
-  return TakeRows(joined, order);
+  ASSIGN_OR_RETURN(Batch sorted, TakeRows(joined, order));
+  sorted.followers = made.followers;
+  sorted.watchers = made.watchers;
+  return sorted;
 }
 
 }  // namespace
@@ -110,6 +114,8 @@ Result<Batch> ProcessorChain::RunStep(Step& step, Batch given, std::vector<Proce
 
 Result<Batch> ProcessorChain::Run(const Batch& input, std::vector<Refused>* refused, std::stop_token stop) {
   Batch batch = input;
+  std::vector<Follower> followers;
+  std::vector<std::shared_ptr<OutcomeWatcher>> watchers;
   const int64_t input_rows = input.rows();
   for (auto& step : steps_) {
     const auto start = std::chrono::steady_clock::now();
@@ -118,6 +124,10 @@ Result<Batch> ProcessorChain::Run(const Batch& input, std::vector<Refused>* refu
     auto answer = RunStep(step, std::move(batch), &rejects, stop);
     if (!answer.ok()) return std::move(answer).error().With(fmt::format("processor '{}'", step.name));
     batch = *std::move(answer);
+    std::move(batch.followers.begin(), batch.followers.end(), std::back_inserter(followers));
+    std::move(batch.watchers.begin(), batch.watchers.end(), std::back_inserter(watchers));
+    batch.followers.clear();
+    batch.watchers.clear();
     for (auto& reject : rejects) {
       if (reject.row < 0 || reject.row >= given.rows()) continue;
       const int64_t origin =
@@ -136,6 +146,8 @@ Result<Batch> ProcessorChain::Run(const Batch& input, std::vector<Refused>* refu
             .count());
   }
   Renumber(input, &batch);
+  batch.followers = std::move(followers);
+  batch.watchers = std::move(watchers);
   return batch;
 }
 

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "pipeline/fates.h"
 #include "pipeline/receipt_internal.h"
 #include "pipeline/rows.h"
 
@@ -59,6 +60,16 @@ Result<Work> Work::Part(int64_t begin, int64_t end) const {
   return part;
 }
 
+void Work::TakeAside(Batch* output) {
+  watchers_ = std::move(output->watchers);
+  for (auto& follower : output->followers) {
+    if (follower.input_row >= 0 && follower.input_row < input_.rows())
+      followers_[follower.input_row].push_back(std::move(follower));
+  }
+  output->watchers.clear();
+  output->followers.clear();
+}
+
 void Work::SetOutput(Batch output) {
   output_ = std::move(output);
   const auto rows = static_cast<size_t>(input_.rows());
@@ -81,7 +92,7 @@ void Work::SetOutput(Batch output) {
   is_made_of_all_ = open_of_all_ > 0;
   if (is_made_of_all_) return;
   for (size_t row = 0; row < rows; ++row) {
-    if (open_[row] == 0) Resolve(static_cast<int64_t>(row), Outcome());
+    if (open_[row] == 0 && !IsFollower(row)) Resolve(static_cast<int64_t>(row), Outcome());
   }
 }
 
@@ -91,6 +102,8 @@ void Work::Resolve(int64_t input_row, Outcome outcome) {
   auto piece = std::upper_bound(pieces_.begin(), pieces_.end(), input_row,
                                 [](int64_t row, const Piece& one) { return row < one.begin; });
   --piece;
+  // Before the upstream hears of it, which may send it again at once.
+  for (const auto& watcher : watchers_) watcher->Settled(input_row, outcome);
   piece->receipt->Set(piece->first_row + input_row - piece->begin, std::move(outcome));
 }
 
@@ -106,11 +119,12 @@ void Work::SettleOutput(int64_t output_row, const Outcome& outcome) {
   }
   if (open_of_all_ > 0) return;
   if (!is_made_of_all_) {
-    if (open_[static_cast<size_t>(origin)] == 0) Resolve(origin, worst_[static_cast<size_t>(origin)]);
+    if (open_[static_cast<size_t>(origin)] == 0 && !IsFollower(static_cast<size_t>(origin)))
+      Resolve(origin, worst_[static_cast<size_t>(origin)]);
     return;
   }
   for (size_t row = 0; row < open_.size(); ++row) {
-    if (open_[row] != 0 || is_resolved_[row]) continue;
+    if (open_[row] != 0 || is_resolved_[row] || IsFollower(row)) continue;
     Outcome worst = worst_[row];
     Worsen(&worst, worst_of_all_);
     Resolve(static_cast<int64_t>(row), std::move(worst));
@@ -118,7 +132,46 @@ void Work::SettleOutput(int64_t output_row, const Outcome& outcome) {
 }
 
 void Work::ResolveRest(const Outcome& outcome) {
-  for (size_t row = 0; row < is_resolved_.size(); ++row) Resolve(static_cast<int64_t>(row), outcome);
+  for (size_t row = 0; row < is_resolved_.size(); ++row) {
+    if (!IsFollower(row)) Resolve(static_cast<int64_t>(row), outcome);
+  }
+}
+
+std::vector<Work::Followed> Work::TakeFollowed(bool waits, const std::stop_token& stop) {
+  std::vector<Followed> settled;
+  for (auto entry = followers_.begin(); entry != followers_.end();) {
+    const auto row = static_cast<size_t>(entry->first);
+    if (is_resolved_[row]) {  // refused on its own
+      entry = followers_.erase(entry);
+      continue;
+    }
+    const bool is_open = open_[row] > 0 || open_of_all_ > 0;
+    if (is_open && !waits) {
+      ++entry;
+      continue;
+    }
+    // What was made of the row itself counts as well.
+    Outcome own = worst_[row];
+    if (is_made_of_all_) Worsen(&own, worst_of_all_);
+    if (is_open) own = {OutcomeKind::kFailed, "the pipeline stops"};
+    Outcome worst = own;
+    bool is_known = true;
+    for (const Follower& follower : entry->second) {
+      if (!follower.fates) continue;
+      auto fate = waits ? follower.fates->Wait(follower.other, stop) : follower.fates->Find(follower.other);
+      is_known = is_known && (fate || waits);
+      if (!fate) fate = Outcome{OutcomeKind::kFailed, "the pipeline stops"};
+      if (fate->is_final() && fate->kind != OutcomeKind::kRejected) continue;
+      Worsen(&worst, {fate->kind, "a record that says the same: " + fate->reason});
+    }
+    if (!is_known) {
+      ++entry;
+      continue;
+    }
+    settled.push_back({entry->first, std::move(worst), own.kind == OutcomeKind::kRejected});
+    entry = followers_.erase(entry);
+  }
+  return settled;
 }
 
 }  // namespace sluice::pipeline

@@ -1,6 +1,8 @@
 #pragma once
 
+#include <map>
 #include <memory>
+#include <stop_token>
 #include <string>
 #include <vector>
 
@@ -23,14 +25,24 @@ class Work {
   // Whether some upstream counts on its order, or on not hearing of failures.
   bool is_persistent() const { return is_persistent_; }
 
-  // The processors' answer. Rows of the input that no row of it came from are done.
+  // From the processors' answer: who must hear of outcomes, and which rows wait for others.
+  void TakeAside(Batch* output);
+  // The processors' answer. Rows of the input that no row of it came from are done, but for followers.
   void SetOutput(Batch output);
   // Of a row of the input, once its outcome is final for the pipeline.
   void Resolve(int64_t input_row, Outcome outcome);
   // Of a row of the output: the worst of its rows is the outcome of a row of the input.
   void SettleOutput(int64_t output_row, const Outcome& outcome);
-  // All rows without an outcome get this one.
+  // All rows without an outcome get this one, but for followers.
   void ResolveRest(const Outcome& outcome);
+  // Rows that waited for others, as far as it is known now what became of those; with `waits` all of them,
+  // failed after `stop`. They are not resolved yet: the caller does that.
+  struct Followed {
+    int64_t input_row = 0;
+    Outcome outcome;          // kRejected: there is no dead letter of it yet,
+    bool has_letter = false;  // unless something else that was made of the row was rejected too
+  };
+  std::vector<Followed> TakeFollowed(bool waits, const std::stop_token& stop);
   // The rows [begin, end) as work of its own; this one is not to be used any more then.
   Result<Work> Part(int64_t begin, int64_t end) const;
 
@@ -41,10 +53,14 @@ class Work {
     int64_t begin = 0;      // of the input
     int64_t rows = 0;
   };
+  bool IsFollower(size_t row) const { return followers_.contains(static_cast<int32_t>(row)); }
+
   Batch input_;
   Batch output_;
   std::vector<Piece> pieces_;
   bool is_persistent_ = false;
+  std::vector<std::shared_ptr<OutcomeWatcher>> watchers_;
+  std::map<int32_t, std::vector<Follower>> followers_;  // by row of the input
   std::vector<bool> is_resolved_;
   std::vector<int32_t> open_;    // rows of the output that are not settled, by row of the input
   std::vector<Outcome> worst_;   // so far, by row of the input; only while several rows came from one

@@ -7,8 +7,6 @@
 #include "pipeline/rows.h"
 
 namespace sluice::pipeline {
-namespace {}  // namespace
-
 bool MayBeOneRow(ErrorCode code) {
   return code == ErrorCode::kInvalidRecords || code == ErrorCode::kInvalidArgument ||
          code == ErrorCode::kTooLarge;
@@ -18,6 +16,8 @@ void WriteStage::Write(Work* work, const std::stop_token& abort) {
   std::vector<int32_t> rows(static_cast<size_t>(work->output().rows()));
   std::iota(rows.begin(), rows.end(), 0);
   std::string why = "the pipeline stops";
+  // Known ones first: a position must not pass a record whose dead letter is not there yet.
+  SettleFollowers(work, /*waits=*/false, abort);
   if (rows.empty()) {
     // Nothing to write, but the writer may have to know that the upstream was read on.
     if (keeps_places_ && !work->output().places.empty()) {
@@ -28,11 +28,13 @@ void WriteStage::Write(Work* work, const std::stop_token& abort) {
       }
     }
     work->ResolveRest(Outcome());
+    SettleFollowers(work, /*waits=*/true, abort);
     return;
   }
   for (int64_t attempt = 1; !abort.stop_requested(); ++attempt) {
     const size_t before = rows.size();
     rows = Attempt(work, rows, &why, abort);
+    if (!rows.empty()) SettleFollowers(work, /*waits=*/false, abort);
     if (!rows.empty() && rows.size() < before) {
       attempt = 0;  // it gets on: no pause, and no end
       continue;
@@ -45,6 +47,22 @@ void WriteStage::Write(Work* work, const std::stop_token& abort) {
   parts_.counters.failed += rows.size();
   for (const int32_t row : rows) work->SettleOutput(row, {OutcomeKind::kFailed, why});
   work->ResolveRest({OutcomeKind::kFailed, why});  // nothing is left open, whatever a processor answered
+  SettleFollowers(work, /*waits=*/true, abort);
+}
+
+void WriteStage::SettleFollowers(Work* work, bool waits, const std::stop_token& abort) {
+  auto settled = work->TakeFollowed(waits, abort);
+  std::vector<std::pair<int64_t, std::string>> rejected;
+  for (auto& one : settled) {
+    if (one.outcome.kind == OutcomeKind::kRejected && !one.has_letter) {
+      rejected.emplace_back(one.input_row, std::move(one.outcome.reason));
+    } else {
+      parts_.counters.duplicates += one.outcome.kind == OutcomeKind::kDuplicate ? 1 : 0;
+      work->Resolve(one.input_row, std::move(one.outcome));
+    }
+  }
+  parts_.counters.rejected += rejected.size();
+  Refuse(work, rejected, abort);
 }
 
 void WriteStage::NoteSometimes(size_t rows, const std::string& why) {

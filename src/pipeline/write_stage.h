@@ -48,6 +48,9 @@ class WriteStage {
                                   std::string* why, const std::stop_token& abort);
   void Bury(Work* work, const std::vector<Reject>& rejects, const std::stop_token& abort);
 
+  // Rows that waited for others get the outcomes of those.
+  void SettleFollowers(Work* work, bool waits, const std::stop_token& abort);
+
   void NoteSometimes(size_t rows, const std::string& why);
 
   const Parts parts_;

@@ -324,8 +324,39 @@ writer: {{type: file, path: out.ndjson}}
             assert one["source_type"] == "x!", one
 
 
+def test_repeats_are_forwarded_once():
+    """A repeat while the first is on its way waits for it; what failed may come again."""
+    processors = "[{type: dedupe, window: 10m}]"
+    with Folder() as folder, Repository() as repository:
+        port, = free_ports(1)
+        folder.start("hop.yaml", hop("hop", port, repository.port, processors, more="retry: {attempts: 2, initial: 10ms, max: 20ms}\n"), port)
+        record = {"uuid": "1", "data": "x", "source_type": "s", "data_id": "7"}
+        repository.delay = 0.4
+        answers = []
+        start = time.monotonic()
+        senders = [threading.Thread(target=lambda i=i: answers.append(post(port, {**record, "uuid": str(i)}).status)) for i in range(5)]
+        for sender in senders:
+            sender.start()
+        for sender in senders:
+            sender.join()
+        assert answers == [200] * 5 and time.monotonic() - start > 0.35, answers
+        assert repository.requests == 1, repository.requests
+        repository.delay = 0
+        again = post(port, record, Accept="application/json")
+        assert json.loads(again.body)["outcomes"][0]["outcome"] == "duplicate", again
+        repository.status = 500
+        assert post(port, {"uuid": "other"}).status in (500, 503)
+        repository.status = 200
+        deadline = time.monotonic() + 20
+        while post(port, {"uuid": "other"}).status != 200:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        assert repository.requests == 2 and "other" in repository.records, repository.records
+
+
 if __name__ == "__main__":
     main([test_is_compatible_with_the_original, test_takes_batches_and_names_outcomes, test_chain_of_three_hops_enriches,
           test_nothing_acknowledged_is_lost_when_hops_are_killed, test_hostile_bodies_do_no_harm, test_random_bodies_do_no_harm,
           test_tokens_fix_the_tenant, test_unknown_tenants_are_refused, test_says_at_the_start_what_is_wrong,
-          test_waits_for_a_repository_that_is_away, test_drains_on_a_signal, test_tls, test_processors_work_together])
+          test_waits_for_a_repository_that_is_away, test_drains_on_a_signal, test_tls, test_processors_work_together,
+          test_repeats_are_forwarded_once])
