@@ -265,7 +265,7 @@ class IngestCommand {
   std::unique_ptr<ProgressBar> progress_;
   std::vector<std::string> paths_;
   std::optional<Instant> event_time_;
-  std::optional<odf::ReadFormat> format_;
+  std::optional<read::InputFormat> format_;
   bool committed_ = false;
 };
 
@@ -287,7 +287,7 @@ void AddIngest(Commands& commands) {
       ->check(NotEmpty());
   command
       ->add_option("--input-format", args->input_format,
-                   "csv, json, ndjson, geojson, ndgeojson, parquet; default: the source's")
+                   "csv, tsv, json, ndjson, geojson, ndgeojson, parquet; default: the source's")
       ->check(NotEmpty());
   command->add_flag("-r,--recursive", args->recursive, "Take the files of folders");
   command->add_flag("--atomic", args->atomic, "All files with one head move, or none");

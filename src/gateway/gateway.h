@@ -17,6 +17,7 @@
 #include "gateway/outcome.h"
 #include "index/guarded_index.h"
 #include "odf/events.h"
+#include "read/reader.h"
 #include "workspace/compact.h"
 #include "workspace/workspace.h"
 
@@ -52,8 +53,8 @@ struct GatewayOptions {
 
 struct PushRequest {
   std::optional<std::string> source_name;
-  std::optional<odf::ReadFormat> format;  // other than the source's own
-  std::string media_type;                 // as given: part of the payload's digest
+  std::optional<read::InputFormat> format;  // other than the source's own
+  std::string media_type;                   // as given: part of the payload's digest
   std::optional<Instant> event_time;
   std::optional<std::string> state_kind, next_state;
   std::optional<std::string> if_state;  // `*` = none yet

@@ -366,7 +366,7 @@ void Lane::Push(std::shared_ptr<PushRequest> request, Done done) {
 }
 
 Result<std::shared_ptr<ingest::FramePlan>> Lane::PlanOf(const std::string& source,
-                                                        std::optional<odf::ReadFormat> format,
+                                                        std::optional<read::InputFormat> format,
                                                         const odf::ChainState& chain) {
   std::lock_guard lock(plans_mutex_);
   auto& known = plans_[{source, format}];
@@ -488,7 +488,7 @@ void Lane::Take(const std::shared_ptr<PushRequest>& request, BatchPtr batch, Don
       header.nonce = batch->nonce = RandomName(kNonceSize);
       header.received = batch->received;
       header.event_time = batch->event_time;
-      header.format = batch->format ? static_cast<uint8_t>(static_cast<int>(*batch->format) + 1) : 0;
+      header.format = batch->format ? read::CodeOf(*batch->format) : 0;
       header.allow_empty = batch->allow_empty;
       header.state = batch->state;
       header.expected = batch->expected;
@@ -570,7 +570,7 @@ void Lane::AddQueued(const Place& place, const Journal::Queued& queued) {
   batch->account = header.account;
   batch->received = header.received;
   batch->event_time = header.event_time;
-  if (header.format != 0) batch->format = static_cast<odf::ReadFormat>(header.format - 1);
+  if (header.format != 0) batch->format = read::FormatOfCode(header.format);
   batch->allow_empty = header.allow_empty;
   batch->body_bytes = queued.body_bytes;
   batch->charged_bytes = kBatchOverhead;

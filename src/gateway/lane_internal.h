@@ -109,7 +109,7 @@ struct Batch {
   std::string account;
   Instant received;
   std::optional<Instant> event_time;
-  std::optional<odf::ReadFormat> format;
+  std::optional<read::InputFormat> format;
   bool allow_empty = false;
 
   std::shared_ptr<const std::string> body;  // absent when it lies in the queue alone
@@ -242,7 +242,7 @@ class Lane : public std::enable_shared_from_this<Lane> {
   Status MakeReady(Batch& batch, const odf::ChainState& chain, Refusal* refusal);
   // The plan by which batches of a source are read, for the dataset as `chain` says it is.
   Result<std::shared_ptr<ingest::FramePlan>> PlanOf(const std::string& source,
-                                                    std::optional<odf::ReadFormat> format,
+                                                    std::optional<read::InputFormat> format,
                                                     const odf::ChainState& chain);
   void Take(const std::shared_ptr<PushRequest>& request, BatchPtr batch, Done done);
   // How long the oldest queued batch has waited.
@@ -323,7 +323,7 @@ class Lane : public std::enable_shared_from_this<Lane> {
     std::optional<multiformats::Multihash> head;  // it holds for
   };
   std::mutex plans_mutex_;
-  std::map<std::pair<std::string, std::optional<odf::ReadFormat>>, KnownPlan> plans_;  // under plans_mutex_
+  std::map<std::pair<std::string, std::optional<read::InputFormat>>, KnownPlan> plans_;  // under plans_mutex_
 
   mutable Mutex mutex_;
   CondVar changed_;

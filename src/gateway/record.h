@@ -22,7 +22,7 @@ struct QueuedBatch {
   std::string nonce;  // part of the receipt, so that it cannot be guessed
   Instant received;
   std::optional<Instant> event_time;
-  uint8_t format = 0;  // odf::ReadFormat + 1; 0: the source's own
+  uint8_t format = 0;  // read::CodeOf; 0: the source's own
   bool allow_empty = false;
   std::optional<State> state;     // after the batch
   std::optional<State> expected;  // before it; nothing = none yet

@@ -88,7 +88,7 @@ Result<SourceDefinition> SelectPollingSource(const odf::ChainState& state) {
 
 Result<std::unique_ptr<Frame>> Frame::Open(const SourceDefinition& source, const odf::ChainState& state,
                                            std::unique_ptr<read::ByteSource> input,
-                                           std::optional<odf::ReadFormat> format, RejectLog* rejects,
+                                           std::optional<read::InputFormat> format, RejectLog* rejects,
                                            const FrameOptions& options) {
   ASSIGN_OR_RETURN(auto plan, FramePlan::Make(source, state, format));
   return Open(std::move(plan), std::move(input), rejects, options);

@@ -36,7 +36,7 @@ class Frame {
   // `state` gives vocabulary and schema. Errors: those of reader, query and shaper.
   static Result<std::unique_ptr<Frame>> Open(const SourceDefinition& source, const odf::ChainState& state,
                                              std::unique_ptr<read::ByteSource> input,
-                                             std::optional<odf::ReadFormat> format, RejectLog* rejects,
+                                             std::optional<read::InputFormat> format, RejectLog* rejects,
                                              const FrameOptions& options);
 
   // The same, by a plan that is used for many inputs.

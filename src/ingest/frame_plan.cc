@@ -12,11 +12,10 @@ constexpr size_t kIdleQueries = 4;
 }  // namespace
 
 Result<std::shared_ptr<FramePlan>> FramePlan::Make(SourceDefinition source, const odf::ChainState& state,
-                                                   std::optional<odf::ReadFormat> format) {
+                                                   std::optional<read::InputFormat> format) {
   std::shared_ptr<FramePlan> plan(new FramePlan());
-  const bool other = format && *format != source.read.format;
   ASSIGN_OR_RETURN(plan->read_,
-                   read::PlanRead(other ? read::OverrideFormat(source.read, *format) : source.read));
+                   read::PlanRead(format ? read::OverrideFormat(source.read, *format) : source.read));
   plan->shape_.vocabulary = state.vocabulary;
   plan->shape_.merge = source.merge.kind;
   plan->shape_.default_preprocess = !source.preprocess && !source.read.schema;

@@ -21,7 +21,7 @@ class FramePlan {
   // `state` gives vocabulary and schema, `format` another format than the source's own. Errors: those of
   // reader and shaper.
   static Result<std::shared_ptr<FramePlan>> Make(SourceDefinition source, const odf::ChainState& state,
-                                                 std::optional<odf::ReadFormat> format);
+                                                 std::optional<read::InputFormat> format);
 
   const SourceDefinition& source() const { return source_; }
   const read::ReadPlan& read() const { return *read_; }

@@ -388,7 +388,7 @@ Result<ReadyBatch> MakeReady(std::shared_ptr<FramePlan> plan, std::unique_ptr<re
 
 Result<ReadyBatch> MakeReady(const std::shared_ptr<const odf::ChainState>& chain,
                              const SourceDefinition& source, std::unique_ptr<read::ByteSource> input,
-                             std::optional<odf::ReadFormat> format, RejectLog& rejects,
+                             std::optional<read::InputFormat> format, RejectLog& rejects,
                              const FrameOptions& options) {
   ASSIGN_OR_RETURN(auto plan, FramePlan::Make(source, *chain, format));
   return MakeReady(std::move(plan), std::move(input), rejects, options);

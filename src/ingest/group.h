@@ -31,7 +31,7 @@ Result<ReadyBatch> MakeReady(std::shared_ptr<FramePlan> plan, std::unique_ptr<re
 // The same by a plan of its own.
 Result<ReadyBatch> MakeReady(const std::shared_ptr<const odf::ChainState>& chain,
                              const SourceDefinition& source, std::unique_ptr<read::ByteSource> input,
-                             std::optional<odf::ReadFormat> format, RejectLog& rejects,
+                             std::optional<read::InputFormat> format, RejectLog& rejects,
                              const FrameOptions& options);
 
 struct GroupBatch {

@@ -122,7 +122,7 @@ class Ingestion {
   SourceDefinition source_;
   odf::ChainState prepared_for_;  // the state that frames and merges were made against
   Instant system_time_;
-  std::map<std::optional<odf::ReadFormat>, std::shared_ptr<FramePlan>> plans_;
+  std::map<std::optional<read::InputFormat>, std::shared_ptr<FramePlan>> plans_;
   std::vector<PreparedBatch> batches_;
   std::vector<bool> taken_;           // inputs that are in the dataset already
   std::vector<bool> prepared_taken_;  // those that were when the others were read

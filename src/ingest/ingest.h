@@ -29,9 +29,9 @@ struct IngestContext {
 // One batch: what a file, standard input or a request brings.
 struct IngestInput {
   std::function<Result<std::unique_ptr<read::ByteSource>>()> open;
-  bool replayable = false;                // `open` may be called again
-  std::optional<odf::ReadFormat> format;  // other than the source's own
-  std::optional<Instant> event_time;      // fallback; default: the system time of the commit
+  bool replayable = false;                  // `open` may be called again
+  std::optional<read::InputFormat> format;  // other than the source's own
+  std::optional<Instant> event_time;        // fallback; default: the system time of the commit
   // State of the source after this batch, and the one it must have before; `*` = none yet.
   std::optional<std::string> state_kind;
   std::optional<std::string> next_state;

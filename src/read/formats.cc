@@ -7,19 +7,20 @@
 #include "base/names.h"
 #include "read/reader.h"
 
-// The table of odf-ingest.md 1.2.
+// The table of odf-ingest.md 1.2, and tsv.
 namespace sluice::read {
 namespace {
 
 struct FormatRow {
-  odf::ReadFormat format;
+  InputFormat format;
   const char* cli_name;
   const char* media_type;
   const char* extension;
 };
 
-constexpr FormatRow kFormats[] = {
+const FormatRow kFormats[] = {
     {odf::ReadFormat::kCsv, "csv", "text/csv", "csv"},
+    {{odf::ReadFormat::kCsv, true}, "tsv", "text/tab-separated-values", "tsv"},
     {odf::ReadFormat::kJson, "json", "application/json", "json"},
     {odf::ReadFormat::kNdJson, "ndjson", "application/x-ndjson", "ndjson"},
     {odf::ReadFormat::kGeoJson, "geojson", "application/geo+json", "geojson"},
@@ -46,7 +47,17 @@ Error UnknownFormat(std::string_view what, std::string_view given, const char* F
 
 }  // namespace
 
-Result<odf::ReadFormat> FormatByName(std::string_view name) {
+constexpr uint8_t kTabs = 0x80;
+
+uint8_t CodeOf(InputFormat format) {
+  return static_cast<uint8_t>((static_cast<int>(format.read) + 1) | (format.tabs ? kTabs : 0));
+}
+
+InputFormat FormatOfCode(uint8_t code) {
+  return {static_cast<odf::ReadFormat>((code & ~kTabs) - 1), (code & kTabs) != 0};
+}
+
+Result<InputFormat> FormatByName(std::string_view name) {
   const std::string lower = Lower(name);
   for (const FormatRow& row : kFormats) {
     if (lower == row.cli_name) return row.format;
@@ -54,7 +65,7 @@ Result<odf::ReadFormat> FormatByName(std::string_view name) {
   return UnknownFormat("input format", name, &FormatRow::cli_name);
 }
 
-Result<odf::ReadFormat> FormatByMediaType(std::string_view media_type) {
+Result<InputFormat> FormatByMediaType(std::string_view media_type) {
   std::string type = Lower(media_type.substr(0, media_type.find(';')));
   const auto is_space = [](char c) { return c == ' ' || c == '\t'; };
   while (!type.empty() && is_space(type.back())) type.pop_back();
@@ -65,7 +76,7 @@ Result<odf::ReadFormat> FormatByMediaType(std::string_view media_type) {
   return UnknownFormat("media type", media_type, &FormatRow::media_type);
 }
 
-std::optional<odf::ReadFormat> FormatByExtension(std::string_view path) {
+std::optional<InputFormat> FormatByExtension(std::string_view path) {
   const std::string_view name = path.substr(path.rfind('/') + 1);
   const size_t dot = name.rfind('.');
   if (dot == std::string_view::npos) return std::nullopt;
@@ -76,7 +87,7 @@ std::optional<odf::ReadFormat> FormatByExtension(std::string_view path) {
   return std::nullopt;
 }
 
-std::string_view MediaTypeOf(odf::ReadFormat format) {
+std::string_view MediaTypeOf(InputFormat format) {
   const auto* row = std::find_if(std::begin(kFormats), std::end(kFormats),
                                  [&](const FormatRow& candidate) { return candidate.format == format; });
   return row == std::end(kFormats) ? "" : row->media_type;

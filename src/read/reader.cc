@@ -89,13 +89,18 @@ Result<std::unique_ptr<Reader>> OpenReader(const ReadPlan& plan, std::unique_ptr
   return Internal("a read format without a reader");
 }
 
-odf::ReadStep OverrideFormat(const odf::ReadStep& step, odf::ReadFormat format) {
-  if (step.format == format) return step;
+odf::ReadStep OverrideFormat(const odf::ReadStep& step, InputFormat format) {
+  if (step.format == format.read) {  // of tabs: header, quotes, encoding are the source's
+    odf::ReadStep same = step;
+    if (format.tabs) same.separator = "\t";
+    return same;
+  }
   odf::ReadStep fresh;
-  fresh.format = format;
+  fresh.format = format.read;
   fresh.schema = step.schema;
   fresh.ddl_schema = step.ddl_schema;
-  if (format == odf::ReadFormat::kCsv) fresh.header = !step.schema && !step.ddl_schema;
+  if (format.read == odf::ReadFormat::kCsv) fresh.header = !step.schema && !step.ddl_schema;
+  if (format.tabs) fresh.separator = "\t";
   return fresh;
 }
 

@@ -94,16 +94,28 @@ Status CheckReadStep(const odf::ReadStep& step);
 // The frame's schema when the step declares one, else null.
 Result<std::shared_ptr<arrow::Schema>> StaticSchema(const odf::ReadStep& step);
 
+// The format that a caller states for an input. A value.
+struct InputFormat {
+  odf::ReadFormat read;
+  bool tabs = false;  // Csv separated by tabs
+
+  InputFormat(odf::ReadFormat r, bool t = false) : read(r), tabs(t) {}  // NOLINT(google-explicit-constructor)
+  auto operator<=>(const InputFormat&) const = default;
+};
+// As one byte that is not 0, for queues that keep it.
+uint8_t CodeOf(InputFormat format);
+InputFormat FormatOfCode(uint8_t code);
+
 // The read step for an input in another format than the source's own: keeps the schema (odf-ingest.md 1.11;
 // ddlSchema too).
-odf::ReadStep OverrideFormat(const odf::ReadStep& step, odf::ReadFormat format);
+odf::ReadStep OverrideFormat(const odf::ReadStep& step, InputFormat format);
 
 // By CLI short name, media type (parameters tolerated) or file extension. Errors: kUnsupportedMedia listing
 // the choices.
-Result<odf::ReadFormat> FormatByName(std::string_view name);
-Result<odf::ReadFormat> FormatByMediaType(std::string_view media_type);
-std::optional<odf::ReadFormat> FormatByExtension(std::string_view path);
+Result<InputFormat> FormatByName(std::string_view name);
+Result<InputFormat> FormatByMediaType(std::string_view media_type);
+std::optional<InputFormat> FormatByExtension(std::string_view path);
 // `text/csv`.
-std::string_view MediaTypeOf(odf::ReadFormat format);
+std::string_view MediaTypeOf(InputFormat format);
 
 }  // namespace sluice::read

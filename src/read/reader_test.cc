@@ -138,11 +138,19 @@ TEST(ByteSourceTest, ReadsFilesAndDescriptors) {
 TEST(FormatTest, FindsFormats) {
   EXPECT_EQ(FormatByName("NDJSON").value(), ReadFormat::kNdJson);
   EXPECT_EQ(FormatByName("esrishapefile").value(), ReadFormat::kEsriShapefile);
-  EXPECT_THAT(FormatByName("xml"), IsError(ErrorCode::kUnsupportedMedia, HasSubstr("csv, json, ndjson")));
+  EXPECT_THAT(FormatByName("xml"),
+              IsError(ErrorCode::kUnsupportedMedia, HasSubstr("csv, tsv, json, ndjson")));
   EXPECT_EQ(FormatByMediaType("application/json; charset=utf-8").value(), ReadFormat::kJson);
   EXPECT_EQ(FormatByMediaType("x-gis/x-shapefile").value(), ReadFormat::kEsriShapefile);
   EXPECT_THAT(FormatByMediaType("text/html"), IsErrorCode(ErrorCode::kUnsupportedMedia));
   EXPECT_EQ(FormatByExtension("/a.b/data.CSV"), ReadFormat::kCsv);
+  EXPECT_EQ(FormatByName("tsv").value(), InputFormat(ReadFormat::kCsv, true));
+  EXPECT_EQ(FormatByMediaType("text/tab-separated-values").value(), InputFormat(ReadFormat::kCsv, true));
+  for (const char* name : {"csv", "tsv", "parquet", "esrishapefile"}) {
+    const InputFormat format = FormatByName(name).value();
+    EXPECT_NE(CodeOf(format), 0);
+    EXPECT_EQ(FormatOfCode(CodeOf(format)), format);
+  }
   EXPECT_EQ(FormatByExtension("/a.csv/data"), std::nullopt);
 }
 
@@ -154,6 +162,14 @@ TEST(FormatTest, OverrideKeepsTheSchema) {
   EXPECT_EQ(csv.header, false);
   EXPECT_EQ(csv.timestamp_format, std::nullopt);
   EXPECT_EQ(OverrideFormat(step, ReadFormat::kNdJson), step);
+  odf::ReadStep tsv = OverrideFormat(step, InputFormat(ReadFormat::kCsv, true));
+  EXPECT_EQ(tsv.separator, "\t");
+  EXPECT_EQ(tsv.schema, step.schema);
+  EXPECT_EQ(OverrideFormat(tsv, InputFormat(ReadFormat::kCsv, true)), tsv);
+  odf::ReadStep comma = Step(ReadFormat::kCsv);
+  comma.header = true;
+  EXPECT_EQ(OverrideFormat(comma, InputFormat(ReadFormat::kCsv, true)).header, true);
+  EXPECT_EQ(OverrideFormat(tsv, ReadFormat::kCsv), tsv);  // the source's own format, whatever separates it
   odf::ReadStep ddl = Step(ReadFormat::kNdJson);
   ddl.ddl_schema = odf::Strings{"a INT"};
   EXPECT_EQ(OverrideFormat(ddl, ReadFormat::kCsv).ddl_schema, ddl.ddl_schema);

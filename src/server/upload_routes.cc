@@ -94,7 +94,7 @@ Result<net::HttpResponse> Load(const Context& context, const Call& call) {
 
 // A dataset without any source gets one that takes what was uploaded as it is.
 Status EnsureSource(const Context& context, const workspace::Entry& entry,
-                    const std::optional<odf::ReadFormat>& format) {
+                    const std::optional<read::InputFormat>& format) {
   const auto has_source = [](const dataset::Dataset& dataset) {
     return !dataset.state().push_sources.empty() || dataset.state().polling_source.has_value();
   };
@@ -107,8 +107,9 @@ Status EnsureSource(const Context& context, const workspace::Entry& entry,
   }
   odf::AddPushSource source;
   source.source_name = kAutoSource;
-  source.read.format = *format;
-  if (*format == odf::ReadFormat::kCsv) source.read.header = true;
+  source.read.format = format->read;
+  if (format->read == odf::ReadFormat::kCsv) source.read.header = true;
+  if (format->tabs) source.read.separator = "\t";
   return context.gateway->RunExclusive(entry, false, context.limits.change_wait, [&]() -> Status {
     ASSIGN_OR_RETURN(auto guard, context.workspace->BeginCommit(entry.id));
     ASSIGN_OR_RETURN(auto dataset, context.workspace->Open(entry));

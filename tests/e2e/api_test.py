@@ -154,7 +154,10 @@ def sources_are_added_replaced_and_disabled():
         assert body["newHead"] == body["blocks"][0] and body["notes"] == [], body
         assert [s["sourceName"] for s in node.get("/d/sources").json["sources"]] == ["default", "station"]
         csv = node.post("/d/ingest?sourceName=station", "event_time,k,v\n2024-01-01T00:00:00Z,1,a\n", Content_Type="text/csv")
+        tabs = node.post("/d/ingest?sourceName=station", "event_time\tk\tv\n2024-01-01T00:00:00Z\t2\ta,b\n",
+                         Content_Type="text/tab-separated-values; charset=utf-8")
         assert csv.status == 200 and csv.json["records"]["added"] == 1, csv
+        assert tabs.status == 200 and ws.rows("d")[1]["v"] == "a,b", tabs
         problem(node.post("/d/sources", SOURCE.format(name="station", merge=APPEND)), 400, "NoOpEvent")
         other = SOURCE.format(name="o", merge=APPEND).replace("name: v, type: String", "name: w, type: String")
         problem(node.post("/d/sources", other), 409, "w")
@@ -658,7 +661,7 @@ def files_are_uploaded_then_ingested():
     csv = b"a,b\n1,x\n2,y\n"
     bare = "kind: DatasetSnapshot\nversion: 1\ncontent: {name: %s, kind: Root, metadata: []}\n"
     with Workspace() as ws, Node(ws) as node:
-        for name in "def":
+        for name in "defg":
             assert node.post("/datasets", bare % name).status == 201
         prepare = "/platform/file/upload/prepare?fileName=t.csv&contentLength=%d" % len(csv)
         plan = node.post(prepare).json
@@ -684,6 +687,10 @@ def files_are_uploaded_then_ingested():
         plan = node.post("/platform/file/upload/prepare?fileName=x.csv&contentType=application/x-ndjson&contentLength=8").json
         assert node.post("/platform/file/upload/" + plan["uploadToken"], b'{"a":1}\n').status == 200
         assert node.post("/e/ingest?uploadToken=" + plan["uploadToken"]).json["records"]["added"] == 1
+        plan = node.post("/platform/file/upload/prepare?fileName=t.tsv&contentLength=8").json
+        assert node.post("/platform/file/upload/" + plan["uploadToken"], b"a\tb\n1\t,\n").status == 200
+        assert node.post("/g/ingest?uploadToken=" + plan["uploadToken"]).json["records"]["added"] == 1
+        assert [(r["a"], r["b"]) for r in ws.rows("g")] == [("1", ",")]
         # With a key a repeat adds nothing.
         key = {"Idempotency-Key": "k1"}
         assert node.call("POST", ingest, headers=key).json["status"] == "committed"
