@@ -24,6 +24,12 @@ Result<std::string> AliasOf(Session& session, const std::string& dataset) {
   return entry.alias;
 }
 
+std::string JoinWords(const std::vector<std::string>& words) {
+  std::string text;
+  for (const auto& word : words) text += (text.empty() ? "" : " ") + word;
+  return text;
+}
+
 Status ListConfig(Session& session, const ConfigArgs& args) {
   ASSIGN_OR_RETURN(auto* workspace, session.OpenWorkspace());
   ASSIGN_OR_RETURN(const auto config, workspace::Config::Load(workspace->root()));
@@ -34,6 +40,10 @@ Status ListConfig(Session& session, const ConfigArgs& args) {
     table.Add(
         {std::string(key.name), config.Text(key.name), std::string(config.IsSet(key.name) ? "yes" : "no"),
          std::string(key.help) + (key.has_effect ? "" : " (no effect: such sources cannot be pulled)")});
+  }
+  for (const auto& [name, words] : config.Commands()) {
+    table.Add({"source.exec." + name, JoinWords(words), std::string("yes"),
+               std::string("command that exec:") + name + " runs"});
   }
   for (const auto& [name, value] : config.Variables(""))
     table.Add({"variables." + name, value, std::string("yes"), std::string("variable of the workspace")});
@@ -48,6 +58,12 @@ Status GetConfig(Session& session, const ConfigArgs& args) {
     const auto value = config.Variable(alias, args.key.substr(10));
     if (!value) return NotFound("there is no '{}'", args.key);
     return session.Out(*value + "\n");
+  }
+  if (args.key.starts_with("source.exec.")) {
+    const auto commands = config.Commands();
+    const auto found = commands.find(args.key.substr(12));
+    if (found == commands.end()) return NotFound("there is no '{}'", args.key);
+    return session.Out(JoinWords(found->second) + "\n");
   }
   for (const auto& key : workspace::ConfigKeys()) {
     if (key.name == args.key) return session.Out(config.Text(args.key) + "\n");

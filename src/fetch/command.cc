@@ -62,9 +62,12 @@ std::string Show(const std::vector<std::string>& command) {
 
 class CommandSource final : public read::ByteSource {
  public:
-  CommandSource(const std::vector<std::string>& command, std::unique_ptr<read::ByteSource> input,
-                std::stop_token stop)
-      : shown_(Show(command)), name_(input->name()), input_(std::move(input)), stop_(std::move(stop)) {}
+  CommandSource(const CommandSpec& spec, std::unique_ptr<read::ByteSource> input, std::stop_token stop)
+      : purpose_(spec.purpose),
+        shown_(spec.shown.empty() ? spec.purpose : fmt::format("{}: '{}'", spec.purpose, spec.shown)),
+        name_(input->name()),
+        input_(std::move(input)),
+        stop_(std::move(stop)) {}
 
   ~CommandSource() override {
     if (pid_ > 0 && !reaped_) {
@@ -111,8 +114,8 @@ class CommandSource final : public read::ByteSource {
     if (code != 0) {
       pid_ = -1;
       if (code == ENOENT)
-        return NotFound("prepare: there is no program '{}': install it or write its path", command[0]);
-      return FromErrno(code, "prepare: cannot run '" + command[0] + "'");
+        return NotFound("{}: there is no program '{}': install it or write its path", purpose_, command[0]);
+      return FromErrno(code, fmt::format("{}: cannot run '{}'", purpose_, command[0]));
     }
     out_ = std::move(out.read);
     feeder_ = std::jthread([this, to = std::move(in.write)]() mutable { Feed(std::move(to)); });
@@ -130,7 +133,7 @@ class CommandSource final : public read::ByteSource {
       const ssize_t got = ::read(out_.get(), buffer, size);
       if (got > 0) return static_cast<size_t>(got);
       if (got < 0 && errno == EINTR) continue;
-      if (got < 0) return FromErrno(errno, "cannot read from '" + shown_ + "'");
+      if (got < 0) return FromErrno(errno, "cannot read from " + shown_);
       RETURN_IF_ERROR(Reap());
       return Outcome();
     }
@@ -191,7 +194,7 @@ class CommandSource final : public read::ByteSource {
     while (true) {
       const pid_t done = ::waitpid(pid_, &status_, WNOHANG);
       if (done == pid_) break;
-      if (done < 0 && errno != EINTR) return FromErrno(errno, "cannot wait for '" + shown_ + "'");
+      if (done < 0 && errno != EINTR) return FromErrno(errno, "cannot wait for " + shown_);
       RETURN_IF_ERROR(CheckCancelled(stop_));
       std::this_thread::sleep_for(std::chrono::milliseconds(2));
     }
@@ -211,10 +214,10 @@ class CommandSource final : public read::ByteSource {
     const std::string how = WIFSIGNALED(status_)
                                 ? fmt::format("was ended by signal {}", WTERMSIG(status_))
                                 : fmt::format("ended with exit code {}", WEXITSTATUS(status_));
-    return InvalidArgument("prepare: '{}' {}{}{}", shown_, how, said.empty() ? "" : ": ", said);
+    return InvalidArgument("{} {}{}{}", shown_, how, said.empty() ? "" : ": ", said);
   }
 
-  const std::string shown_, name_;
+  const std::string purpose_, shown_, name_;
   std::unique_ptr<read::ByteSource> input_;  // of the feeder's thread
   std::stop_token stop_;
   std::stop_source ending_;
@@ -230,12 +233,18 @@ class CommandSource final : public read::ByteSource {
 
 }  // namespace
 
+Result<std::unique_ptr<read::ByteSource>> RunCommand(CommandSpec spec,
+                                                     std::unique_ptr<read::ByteSource> input,
+                                                     std::stop_token stop) {
+  auto source = std::make_unique<CommandSource>(spec, std::move(input), std::move(stop));
+  RETURN_IF_ERROR(source->Start(std::move(spec.words), spec.folder));
+  return std::unique_ptr<read::ByteSource>(std::move(source));
+}
+
 Result<std::unique_ptr<read::ByteSource>> RunPipe(const std::vector<std::string>& command,
                                                   std::unique_ptr<read::ByteSource> input,
                                                   const std::string& folder, std::stop_token stop) {
-  auto source = std::make_unique<CommandSource>(command, std::move(input), std::move(stop));
-  RETURN_IF_ERROR(source->Start(command, folder));
-  return std::unique_ptr<read::ByteSource>(std::move(source));
+  return RunCommand({command, folder, "prepare", Show(command)}, std::move(input), std::move(stop));
 }
 
 }  // namespace sluice::fetch

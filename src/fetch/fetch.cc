@@ -4,6 +4,7 @@
 
 #include "base/names.h"
 #include "fetch/event_time.h"
+#include "fetch/kept_output.h"
 #include "fetch/kinds_internal.h"
 
 namespace sluice::fetch {
@@ -16,12 +17,12 @@ struct Scheme {
 
 constexpr Scheme kSchemes[] = {
     {"file", &FetchFile}, {"http", &FetchHttp}, {"https", &FetchHttp}, {"data", &FetchData}, {"ftp", nullptr},
-    {"ftps", nullptr},    {"sftp", nullptr},    {"s3", nullptr},       {"exec", nullptr},
+    {"ftps", nullptr},    {"sftp", nullptr},    {"s3", nullptr},       {"exec", &FetchExec},
 };
 
 Error Refused(std::string_view kind) {
   return Unsupported(
-      "sources of kind '{}' cannot be pulled: what can is url with http, https, file or data, and filesGlob",
+      "sources of kind '{}' cannot be pulled: what can is url with http, https, file, data or exec, and filesGlob",
       kind);
 }
 
@@ -78,6 +79,7 @@ bool IsUncacheable(const FetchRequest& request, bool has_usable_state) {
 
 Result<Fetched> Fetch(const FetchRequest& request, const FetchContext& context) {
   if (IsKeptForever(request)) return Fetched();
+  if (request.force) RETURN_IF_ERROR(DropSavepoints(context.savepoint_folder));
   return std::visit(FetchKind{request, context}, request.step);
 }
 
@@ -97,6 +99,15 @@ Status CheckFetch(const odf::FetchStep& step) {
     return CheckEventTime(glob->event_time, true, false);
   }
   return {};
+}
+
+void DropPrepared(const std::string& savepoint_folder) {
+  std::error_code ignored;
+  for (std::filesystem::directory_iterator it(savepoint_folder, ignored), end; !ignored && it != end;
+       it.increment(ignored)) {
+    if (it->path().filename().string().starts_with(kPreparedPrefix))
+      std::filesystem::remove(it->path(), ignored);
+  }
 }
 
 Status DropSavepoints(const std::string& savepoint_folder) {

@@ -3,6 +3,7 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <stop_token>
@@ -36,7 +37,7 @@ struct HttpSettings {
 // What a source may do besides reading public addresses; decided by where it came from (push-protocol.md 8).
 struct Capabilities {
   bool files = true;              // `file:` and filesGlob
-  bool commands = true;           // pipes other than the usual decompressors
+  bool commands = true;           // `exec:`, and pipes other than the usual decompressors
   bool environment = true;        // `env.NAME` of the process (asked by the Variables given)
   bool private_addresses = true;  // loopback, private and link-local ones
 };
@@ -53,7 +54,8 @@ struct FetchContext {
   const Clock* clock = nullptr;
   HttpSettings http;
   Capabilities may;
-  std::string base_folder;       // of relative paths; empty = the process's
+  std::map<std::string, std::vector<std::string>> commands;  // of `exec:NAME`, by name
+  std::string base_folder;                                   // of relative paths; empty = the process's
   std::string savepoint_folder;  // of this source alone (odf-ingest.md 5.3); made when needed
   std::string taken_files_path;  // of the index of a filesGlob source; empty = none
   archive::Limits limits;
@@ -83,6 +85,9 @@ struct FetchedInput {
   // Whether the content began anew since it was opened last: reading has then failed with kConflict, and may
   // be tried again. Not given = it cannot.
   std::function<bool()> has_changed;
+  // What the content is: the same text means the same bytes. Nothing while they are still coming; not given =
+  // it cannot be said. Errors: it changed while it was read.
+  std::function<Result<std::optional<std::string>>()> identity;
   std::string media_type;    // as the server says; empty = not known
   bool from_server = false;  // an answer, which may be a page about an error
   bool decoded = false;      // the server had compressed it on the way, which is undone
@@ -108,6 +113,9 @@ Result<Fetched> Fetch(const FetchRequest& request, const FetchContext& context);
 
 // What can be said of a fetch step when the source is added: templates, patterns, event-time options.
 Status CheckFetch(const odf::FetchStep& step);
+
+// Removes what commands of prepare steps made and what was kept of it: when it was refused, it is made anew.
+void DropPrepared(const std::string& savepoint_folder);
 
 // Removes what a committed or abandoned fetch left behind. A missing folder is a success.
 Status DropSavepoints(const std::string& savepoint_folder);

@@ -60,6 +60,7 @@ Result<Fetched> FetchData(const UrlCall& call, const FetchRequest& request, cons
   input.state = [value]() -> Result<std::optional<odf::SourceState>> {
     return std::optional(odf::SourceState{"", kContentStateKind, value});
   };
+  input.identity = [value]() -> Result<std::optional<std::string>> { return std::optional(value); };
   fetched.inputs.push_back(std::move(input));
   return fetched;
 }

@@ -53,6 +53,7 @@ Result<Fetched> FetchFile(const UrlCall& call, const FetchRequest& request, cons
     RETURN_IF_ERROR(CheckStamp(path, stamp));
     return std::optional(odf::SourceState{"", kLastModifiedStateKind, value});
   };
+  input.identity = [path, stamp] { return IdentityOf(path, stamp); };
   fetched.inputs.push_back(std::move(input));
   return fetched;
 }

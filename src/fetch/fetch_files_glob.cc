@@ -73,6 +73,7 @@ Result<FetchedInput> InputOf(const odf::FetchFilesGlob& step, const Candidate& f
     RETURN_IF_ERROR(CheckStamp(path, stamp));
     return std::optional(state_after);
   };
+  input.identity = [path = file.path, stamp] { return IdentityOf(path, stamp); };
   return input;
 }
 

@@ -71,7 +71,6 @@ Result<Fetched> FetchHttp(const UrlCall& call, const FetchRequest& request, cons
   if (request.force) {
     spec.known_etag.clear();
     spec.known_last_modified.clear();
-    RETURN_IF_ERROR(DropSavepoints(context.savepoint_folder));
   }
   ASSIGN_OR_RETURN(auto begun, Download::Begin(std::move(spec), context));
   const std::shared_ptr<Download> download = std::move(begun);
@@ -102,6 +101,11 @@ Result<Fetched> FetchHttp(const UrlCall& call, const FetchRequest& request, cons
   input.state = [download]() -> Result<std::optional<odf::SourceState>> {
     RETURN_IF_ERROR(download->WaitForEnd());
     return StateOf(download->info());
+  };
+  input.identity = [download]() -> Result<std::optional<std::string>> {
+    const auto now = download->info();
+    if (now.hash.empty()) return std::optional<std::string>();
+    return std::optional(fmt::format("{}:{}:{}", now.content_encoding, now.total_bytes, now.hash));
   };
   input.has_changed = [download] { return download->HasChanged(); };
   fetched.inputs.push_back(std::move(input));

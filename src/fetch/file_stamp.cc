@@ -25,4 +25,13 @@ Status CheckStamp(const std::string& path, const FileStamp& before) {
                    "'{}' changed while it was read; nothing of it was taken: pull again", path);
 }
 
+std::string Describe(const FileStamp& stamp) {
+  return fmt::format("{}:{}:{}:{}", stamp.device, stamp.inode, stamp.bytes, FormatInstant(stamp.changed));
+}
+
+Result<std::optional<std::string>> IdentityOf(const std::string& path, const FileStamp& before) {
+  RETURN_IF_ERROR(CheckStamp(path, before));
+  return std::optional(path + ":" + Describe(before));
+}
+
 }  // namespace sluice::fetch

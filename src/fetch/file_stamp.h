@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "base/instant.h"
@@ -20,5 +21,10 @@ struct FileStamp {
 Result<FileStamp> StampOf(const std::string& path);
 // Errors: kConflict when the file is not what it was.
 Status CheckStamp(const std::string& path, const FileStamp& before);
+
+// As FetchedInput::identity tells it, of the file that still is what it was.
+Result<std::optional<std::string>> IdentityOf(const std::string& path, const FileStamp& before);
+// The stamp as text.
+std::string Describe(const FileStamp& stamp);
 
 }  // namespace sluice::fetch

@@ -18,6 +18,7 @@ struct UrlCall {
 Result<Fetched> FetchFile(const UrlCall& call, const FetchRequest& request, const FetchContext& context);
 Result<Fetched> FetchHttp(const UrlCall& call, const FetchRequest& request, const FetchContext& context);
 Result<Fetched> FetchData(const UrlCall& call, const FetchRequest& request, const FetchContext& context);
+Result<Fetched> FetchExec(const UrlCall& call, const FetchRequest& request, const FetchContext& context);
 Result<Fetched> FetchFilesGlob(const odf::FetchFilesGlob& step, const FetchRequest& request,
                                const FetchContext& context);
 

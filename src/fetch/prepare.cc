@@ -9,6 +9,7 @@
 #include "base/cancel.h"
 #include "base/random.h"
 #include "fetch/command.h"
+#include "fetch/file_stamp.h"
 #include "fetch/streams.h"
 
 namespace sluice::fetch {
@@ -227,21 +228,69 @@ Result<Source> Apply(const odf::PrepStep& step, Source source, const PrepareOpti
   return RunPipe(command, std::move(source), options.base_folder, options.stop);
 }
 
+// The number of steps up to the last one that runs a command; 0 = none does.
+size_t CommandsEnd(const std::vector<odf::PrepStep>& steps) {
+  for (size_t i = steps.size(); i > 0; --i) {
+    const auto* pipe = std::get_if<odf::PrepPipe>(&steps[i - 1]);
+    if (pipe != nullptr && !ParseInProcess(pipe->command)) return i;
+  }
+  return 0;
+}
+
+// All that decides what the first `count` steps make of some content, as far as can be known: scripts and
+// other files that commands name are known by their stamps.
+std::string DescribeSteps(const std::vector<odf::PrepStep>& steps, size_t count,
+                          const PrepareOptions& options) {
+  std::string text = options.decoded ? "decoded" : "";
+  auto add = [&text](std::string_view part) { text += fmt::format("\n{}:{}", part.size(), part); };
+  for (size_t i = 0; i < count; ++i) {
+    if (const auto* decompress = std::get_if<odf::PrepDecompress>(&steps[i])) {
+      add(decompress->format == odf::CompressionFormat::kGzip ? "gzip" : "zip");
+      add(decompress->sub_path.value_or(""));
+      continue;
+    }
+    const auto& command = std::get<odf::PrepPipe>(steps[i]).command;
+    add(fmt::format("pipe of {}", command.size()));
+    for (const auto& word : command) {
+      add(word);
+      const bool relative = !word.starts_with('/') && !options.base_folder.empty();
+      const auto stamp = StampOf(relative ? options.base_folder + "/" + word : word);
+      if (stamp.ok()) add(Describe(*stamp));
+    }
+  }
+  return text;
+}
+
+Result<Source> ApplySteps(const std::vector<odf::PrepStep>& steps, size_t from, size_t to, Source source,
+                          const PrepareOptions& options) {
+  for (size_t i = from; i < to; ++i) {
+    if (options.decoded && i == 0) {
+      if (const auto codec = CodecOf(steps[i])) {
+        ASSIGN_OR_RETURN(const bool compressed, LooksCompressed(*codec, &source));
+        if (!compressed) continue;
+      }
+    }
+    ASSIGN_OR_RETURN(source, Apply(steps[i], std::move(source), options));
+  }
+  return source;
+}
+
 }  // namespace
 
 Result<Source> Prepare(const std::optional<std::vector<odf::PrepStep>>& steps, Source source,
                        const PrepareOptions& options) {
   if (!steps) return source;
-  for (const auto& step : *steps) {
-    if (options.decoded && &step == &steps->front()) {
-      if (const auto codec = CodecOf(step)) {
-        ASSIGN_OR_RETURN(const bool compressed, LooksCompressed(*codec, &source));
-        if (!compressed) continue;
-      }
+  const size_t commands_end = options.may_run_commands ? CommandsEnd(*steps) : 0;
+  if (commands_end > 0) {
+    const KeptOutput kept(options.keep, source->name(), DescribeSteps(*steps, commands_end, options));
+    ASSIGN_OR_RETURN(auto made, kept.Load());
+    if (!made) {
+      ASSIGN_OR_RETURN(made, ApplySteps(*steps, 0, commands_end, std::move(source), options));
+      made = kept.Keep(std::move(made));
     }
-    ASSIGN_OR_RETURN(source, Apply(step, std::move(source), options));
+    source = std::move(made);
   }
-  return source;
+  return ApplySteps(*steps, commands_end, steps->size(), std::move(source), options);
 }
 
 }  // namespace sluice::fetch

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "archive/decompress.h"
+#include "fetch/kept_output.h"
 #include "odf/events.h"
 #include "read/reader.h"
 
@@ -20,11 +21,14 @@ struct PrepareOptions {
   // What a server sent compressed on the way came as it is: it may have taken a compressed file for that, and
   // a first step that would decompress what is not compressed is passed over.
   bool decoded = false;
+  KeepOptions keep;
   std::stop_token stop;
 };
 
 // Puts the prepare steps in front of a reader (odf-ingest.md 5.10), streaming. The usual decompressors as
-// pipes (zstd, xz, bzip2, gzip, tar) run inside the process. Errors, here or of Read: kInvalidArgument for
+// pipes (zstd, xz, bzip2, gzip, tar) run inside the process. What the last other command made is kept, if
+// wanted, and taken in place of `source` by the next pull of the same content; what is unpacked inside the
+// process is unpacked again, which costs less than keeping it. Errors, here or of Read: kInvalidArgument for
 // damaged data and for commands that fail, with the end of what they said; kNotFound; kTooLarge;
 // kPermissionDenied for commands that the source may not run.
 Result<std::unique_ptr<read::ByteSource>> Prepare(const std::optional<std::vector<odf::PrepStep>>& steps,

@@ -89,6 +89,25 @@ std::string DownloadInfo::StrongValidator() const {
   return etag.empty() ? last_modified : "";
 }
 
+Status SaveInfo(const std::string& path, const DownloadInfo& info) { return WriteInfo(path + ".json", info); }
+
+bool DropInfo(const std::string& path) { return ::unlink((path + ".json").c_str()) == 0 || errno == ENOENT; }
+
+std::optional<DownloadInfo> LoadWhole(const std::string& path, const std::string& key) {
+  auto info = ReadInfo(path + ".json", key, false);
+  if (!info) return std::nullopt;
+  auto file = read::OpenFileSource(path);
+  if (!file.ok() || (*file)->size().value_or(0) != info->total_bytes) return std::nullopt;
+  ContentHash hash;
+  std::string buffer(kReadBytes, '\0');
+  while (true) {
+    auto n = (*file)->Read(buffer.data(), buffer.size());
+    if (!n.ok()) return std::nullopt;
+    if (*n == 0) return hash.Hex() == info->hash ? info : std::nullopt;
+    hash.Update({buffer.data(), *n});
+  }
+}
+
 struct ContentHash::State {
   XXH3_state_t xxh;
 };
@@ -113,22 +132,9 @@ Result<Savepoint> Savepoint::Open(const std::string& folder) {
 }
 
 std::optional<DownloadInfo> Savepoint::LoadBody(const std::string& key) const {
-  auto info = ReadInfo(body_path() + ".json", key, false);
-  auto is_whole = [&] {
-    auto file = read::OpenFileSource(body_path());
-    if (!file.ok() || (*file)->size().value_or(0) != info->total_bytes) return false;
-    ContentHash hash;
-    std::string buffer(kReadBytes, '\0');
-    while (true) {
-      auto n = (*file)->Read(buffer.data(), buffer.size());
-      if (!n.ok()) return false;
-      if (*n == 0) return hash.Hex() == info->hash;
-      hash.Update({buffer.data(), *n});
-    }
-  };
-  if (info && is_whole()) return info;
-  DropBody();
-  return std::nullopt;
+  auto info = LoadWhole(body_path(), key);
+  if (!info) DropBody();
+  return info;
 }
 
 std::optional<DownloadInfo> Savepoint::LoadPart(const std::string& key) const {
@@ -140,9 +146,9 @@ std::optional<DownloadInfo> Savepoint::LoadPart(const std::string& key) const {
   return std::nullopt;
 }
 
-Status Savepoint::SavePart(const DownloadInfo& info) const { return WriteInfo(part_path() + ".json", info); }
+Status Savepoint::SavePart(const DownloadInfo& info) const { return SaveInfo(part_path(), info); }
 
-Status Savepoint::SaveBody(const DownloadInfo& info) const { return WriteInfo(body_path() + ".json", info); }
+Status Savepoint::SaveBody(const DownloadInfo& info) const { return SaveInfo(body_path(), info); }
 
 Status Savepoint::Finish(const DownloadInfo& info) const {
   Remove(body_path() + ".json");

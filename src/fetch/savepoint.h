@@ -11,7 +11,7 @@
 
 namespace sluice::fetch {
 
-// What is known of a download, finished or not.
+// What is known of kept content, finished or not: of a download, or of what was made of one.
 struct DownloadInfo {
   std::string key;  // of the fetch that it answers
   Instant fetched_at;
@@ -25,6 +25,14 @@ struct DownloadInfo {
   std::string StrongValidator() const;
   bool HasValidator() const { return !etag.empty() || !last_modified.empty(); }
 };
+
+// Writes what is known of the content at `path` beside it, as `path.json`.
+Status SaveInfo(const std::string& path, const DownloadInfo& info);
+// Takes it away; false when it is still there.
+bool DropInfo(const std::string& path);
+// What is known of the complete content at `path`, read through to see that it is whole; nothing when it is
+// not there, damaged, or for another key.
+std::optional<DownloadInfo> LoadWhole(const std::string& path, const std::string& key);
 
 // Runs over content: XXH3, 128 bits, as 32 hexadecimal digits. Thread-compatible.
 class ContentHash {

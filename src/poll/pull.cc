@@ -25,6 +25,7 @@ fetch::FetchContext ContextOf(const PullTarget& target, const PullSettings& sett
   context.http = settings.http;
   context.may = settings.may;
   context.limits = settings.limits;
+  context.commands = settings.commands;
   context.base_folder = settings.base_folder;
   context.savepoint_folder = target.savepoint_folder;
   context.taken_files_path = target.taken_files_path;
@@ -57,6 +58,7 @@ Result<std::unique_ptr<read::ByteSource>> OpenPrepared(const fetch::FetchedInput
   }
   fetch::PrepareOptions its = options;
   its.decoded = input.decoded;
+  its.keep.identity = input.identity;
   ASSIGN_OR_RETURN(bytes, fetch::Prepare(source.prepare, std::move(bytes), its));
   if (!input.from_server) return bytes;
   return fetch::RefuseErrorPage(std::move(bytes), source.read);
@@ -123,6 +125,12 @@ class Puller {
     return request;
   }
 
+  // Once, however often it is said.
+  void Note(std::string note) {
+    auto& notes = outcome_.notes;
+    if (std::find(notes.begin(), notes.end(), note) == notes.end()) notes.push_back(std::move(note));
+  }
+
   // True when there is more.
   Result<bool> Iterate() {
     const auto& state = target_.dataset->state();
@@ -139,7 +147,12 @@ class Puller {
     }
     auto taken = Take(fetched, *state.polling_source);
     if (!taken.ok()) {
-      if (fetched.on_refused) fetched.on_refused();
+      // What failed for another reason (a lock, a stop) is good enough for the next time.
+      const auto code = taken.error().code();
+      if (!IsRetryable(code) && code != ErrorCode::kCancelled) {
+        if (fetched.on_refused) fetched.on_refused();
+        fetch::DropPrepared(target_.savepoint_folder);
+      }
       return std::move(taken).error();
     }
     if (fetched.on_committed) RETURN_IF_ERROR(fetched.on_committed());
@@ -163,7 +176,10 @@ class Puller {
   }
 
   Result<size_t> TakeOnce(const fetch::Fetched& fetched, const odf::ChainState::PollingSource& at) {
-    const auto prepare = PrepareOptionsOf(target_, settings_);
+    auto prepare = PrepareOptionsOf(target_, settings_);
+    prepare.keep.folder = target_.savepoint_folder;
+    prepare.keep.clock = settings_.clock;
+    prepare.keep.tell = [this](std::string note) { Note(std::move(note)); };
     std::vector<ingest::IngestInput> inputs;
     for (const auto& one : fetched.inputs) {
       ingest::IngestInput input;
@@ -193,9 +209,7 @@ class Puller {
       outcome_.records_added += one.records_added;
       ++outcome_.inputs;
       auto projection = read::DescribeProjection(one.projection);
-      const auto& notes = outcome_.notes;
-      if (!projection.empty() && std::find(notes.begin(), notes.end(), projection) == notes.end())
-        outcome_.notes.push_back(std::move(projection));
+      if (!projection.empty()) Note(std::move(projection));
     }
     outcome_.records_skipped += rejects->count();
     return outcomes.size();

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -38,6 +39,7 @@ struct PullSettings {
   archive::Limits limits;
   const fetch::Variables* variables = nullptr;
   const Clock* clock = nullptr;
+  std::map<std::string, std::vector<std::string>> commands;  // of `exec:NAME`, by name
   std::string base_folder;  // of relative paths and commands; empty = the process's
   std::string state_name = std::string(odf::kPollingSourceName);
   size_t max_files = 1000;       // of a filesGlob in one commit

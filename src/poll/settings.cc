@@ -40,6 +40,7 @@ PullSettings SettingsFrom(const workspace::Config& config, const Clock& clock, s
   settings.limits.max_ratio = config.Number("source.maxExpansion");
   settings.max_files = static_cast<size_t>(config.Count("source.filesGlob.maxFiles"));
   settings.max_rows = config.Count("source.filesGlob.maxRows");
+  settings.commands = config.Commands();
   settings.state_name = config.Text("polling_state_name");
   return settings;
 }

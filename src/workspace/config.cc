@@ -10,6 +10,7 @@
 #include <fstream>
 #include <iterator>
 #include <nlohmann/json.hpp>
+#include <sstream>
 
 #include "base/names.h"
 #include "odf/yaml_json.h"
@@ -110,6 +111,38 @@ Status CheckVariables(const Json& variables) {
   return {};
 }
 
+// A list of words, or a text: words between blanks, or such a list as JSON.
+Result<std::vector<std::string>> ParseCommand(const Json& value) {
+  Json list = value;
+  if (value.is_string() && value.get<std::string>().starts_with("["))
+    list = Json::parse(value.get<std::string>(), nullptr, false);
+  std::vector<std::string> words;
+  if (list.is_array()) {
+    for (const auto& word : list) {
+      if (word.is_structured() || word.is_null()) return InvalidArgument("a list of words is expected");
+      words.push_back(TextOf(word));
+    }
+  } else if (list.is_string()) {
+    std::istringstream text(list.get<std::string>());
+    for (std::string word; text >> word;) words.push_back(word);
+  } else {
+    return InvalidArgument("a program with its arguments is expected");
+  }
+  if (words.empty() || words.front().empty()) return InvalidArgument("a program is expected");
+  return words;
+}
+
+Status CheckCommands(const Json& commands) {
+  if (!commands.is_object()) return InvalidArgument("source.exec: names with commands are expected");
+  for (const auto& [name, value] : commands.items()) {
+    if (!IsVariableName(name))
+      return InvalidArgument("source.exec: '{}' is not a name: letters, digits, _ and -", name);
+    if (auto words = ParseCommand(value); !words.ok())
+      return std::move(words).error().With("source.exec." + name);
+  }
+  return {};
+}
+
 // Known keys below `prefix`, with values that fit.
 Status CheckTree(const Json& tree, const std::string& prefix) {
   for (const auto& [name, value] : tree.items()) {
@@ -117,6 +150,8 @@ Status CheckTree(const Json& tree, const std::string& prefix) {
     if (key == "schedule") continue;
     if (key == "variables") {
       RETURN_IF_ERROR(CheckVariables(value));
+    } else if (key == "source.exec") {
+      RETURN_IF_ERROR(CheckCommands(value));
     } else if (key == "datasets") {
       if (!value.is_object()) return InvalidArgument("datasets: names of datasets are expected");
       for (const auto& [alias, of] : value.items()) {
@@ -276,6 +311,15 @@ std::map<std::string, std::string> Config::Variables(const std::string& alias) c
   return variables;
 }
 
+std::map<std::string, std::vector<std::string>> Config::Commands() const {
+  std::map<std::string, std::vector<std::string>> commands;
+  if (const auto* found = impl_->Find("source.exec")) {
+    for (const auto& [name, value] : found->items())
+      commands[name] = ParseCommand(value).value_or(std::vector<std::string>());
+  }
+  return commands;
+}
+
 const std::vector<ScheduleEntry>& Config::schedule() const { return impl_->schedule; }
 
 namespace {
@@ -290,7 +334,7 @@ Result<std::pair<Json*, std::string>> PlaceOf(Json& tree, const std::string& ali
     return std::pair(&(*at)["variables"], name);
   }
   if (!alias.empty()) return InvalidArgument("only variables.NAME can be set for one dataset, not '{}'", key);
-  if (FindKey(key) == nullptr) return UnknownKey(key);
+  if (FindKey(key) == nullptr && !key.starts_with("source.exec.")) return UnknownKey(key);
   std::string_view rest = key;
   for (size_t dot = rest.find('.'); dot != std::string_view::npos; dot = rest.find('.')) {
     at = &(*at)[std::string(rest.substr(0, dot))];

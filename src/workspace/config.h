@@ -59,6 +59,8 @@ class Config {
   // workspace.
   std::optional<std::string> Variable(const std::string& alias, const std::string& name) const;
   std::map<std::string, std::string> Variables(const std::string& alias) const;
+  // `source.exec.NAME`: commands that `exec:NAME` runs, in words.
+  std::map<std::string, std::vector<std::string>> Commands() const;
   const std::vector<ScheduleEntry>& schedule() const;
 
   // Changes and writes the file, durably. `alias` goes with variables alone. Errors: kInvalidArgument for an
