@@ -105,7 +105,12 @@ class PullCommand {
       return {};
     }
     for (const auto& ref : args_.datasets) {
-      ASSIGN_OR_RETURN(auto found, workspace_->ResolvePattern(ref));
+      auto resolved = workspace_->ResolvePattern(ref);
+      if (!resolved.ok()) {  // a failure like others: it stops no other pull
+        outcomes_.emplace(ref, Done{std::move(resolved).error(), {}});
+        continue;
+      }
+      auto& found = *resolved;
       if (found.empty()) session_.Warn(fmt::format("Warning: no dataset matches '{}'", ref));
       for (auto& entry : found) {
         if (ref.find('%') == std::string::npos) named_.insert(entry.alias);

@@ -224,6 +224,17 @@ def files():
 
     yield "a dataset without a source is up to date", without_source
 
+    def unknown_name():
+        with Workspace() as ws:
+            ws.write("data.csv", CSV)
+            add(ws, "d", url_step("file://" + os.path.join(ws.folder, "data.csv")))
+            done = ws.run("pull", "nowhere", "d", "-o", "json", code=1)
+            assert b"Failed to pull nowhere: dataset not found: nowhere" in done.err, done
+            assert [(o["dataset"], o["status"]) for o in json.loads(done.out)] == [("d", "updated"), ("nowhere", "failed")], done
+            fails(ws, "dataset not found: nowhere", command=("pull", "nowhere", "--set-watermark", "2099-01-01T00:00:00Z"))
+
+    yield "a name that is not there stops no other", unknown_name
+
     def empty():
         with Workspace() as ws:
             ws.write("data.csv", "")
@@ -786,7 +797,7 @@ def globs():
             steps = {"container": "{kind: Container, image: x}", "mqtt": "{kind: mqtt, host: h, port: 1883, topics: [{path: t}]}",
                      "ethereumLogs": "{kind: EthereumLogs, chainId: 1}", "ftp": url_step("ftp://example.com/x"),
                      "s3": url_step("s3://bucket/x"), "sftp": url_step("sftp://example.com/x"),
-                     "ftps": url_step("ftps://example.com/x"), "exec": url_step("exec:report")}
+                     "ftps": url_step("ftps://example.com/x")}
             for i, (kind, fetch) in enumerate(steps.items()):
                 add(ws, f"u{i}", fetch)
                 fails(ws, f"'{kind}'", command=("pull", f"u{i}"))
