@@ -101,15 +101,20 @@ def pulls_show_a_line_each():
         server.answer = slowly
         for name in ("one", "two"):
             add(ws, name, url_step(server.url()))
+        # Enough rows that reading them takes some of the program's ticks, on fast machines too.
+        rows = 1_500_000
+        long = ws.write("long.csv", "id,name\n" + "1,a\n" * rows)
+        add(ws, "three", url_step("file://" + long), merge="{kind: Append}")
         ours, theirs = pty.openpty()
-        process = ws.start("pull", "one", "two", "-o", "json", stderr=theirs)
+        process = ws.start("pull", "one", "two", "three", "-o", "json", stderr=theirs)
         os.close(theirs)
         seen = shown(ours).decode()
         out = process.stdout.read()
-        assert process.wait(30) == 0 and [d["records"]["added"] for d in json.loads(out)] == [20000, 20000], out
-        for words in ("one: ", "two: ", " MiB of 1.6 MiB", "MiB/s", " rows"):
+        added = {d["dataset"]: d["records"]["added"] for d in json.loads(out)}
+        assert process.wait(30) == 0 and added == {"one": 20000, "two": 20000, "three": rows}, out
+        for words in ("one: ", "two: ", "three: ", " MiB of 1.6 MiB", "MiB/s", " rows"):
             assert words in seen, (words, seen[-3000:])
-        assert "2 dataset(s) updated" in seen.rsplit("\x1b[J", 1)[1], seen[-500:]
+        assert "3 dataset(s) updated" in seen.rsplit("\x1b[J", 1)[1], seen[-500:]
         process.stdout.close()
         assert b"\x1b" not in ws.run("pull", "one").err
 
