@@ -40,6 +40,8 @@ if(Arrow_FOUND AND Parquet_FOUND AND TARGET ArrowCompute::arrow_compute_shared)
   add_library(sluice_arrow INTERFACE)
   target_link_libraries(sluice_arrow INTERFACE Parquet::parquet_shared Arrow::arrow_shared
                                                ArrowCompute::arrow_compute_shared)
+  set(SLUICE_FIRST_LIBS $<TARGET_FILE:Arrow::arrow_shared> -lstdc++ $<TARGET_FILE:OpenSSL::Crypto>
+                        $<TARGET_FILE:Parquet::parquet_shared> $<TARGET_FILE:ArrowCompute::arrow_compute_shared>)
 else()
   find_path(SLUICE_ARROW_INCLUDE arrow/api.h HINTS "${SLUICE_DEPS}/arrow-26.0.1/include" REQUIRED)
   find_library(SLUICE_ARROW_LIB NAMES arrow HINTS "${SLUICE_DEPS}/arrow-26.0.1/lib" REQUIRED)
@@ -49,6 +51,8 @@ else()
   target_include_directories(sluice_arrow SYSTEM INTERFACE "${SLUICE_ARROW_INCLUDE}")
   target_link_libraries(sluice_arrow INTERFACE "${SLUICE_PARQUET_LIB}" "${SLUICE_ARROW_COMPUTE_LIB}"
                                                "${SLUICE_ARROW_LIB}")
+  set(SLUICE_FIRST_LIBS "${SLUICE_ARROW_LIB}" -lstdc++ $<TARGET_FILE:OpenSSL::Crypto> "${SLUICE_PARQUET_LIB}"
+                        "${SLUICE_ARROW_COMPUTE_LIB}")
 endif()
 
 find_path(SLUICE_DUCKDB_INCLUDE duckdb.h HINTS "${SLUICE_DEPS}/duckdb-1.4.4/include" REQUIRED)
@@ -64,6 +68,16 @@ target_include_directories(sluice_duckdb_lazy SYSTEM INTERFACE "${SLUICE_DUCKDB_
 target_compile_definitions(sluice_duckdb_lazy INTERFACE SLUICE_DUCKDB_LIBRARY="${duckdb_name}")
 target_link_libraries(sluice_duckdb_lazy INTERFACE ${CMAKE_DL_LIBS})
 list(APPEND CMAKE_BUILD_RPATH "${duckdb_folder}")
+
+# libarchive, too (src/archive/libarchive.h): it brings eight others.
+add_library(sluice_libarchive INTERFACE)
+target_include_directories(sluice_libarchive SYSTEM INTERFACE "${LibArchive_INCLUDE_DIRS}")
+execute_process(COMMAND readelf -d "${LibArchive_LIBRARIES}" OUTPUT_VARIABLE libarchive_dynamic ERROR_QUIET)
+if(NOT libarchive_dynamic MATCHES "soname: \\[([^]]+)\\]")
+  message(FATAL_ERROR "'${LibArchive_LIBRARIES}' is no shared library with a name")
+endif()
+target_compile_definitions(sluice_libarchive INTERFACE SLUICE_LIBARCHIVE_LIBRARY="${CMAKE_MATCH_1}")
+target_link_libraries(sluice_libarchive INTERFACE ${CMAKE_DL_LIBS})
 
 # PROJ, too: it brings twenty other libraries.
 add_library(sluice_proj INTERFACE)

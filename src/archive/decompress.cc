@@ -10,16 +10,16 @@ namespace {
 struct CodecInfo {
   Codec codec;
   std::string_view name;
-  int (*support)(::archive*);  // null: zlib's
+  int (*LibArchive::*support)(::archive*);  // null: zlib's
   int filter;
 };
 
 constexpr CodecInfo kCodecs[] = {
     {Codec::kGzip, "gzip", nullptr, 0},
     {Codec::kDeflate, "deflate", nullptr, 0},
-    {Codec::kZstd, "zstd", &archive_read_support_filter_zstd, ARCHIVE_FILTER_ZSTD},
-    {Codec::kXz, "xz", &archive_read_support_filter_xz, ARCHIVE_FILTER_XZ},
-    {Codec::kBzip2, "bzip2", &archive_read_support_filter_bzip2, ARCHIVE_FILTER_BZIP2},
+    {Codec::kZstd, "zstd", &LibArchive::support_zstd, ARCHIVE_FILTER_ZSTD},
+    {Codec::kXz, "xz", &LibArchive::support_xz, ARCHIVE_FILTER_XZ},
+    {Codec::kBzip2, "bzip2", &LibArchive::support_bzip2, ARCHIVE_FILTER_BZIP2},
 };
 
 const CodecInfo& InfoOf(Codec codec) {
@@ -42,12 +42,12 @@ class FilterStream final : public ByteStream {
 
  private:
   Status Start() {
-    codec_.support(reader_.get());
-    archive_read_support_format_raw(reader_.get());
+    (Lib().*codec_.support)(reader_.get());
+    Lib().support_raw(reader_.get());
     RETURN_IF_ERROR(reader_.Start());
     ASSIGN_OR_RETURN(auto* entry, reader_.NextEntry());
     // What is not compressed passes through the library as it is.
-    if (entry == nullptr || archive_filter_code(reader_.get(), 0) != codec_.filter)
+    if (entry == nullptr || Lib().filter_code(reader_.get(), 0) != codec_.filter)
       return InvalidArgument("'{}' is not whole {} data", reader_.name(), codec_.name);
     started_ = true;
     return {};
@@ -65,7 +65,7 @@ class TarStream final : public ByteStream {
 
   Result<size_t> Read(char* buffer, size_t size) override {
     if (!started_) {
-      archive_read_support_format_tar(reader_.get());
+      Lib().support_tar(reader_.get());
       RETURN_IF_ERROR(reader_.Start());
       started_ = true;
     }
@@ -83,7 +83,7 @@ class TarStream final : public ByteStream {
         return NotFound("'{}' has no file{}", reader_.name(),
                         pattern_.empty() ? "" : " that '" + pattern_ + "' names");
       }
-      if (archive_entry_filetype(entry) != AE_IFREG) continue;
+      if (Lib().entry_filetype(entry) != AE_IFREG) continue;
       if (!pattern_.empty() && !MatchesGlob(pattern_, PathOf(entry))) continue;
       in_file_ = true;
       ++files_;
@@ -123,7 +123,7 @@ la_ssize_t StreamReader::OnRead(::archive* a, void* user, const void** buffer) {
   auto n = self.input_(self.buffer_.data(), self.buffer_.size());
   if (!n.ok()) {
     self.input_error_ = std::move(n).error();
-    archive_set_error(a, EIO, "input");
+    Lib().set_error(a, EIO, "input");
     return -1;
   }
   self.guard_.In(*n);
@@ -133,19 +133,19 @@ la_ssize_t StreamReader::OnRead(::archive* a, void* user, const void** buffer) {
 
 Error StreamReader::LastError() const {
   if (input_error_) return *input_error_;
-  const char* text = archive_error_string(archive_.get());
+  const char* text = Lib().error_string(archive_.get());
   return InvalidArgument("'{}' cannot be unpacked: {}", name(), text != nullptr ? text : "damaged data");
 }
 
 Status StreamReader::Start() {
-  if (archive_read_open2(archive_.get(), this, nullptr, &OnRead, nullptr, nullptr) != ARCHIVE_OK)
+  if (Lib().read_open(archive_.get(), this, nullptr, &OnRead, nullptr, nullptr) != ARCHIVE_OK)
     return LastError();
   return {};
 }
 
 Result<archive_entry*> StreamReader::NextEntry() {
   archive_entry* entry = nullptr;
-  const int code = archive_read_next_header(archive_.get(), &entry);
+  const int code = Lib().read_next_header(archive_.get(), &entry);
   if (code == ARCHIVE_EOF) return nullptr;
   // A warning is about a header's extras, such as a name in another character set.
   if (code != ARCHIVE_OK && code != ARCHIVE_WARN) return LastError();
@@ -153,15 +153,15 @@ Result<archive_entry*> StreamReader::NextEntry() {
 }
 
 Result<size_t> StreamReader::Read(char* buffer, size_t size) {
-  const la_ssize_t n = archive_read_data(archive_.get(), buffer, size);
+  const la_ssize_t n = Lib().read_data(archive_.get(), buffer, size);
   if (n < 0) return LastError();
   RETURN_IF_ERROR(guard_.Out(static_cast<uint64_t>(n)));
   return static_cast<size_t>(n);
 }
 
 std::string PathOf(archive_entry* entry) {
-  const char* path = archive_entry_pathname_utf8(entry);
-  if (path == nullptr) path = archive_entry_pathname(entry);
+  const char* path = Lib().entry_pathname_utf8(entry);
+  if (path == nullptr) path = Lib().entry_pathname(entry);
   return path != nullptr ? path : "";
 }
 
@@ -170,12 +170,14 @@ Result<std::unique_ptr<ByteStream>> Decompress(Codec codec, ReadBytes input, std
   Guard guard(std::move(name), limits);
   const auto& info = InfoOf(codec);
   if (info.support == nullptr) return Inflate(codec, std::move(input), std::move(guard));
+  RETURN_IF_ERROR(LoadLibArchive());
   return std::unique_ptr<ByteStream>(
       std::make_unique<FilterStream>(info, std::move(input), std::move(guard)));
 }
 
 Result<std::unique_ptr<ByteStream>> ReadTar(ReadBytes input, std::string pattern, std::string name,
                                             const Limits& limits) {
+  RETURN_IF_ERROR(LoadLibArchive());
   return std::unique_ptr<ByteStream>(
       std::make_unique<TarStream>(std::move(input), std::move(pattern), Guard(std::move(name), limits)));
 }

@@ -1,14 +1,12 @@
 #pragma once
 
-#include <archive.h>
-#include <archive_entry.h>
-
 #include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "archive/decompress.h"
+#include "archive/libarchive.h"
 
 namespace sluice::archive {
 
@@ -29,10 +27,10 @@ class Guard {
 };
 
 struct FreeArchive {
-  void operator()(::archive* a) const { archive_read_free(a); }
+  void operator()(::archive* a) const { Lib().read_free(a); }
 };
 
-// A libarchive reader over a stream of ours.
+// A libarchive reader over a stream of ours. After LoadLibArchive.
 class StreamReader {
  public:
   StreamReader(ReadBytes input, Guard guard) : input_(std::move(input)), guard_(std::move(guard)) {}
@@ -50,7 +48,7 @@ class StreamReader {
  private:
   static la_ssize_t OnRead(::archive*, void* user, const void** buffer);
 
-  std::unique_ptr<::archive, FreeArchive> archive_{archive_read_new()};
+  std::unique_ptr<::archive, FreeArchive> archive_{Lib().read_new()};
   ReadBytes input_;
   Guard guard_;
   std::vector<char> buffer_ = std::vector<char>(size_t{128} << 10);

@@ -19,11 +19,12 @@ constexpr size_t kMostListed = 10;
 class SeekingReader {
  public:
   static Result<std::unique_ptr<SeekingReader>> Open(const std::string& path, const std::string& name) {
+    RETURN_IF_ERROR(LoadLibArchive());
     auto reader = std::make_unique<SeekingReader>();
     reader->name_ = name;
-    archive_read_support_format_zip_seekable(reader->archive_.get());
+    Lib().support_zip_seekable(reader->archive_.get());
     if (::access(path.c_str(), R_OK) != 0) return FromErrno(errno, "cannot read '" + name + "'");
-    if (archive_read_open_filename(reader->archive_.get(), path.c_str(), kBlockBytes) != ARCHIVE_OK)
+    if (Lib().read_open_filename(reader->archive_.get(), path.c_str(), kBlockBytes) != ARCHIVE_OK)
       return InvalidArgument("'{}' is not a zip archive", name);
     return reader;
   }
@@ -31,24 +32,24 @@ class SeekingReader {
   ::archive* get() const { return archive_.get(); }
   Result<archive_entry*> NextEntry() {
     archive_entry* entry = nullptr;
-    const int code = archive_read_next_header(archive_.get(), &entry);
+    const int code = Lib().read_next_header(archive_.get(), &entry);
     if (code == ARCHIVE_EOF) return nullptr;
     if (code != ARCHIVE_OK && code != ARCHIVE_WARN) return LastError("is not a whole zip archive");
     return entry;
   }
   Error LastError(std::string_view what) const {
-    const char* text = archive_error_string(archive_.get());
+    const char* text = Lib().error_string(archive_.get());
     return InvalidArgument("'{}' {}{}{}", name_, what, text != nullptr ? ": " : "",
                            text != nullptr ? text : "");
   }
 
  private:
-  std::unique_ptr<::archive, FreeArchive> archive_{archive_read_new()};
+  std::unique_ptr<::archive, FreeArchive> archive_{Lib().read_new()};
   std::string name_;
 };
 
 bool IsFile(archive_entry* entry, const std::string& path) {
-  return archive_entry_filetype(entry) == AE_IFREG && !path.empty() && !path.ends_with('/') &&
+  return Lib().entry_filetype(entry) == AE_IFREG && !path.empty() && !path.ends_with('/') &&
          !path.starts_with("__MACOSX/");
 }
 
@@ -72,7 +73,7 @@ class EntryStream final : public ByteStream {
   }
 
   Result<size_t> Read(char* buffer, size_t size) override {
-    const la_ssize_t n = archive_read_data(reader_->get(), buffer, size);
+    const la_ssize_t n = Lib().read_data(reader_->get(), buffer, size);
     if (n < 0) return reader_->LastError("cannot be unpacked");
     RETURN_IF_ERROR(guard_.Out(static_cast<uint64_t>(n)));
     return static_cast<size_t>(n);
@@ -97,7 +98,7 @@ Result<std::unique_ptr<ZipFile>> ZipFile::Open(const std::string& path, std::str
     if (entry == nullptr) break;
     std::string entry_path = PathOf(entry);
     if (!IsFile(entry, entry_path)) continue;
-    zip->entries_.push_back({std::move(entry_path), static_cast<uint64_t>(archive_entry_size(entry))});
+    zip->entries_.push_back({std::move(entry_path), static_cast<uint64_t>(Lib().entry_size(entry))});
   }
   return zip;
 }
@@ -144,7 +145,7 @@ Result<std::unique_ptr<ByteStream>> ZipFile::OpenEntry(size_t index) const {
     const std::string path = PathOf(entry);
     if (!IsFile(entry, path) || at++ != index) continue;
     if (path != wanted.path) return InvalidArgument("'{}' changed while it was read", name_);
-    if (archive_entry_is_data_encrypted(entry) != 0)
+    if (Lib().entry_is_data_encrypted(entry) != 0)
       return InvalidArgument("entry '{}' of '{}' is encrypted", path, name_);
     struct stat info{};
     const uint64_t compressed = ::stat(path_.c_str(), &info) == 0 ? static_cast<uint64_t>(info.st_size) : 0;
