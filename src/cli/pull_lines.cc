@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cstdio>
 #include <deque>
+#include <utility>
 
 #include "base/mutex.h"
 
@@ -26,9 +27,19 @@ struct PullLines::Impl {
 
   struct Line final : poll::PullProgress {
     Line(Impl& o, std::string n) : owner(o), name(std::move(n)) {}
-    void OnInput(const std::string&, std::optional<uint64_t>) override { Set("reading"); }
-    void OnRead(uint64_t, int64_t rows_read) override {
+    void OnInput(const std::string&, std::optional<uint64_t> total_bytes) override {
+      {
+        MutexLock lock(owner.mutex);
+        // What is told of reading is of one input.
+        rows_before += std::exchange(rows, 0);
+        read_before += std::exchange(read, 0);
+        to_read = inputs++ == 0 ? total_bytes.value_or(0) : 0;
+      }
+      Set("reading");
+    }
+    void OnRead(uint64_t bytes_read, int64_t rows_read) override {
       MutexLock lock(owner.mutex);
+      read = bytes_read;
       rows = rows_read;
       owner.Draw();
     }
@@ -50,20 +61,26 @@ struct PullLines::Impl {
     std::string Text() const {
       const double seconds = std::chrono::duration<double>(steady_clock::now() - start).count();
       std::string text = fmt::format("{}: {}", name, stage);
-      if (done > 0) {
-        text += ", " + Mebibytes(done);
-        if (total > done) text += " of " + Mebibytes(total);
-        text += fmt::format(", {}/s", Mebibytes(static_cast<uint64_t>(static_cast<double>(done) / seconds)));
+      // Of what is not downloaded, what is read of it.
+      const uint64_t bytes = done > 0 ? done : read_before + read;
+      const uint64_t of = done > 0 ? total : to_read;
+      if (bytes > 0) {
+        text += ", " + Mebibytes(bytes);
+        if (of > bytes) text += " of " + Mebibytes(of);
+        text += fmt::format(", {}/s", Mebibytes(static_cast<uint64_t>(static_cast<double>(bytes) / seconds)));
       }
-      if (rows > 0) text += fmt::format(", {} rows", rows);
+      if (rows_before + rows > 0) text += fmt::format(", {} rows", rows_before + rows);
+      if (inputs > 1) text += fmt::format(", {} inputs", inputs);
       return text;
     }
 
     Impl& owner;
     const std::string name;
     std::string stage = "waiting";
-    uint64_t done = 0, total = 0;
-    int64_t rows = 0;
+    uint64_t done = 0, total = 0;                     // fetched
+    uint64_t read_before = 0, read = 0, to_read = 0;  // of the inputs before, of this one, of the only one
+    int64_t rows_before = 0, rows = 0;
+    int inputs = 0;
     bool ended = false;
     steady_clock::time_point start = steady_clock::now();
   };

@@ -4,6 +4,7 @@
 
 #include "fetch/prepare.h"
 #include "fetch/streams.h"
+#include "net/quote.h"
 #include "odf/yaml.h"
 
 namespace sluice::fetch {
@@ -91,7 +92,7 @@ Result<std::unique_ptr<read::ByteSource>> RefuseErrorPage(std::unique_ptr<read::
     line = line.substr(0, line.find_first_of("\r\n"));
     return MakeError(ErrorCode::kUnavailable,
                      "the server answered with a page instead of {} data, nothing was taken: {}{}",
-                     odf::NameOf(step.format), line.substr(0, kQuotedBytes),
+                     odf::NameOf(step.format), net::OneLine(line, kQuotedBytes),
                      line.size() > kQuotedBytes ? "..." : "");
   }
   return PutBack(std::move(head), std::move(source));

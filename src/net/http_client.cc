@@ -8,6 +8,8 @@
 
 #include <algorithm>
 
+#include "net/quote.h"
+
 namespace sluice::net {
 namespace {
 
@@ -413,10 +415,11 @@ Result<std::unique_ptr<HttpClient>> HttpClient::Make(HttpClientOptions options) 
   return std::unique_ptr<HttpClient>(std::make_unique<CurlClient>(std::move(options), curl));
 }
 
+constexpr size_t kQuotedBytes = 300;
+
 Status CheckAnswer(const HttpAnswer& answer) {
   if (answer.status >= 200 && answer.status < 300) return {};
-  std::string_view beginning = std::string_view(answer.body).substr(0, 300);
-  while (beginning.ends_with('\n')) beginning.remove_suffix(1);
+  const std::string beginning = OneLine(TextOfMarkup(answer.body), kQuotedBytes);
   return MakeError(CodeOfStatus(answer.status), "'{}' answered {}{}{}", answer.url, answer.status,
                    beginning.empty() ? "" : ": ", beginning);
 }

@@ -393,5 +393,21 @@ TEST(CheckAnswerTest, MapsStatuses) {
   EXPECT_OK(CheckAnswer({.status = 204}));
 }
 
+TEST(CheckAnswerTest, SaysInOneLineWhatABodySays) {
+  auto said = [](std::string body) {
+    return CheckAnswer({.status = 500, .body = std::move(body), .url = "u"}).error().message();
+  };
+  EXPECT_EQ(said("oh\n dear \r\n"), "'u' answered 500: oh dear");
+  EXPECT_EQ(
+      said("<!DOCTYPE html>\n<html><head><style>a > b</style><!-- > --><title>Down</title></head>\n<body>"
+           "for a while</body></html>"),
+      "'u' answered 500: Down for a while");
+  EXPECT_EQ(said("<?xml version='1.0'?><Error><Code>AccessDenied</Code>"), "'u' answered 500: AccessDenied");
+  EXPECT_EQ(said("<html"), "'u' answered 500");
+  EXPECT_EQ(said("a < b"), "'u' answered 500: a < b");
+  EXPECT_EQ(said("\x1b[2Jgone\xc2\x9bm\x7f!"), "'u' answered 500: [2Jgone m !");
+  EXPECT_EQ(said(std::string(299, 'x') + "\xc3\xa9"), "'u' answered 500: " + std::string(299, 'x'));
+}
+
 }  // namespace
 }  // namespace sluice::net

@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import re
 import signal
 import time
 
@@ -101,10 +102,11 @@ def pulls_show_a_line_each():
         server.answer = slowly
         for name in ("one", "two"):
             add(ws, name, url_step(server.url()))
-        # Enough rows that reading them takes some of the program's ticks, on fast machines too.
-        rows = 1_500_000
+        # Many rows that come piece by piece, so that there are some to be seen however fast the machine is.
+        rows = 3_000_000
         long = ws.write("long.csv", "id,name\n" + "1,a\n" * rows)
-        add(ws, "three", url_step("file://" + long), merge="{kind: Append}")
+        pieces = "for i in 1 2 3 4 5 6 7 8; do head -c 1400000; sleep 0.3; done; cat"
+        add(ws, "three", url_step("file://" + long), merge="{kind: Append}", prepare=f"[{{kind: Pipe, command: [sh, -c, '{pieces}']}}]")
         ours, theirs = pty.openpty()
         process = ws.start("pull", "one", "two", "three", "-o", "json", stderr=theirs)
         os.close(theirs)
@@ -114,6 +116,8 @@ def pulls_show_a_line_each():
         assert process.wait(30) == 0 and added == {"one": 20000, "two": 20000, "three": rows}, out
         for words in ("one: ", "two: ", "three: ", " MiB of 1.6 MiB", "MiB/s", " rows"):
             assert words in seen, (words, seen[-3000:])
+        file = re.search(r"three: reading, [0-9.]+ MiB, [0-9.]+ MiB/s, [0-9]+ rows", seen)
+        assert file, seen[-3000:]
         assert "3 dataset(s) updated" in seen.rsplit("\x1b[J", 1)[1], seen[-500:]
         process.stdout.close()
         assert b"\x1b" not in ws.run("pull", "one").err
