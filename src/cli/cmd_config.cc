@@ -1,7 +1,9 @@
 #include <termios.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <iostream>
+#include <nlohmann/json.hpp>
 
 #include "cli/commands.h"
 #include "cli/rows.h"
@@ -24,8 +26,13 @@ Result<std::string> AliasOf(Session& session, const std::string& dataset) {
   return entry.alias;
 }
 
+// As it may be set again: words between blanks, or a list where a word has blanks.
 std::string JoinWords(const std::vector<std::string>& words) {
   std::string text;
+  const bool plain = std::none_of(words.begin(), words.end(), [](const std::string& word) {
+    return word.empty() || word.find_first_of(" \t\n") != std::string::npos;
+  });
+  if (!plain) return nlohmann::json(words).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
   for (const auto& word : words) text += (text.empty() ? "" : " ") + word;
   return text;
 }

@@ -1,6 +1,8 @@
 #include "fetch/event_time.h"
 
+#include <algorithm>
 #include <ctime>
+#include <iterator>
 #include <regex>
 
 namespace sluice::fetch {
@@ -16,6 +18,50 @@ Result<std::regex> Compile(const std::string& pattern) {
   } catch (const std::regex_error& e) {
     return InvalidArgument("eventTime: '{}' is not a regular expression: {}", pattern, e.what());
   }
+}
+
+// Letters of Java's patterns, by which the format's specification describes times; the reference takes those
+// of strftime alone.
+Result<std::string> FromJavaPattern(const std::string& pattern) {
+  const struct {
+    char letter;
+    size_t least;  // letters
+    const char* conversion;
+  } known[] = {{'y', 3, "%Y"}, {'y', 2, "%y"}, {'y', 1, "%Y"}, {'u', 1, "%Y"}, {'M', 4, "%B"}, {'M', 3, "%b"},
+               {'M', 1, "%m"}, {'d', 1, "%d"}, {'D', 1, "%j"}, {'H', 1, "%H"}, {'h', 1, "%I"}, {'m', 1, "%M"},
+               {'s', 1, "%S"}, {'a', 1, "%p"}, {'E', 1, "%a"}, {'X', 1, "%z"}, {'Z', 1, "%z"}};
+  std::string format;
+  for (size_t at = 0; at < pattern.size();) {
+    const char c = pattern[at];
+    if (c == '\'') {  // a literal; two of them are one
+      const size_t end = pattern.find('\'', at + 1);
+      if (end == std::string::npos) return InvalidArgument("eventTime: '{}': a quote is not closed", pattern);
+      format += end == at + 1 ? "'" : pattern.substr(at + 1, end - at - 1);
+      at = end + 1;
+      continue;
+    }
+    const size_t count = std::min(pattern.find_first_not_of(c, at), pattern.size()) - at;
+    const bool is_letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+    const auto* conversion = std::find_if(std::begin(known), std::end(known), [&](const auto& candidate) {
+      return candidate.letter == c && count >= candidate.least;
+    });
+    if (is_letter && conversion == std::end(known)) {
+      return InvalidArgument("eventTime: timestampFormat '{}': '{}' is not known; write it as %Y-%m-%d",
+                             pattern, c);
+    }
+    format += is_letter ? std::string(conversion->conversion) : std::string(count, c);
+    at += count;
+  }
+  return format;
+}
+
+Result<std::string> FormatOf(const odf::EventTimeSource& source) {
+  const std::string format = source.timestamp_format.value_or(kDefaultFormat);
+  if (format.find('%') != std::string::npos) return format;
+  ASSIGN_OR_RETURN(const auto converted, FromJavaPattern(format));
+  if (converted.find('%') == std::string::npos)
+    return InvalidArgument("eventTime: timestampFormat '{}' names no part of a time", format);
+  return converted;
 }
 
 std::optional<Instant> ParseBy(const std::string& text, const char* format) {
@@ -49,11 +95,11 @@ Result<Instant> PathEventTime(const odf::EventTimeSource& source, std::string_vi
   }
   if (match.size() < 2)
     return InvalidArgument("eventTime: the pattern '{}' has no group: put the time in ( )", source.pattern);
-  const std::string format = source.timestamp_format.value_or(kDefaultFormat);
+  ASSIGN_OR_RETURN(const auto format, FormatOf(source));
   const auto time = ParseBy(match[1].str(), format.c_str());
   if (!time) {
     return InvalidArgument("eventTime: '{}' in '{}' is not a time of the format '{}'", match[1].str(), name,
-                           format);
+                           source.timestamp_format.value_or(kDefaultFormat));
   }
   return *time;
 }
@@ -65,6 +111,8 @@ Status CheckEventTime(const std::optional<odf::EventTimeSource>& source, bool fr
   if (source->kind != Kind::kFromPath) return {};
   if (!from_path) return InvalidArgument("eventTime: fromPath goes with filesGlob, not with url");
   ASSIGN_OR_RETURN(const auto pattern, Compile(source->pattern));
+  ASSIGN_OR_RETURN(const auto format, FormatOf(*source));
+  (void)format;
   if (pattern.mark_count() == 0)
     return InvalidArgument("eventTime: the pattern '{}' has no group: put the time in ( )", source->pattern);
   return {};

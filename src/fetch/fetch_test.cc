@@ -2,8 +2,10 @@
 
 #include <map>
 
+#include "base/testing/matchers.h"
 #include "fetch/address.h"
 #include "fetch/event_time.h"
+#include "fetch/fetch.h"
 #include "fetch/file_list.h"
 #include "fetch/prepare.h"
 #include "fetch/streams.h"
@@ -65,6 +67,27 @@ TEST(FileListTest, OrdersAsPeopleCount) {
   EXPECT_LT(CompareNaturally("99999999999999999999998", "99999999999999999999999"), 0);
 }
 
+TEST(FetchTest, StatesOfOtherKindsAreNone) {
+  const MapVariables variables({});
+  const SystemClock clock;
+  FetchContext context;
+  context.variables = &variables;
+  context.clock = &clock;
+  FetchRequest request;
+  odf::FetchUrl url;
+  url.url = "data:text/csv,a%0A1";
+  request.step = url;
+  request.previous = odf::SourceState{"odf/polling", "somebody/elses", "x"};
+  request.polled_before = true;
+  ASSERT_OK_AND_ASSIGN(const Fetched fetched, Fetch(request, context));
+  ASSERT_EQ(fetched.inputs.size(), 1u);
+  ASSERT_OK_AND_ASSIGN(const auto state, fetched.inputs[0].state());
+  EXPECT_EQ(state->kind, kContentStateKind);
+  request.previous = state;
+  ASSERT_OK_AND_ASSIGN(const Fetched again, Fetch(request, context));
+  EXPECT_TRUE(again.inputs.empty());
+}
+
 TEST(AddressTest, KnowsPrivateAddresses) {
   for (const char* address :
        {"127.0.0.1", "10.1.2.3", "172.16.0.1", "192.168.1.1", "169.254.169.254", "0.0.0.0", "100.64.0.1",
@@ -84,6 +107,17 @@ TEST(EventTimeTest, ReadsNamesAndDates) {
   EXPECT_EQ(FormatInstant(*PathEventTime(source, "x-2020-05-06T01:02:03+0200.csv")), "2020-05-05T23:02:03Z");
   source.timestamp_format = "%Y%m%d %H%M";
   EXPECT_EQ(FormatInstant(*PathEventTime(source, "x-20200506 0708.csv")), "2020-05-06T07:08:00Z");
+  for (const auto& [format, name] : {std::pair("yyyyMMdd HHmm", "x-20200506 0708.csv"),
+                                     std::pair("yyyy-MM-dd'T'HH:mm:ssXXX", "x-2020-05-06T09:08:00+02:00.csv"),
+                                     std::pair("d MMM yy, h.mm a", "x-6 May 20, 7.08 AM.csv")}) {
+    source.timestamp_format = format;  // as the specification writes it
+    EXPECT_EQ(FormatInstant(*PathEventTime(source, name)), "2020-05-06T07:08:00Z") << format;
+  }
+  for (const char* format : {"yyyy-MM-dd n", "'yyyy", "-", ""}) {
+    source.timestamp_format = format;
+    EXPECT_FALSE(CheckEventTime(source, true, false).ok()) << format;
+  }
+  source.timestamp_format = "%Y%m%d %H%M";
   EXPECT_FALSE(PathEventTime(source, "x-2020.csv").ok());
   EXPECT_FALSE(PathEventTime(source, "y.csv").ok());
   for (const char* text :

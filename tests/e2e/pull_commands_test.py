@@ -158,6 +158,9 @@ def commands_of_the_operator():
         ws.run("config", "set", "source.exec.report", '["sh", "-c", "echo run >> runs; echo id,name; echo 1,z"]')
         pull(ws, "d")
         assert names(ws) == {1: "z"}
+        again = ws.run("config", "get", "source.exec.report").out.decode().strip()
+        ws.run("config", "set", "source.exec.report", again)
+        assert outcome(ws, "d")["status"] == "up-to-date"
         # What fails is told with what it said; its arguments, which may hold secrets, are not.
         ws.run("config", "set", "source.exec.report", '["sh", "-c", "echo oh dear >&2; exit 4", "hush"]')
         done = fails(ws, "exec:report ended with exit code 4", "oh dear")
