@@ -1,6 +1,7 @@
 #include "fetch/kept_output.h"
 
 #include <fcntl.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -12,6 +13,8 @@
 
 namespace sluice::fetch {
 namespace {
+
+constexpr uint64_t kLookBytes = 16 << 20;
 
 // Nothing while the content is not known to its end.
 std::optional<std::string> KeyOf(const KeepOptions& options, const std::string& steps) {
@@ -57,12 +60,22 @@ class KeepingSource final : public read::ByteSource {
     if (fd_ < 0) return;
     hash_.Update(bytes);
     bytes_ += bytes.size();
+    if (bytes_ >= next_look_) {
+      next_look_ = bytes_ + kLookBytes;
+      if (!IsRoomLeft()) return GiveUp();
+    }
     while (!bytes.empty()) {
       const ssize_t n = ::write(fd_, bytes.data(), bytes.size());
       if (n < 0 && errno == EINTR) continue;
       if (n < 0) return GiveUp();
       bytes.remove_prefix(static_cast<size_t>(n));
     }
+  }
+
+  // The dataset needs room too: what is kept takes less than it leaves.
+  bool IsRoomLeft() const {
+    struct statvfs disk{};
+    return ::fstatvfs(fd_, &disk) == 0 && uint64_t{disk.f_bavail} * disk.f_frsize > bytes_;
   }
 
   void Finish() {
@@ -86,7 +99,7 @@ class KeepingSource final : public read::ByteSource {
   const std::string steps_, path_, part_;
   int fd_ = -1;  // -1: nothing is kept, or it is kept
   ContentHash hash_;
-  uint64_t bytes_ = 0;
+  uint64_t bytes_ = 0, next_look_ = 0;
 };
 
 }  // namespace

@@ -149,10 +149,10 @@ class Puller {
     if (!taken.ok()) {
       // What failed for another reason (a lock, a stop) is good enough for the next time.
       const auto code = taken.error().code();
-      if (!IsRetryable(code) && code != ErrorCode::kCancelled) {
-        if (fetched.on_refused) fetched.on_refused();
-        fetch::DropPrepared(target_.savepoint_folder);
-      }
+      const bool refused = !IsRetryable(code) && code != ErrorCode::kCancelled;
+      if (refused && fetched.on_refused) fetched.on_refused();
+      // On a full disk it may be what fills it.
+      if (refused || code == ErrorCode::kResourceExhausted) fetch::DropPrepared(target_.savepoint_folder);
       return std::move(taken).error();
     }
     if (fetched.on_committed) RETURN_IF_ERROR(fetched.on_committed());

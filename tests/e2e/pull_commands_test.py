@@ -4,6 +4,7 @@ import contextlib
 import fcntl
 import glob
 import os
+import resource
 import time
 
 from harness import EXIT_BUSY, TIMEOUT, Workspace, main
@@ -139,6 +140,19 @@ def a_command_that_fails_leaves_nothing():
             assert runs(ws) == n and not kept(ws)
 
 
+def what_cannot_be_kept_is_read_all_the_same():
+    def limit():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))
+
+    with Workspace() as ws:
+        script(ws)
+        ws.write("data.csv", "id,name\n" + "".join(f"{i % 10},same\n" for i in range(400_000)))
+        add(ws, "d", url_step("file://" + os.path.join(ws.folder, "data.csv")), prepare=PIPE)
+        ws.run("pull", "d", preexec_fn=limit)
+        assert len(names(ws)) == 10 and runs(ws) == 1
+        assert not glob.glob(os.path.join(ws.home, "cache", "fetch", "*", "prepared-*"))
+
+
 def commands_of_the_operator():
     with Workspace() as ws:
         add(ws, "d", url_step("exec:report"))
@@ -214,5 +228,6 @@ def sources_from_elsewhere_run_nothing():
 
 if __name__ == "__main__":
     main([a_killed_pull_runs_no_command_again, what_was_kept_is_of_that_content, files_are_prepared_once_too,
-          what_was_refused_is_made_anew, a_command_that_fails_leaves_nothing, commands_of_the_operator,
+          what_was_refused_is_made_anew, a_command_that_fails_leaves_nothing,
+          what_cannot_be_kept_is_read_all_the_same, commands_of_the_operator,
           what_they_wrote_is_kept_until_committed, previews_run_them_too, sources_from_elsewhere_run_nothing])
