@@ -1,6 +1,8 @@
 #include <algorithm>
 #include <array>
 #include <cctype>
+#include <cstdlib>
+#include <utility>
 
 #include "archive/zip.h"
 #include "base/names.h"
@@ -119,6 +121,100 @@ void OpenPacked(const Packing& packing, SniffInput* input) {
   };
 }
 
+constexpr size_t kTarBlock = 512;
+constexpr size_t kMostListed = 10;
+
+bool IsTar(std::string_view head) { return head.size() >= kTarBlock && head.substr(257, 5) == "ustar"; }
+
+// Up to the first NUL.
+std::string TarText(std::string_view field) { return std::string(field.substr(0, field.find('\0'))); }
+
+struct TarFiles {
+  std::vector<std::string> names;  // of regular files whose header is in the head
+  bool are_all = false;
+};
+
+TarFiles ListTar(std::string_view head) {
+  TarFiles files;
+  std::string long_name;  // of the next file
+  for (size_t at = 0; at + kTarBlock <= head.size();) {
+    const auto header = head.substr(at, kTarBlock);
+    if (header[0] == '\0') {
+      files.are_all = true;
+      break;
+    }
+    if (header.substr(257, 5) != "ustar") break;
+    const auto prefix = TarText(header.substr(345, 155));
+    const auto size = std::strtoull(TarText(header.substr(124, 12)).c_str(), nullptr, 8);
+    const char type = header[156];
+    // Posix archives have the prefix, those of GNU have something else there.
+    const bool has_prefix = header[262] == '\0' && !prefix.empty();
+    const auto content = head.substr(at + kTarBlock, size);
+    if (type == 'x') {
+      const size_t path = content.find(" path=");
+      if (path != std::string_view::npos)
+        long_name = content.substr(path + 6, content.find('\n', path) - path - 6);
+    } else if (type == 'L') {
+      long_name = TarText(content);
+    } else {
+      auto name = (has_prefix ? prefix + "/" : "") + TarText(header.substr(0, 100));
+      if (!long_name.empty()) name = std::exchange(long_name, "");
+      if (type == '0' || type == '\0') files.names.push_back(std::move(name));
+    }
+    at += kTarBlock + (size + kTarBlock - 1) / kTarBlock * kTarBlock;
+    if (size > head.size()) break;
+  }
+  return files;
+}
+
+// The command that unpacks it, with the option for what it is packed in.
+odf::PrepPipe TarCommand(const std::optional<odf::PrepStep>& around) {
+  odf::PrepPipe step{{"tar", "-xO"}};
+  if (!around) return step;
+  if (std::holds_alternative<odf::PrepDecompress>(*around)) {
+    step.command[1] = "-xzO";
+    return step;
+  }
+  const auto& program = std::get<odf::PrepPipe>(*around).command.front();
+  if (program == "xz") step.command[1] = "-xJO";
+  if (program == "bzip2") step.command[1] = "-xjO";
+  if (program == "zstd") step.command.insert(step.command.begin() + 1, "--zstd");
+  return step;
+}
+
+Status OpenTar(SniffInput* input, std::vector<std::string>* notes) {
+  const auto files = ListTar(input->head);
+  if (files.names.empty()) return InvalidArgument("'{}' has no files inside", input->name);
+  const auto known = std::find_if(files.names.begin(), files.names.end(), [](const std::string& name) {
+    return FormatByExtension(name).has_value();
+  });
+  input->inner_name = known == files.names.end() ? files.names.front() : *known;
+  auto step = TarCommand(input->prepare);
+  std::string pattern;
+  if (files.names.size() > 1 || !files.are_all) {
+    step.command.push_back(pattern = input->inner_name);
+    if (files.names.size() > 1) {
+      auto first = files.names;
+      if (first.size() > kMostListed) first.resize(kMostListed);
+      notes->push_back(
+          fmt::format("check the file that `tar` unpacks: the archive begins with {}", JoinNames(first)));
+    }
+  }
+  input->prepare = step;
+  input->open = [outer = input->open, pattern, name = input->name]() -> Result<std::unique_ptr<ByteSource>> {
+    ASSIGN_OR_RETURN(auto source, outer());
+    const std::shared_ptr<ByteSource> shared = std::move(source);
+    ASSIGN_OR_RETURN(
+        auto stream,
+        archive::ReadTar([shared](char* buffer, size_t size) { return shared->Read(buffer, size); }, pattern,
+                         name));
+    return std::make_unique<StreamSource>(std::move(stream), name, shared);
+  };
+  ASSIGN_OR_RETURN(auto source, input->open());
+  ASSIGN_OR_RETURN(input->head, ReadHead(*source, kSniffHeadBytes, &input->head_is_all));
+  return {};
+}
+
 }  // namespace
 
 Result<SniffInput> OpenSniffInput(const std::string& path, const SniffOptions& options,
@@ -145,6 +241,8 @@ Result<SniffInput> OpenSniffInput(const std::string& path, const SniffOptions& o
   }
   ASSIGN_OR_RETURN(auto source, input.open());
   ASSIGN_OR_RETURN(input.head, ReadHead(*source, kSniffHeadBytes, &input.head_is_all));
+  const bool in_zip = input.prepare && start.starts_with("PK");
+  if (IsTar(input.head) && !in_zip) RETURN_IF_ERROR(OpenTar(&input, notes));
   if (input.head.empty()) return InvalidArgument("'{}' has nothing inside", input.name);
   return input;
 }

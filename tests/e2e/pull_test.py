@@ -708,6 +708,26 @@ def prepared():
     yield "tar, in the process", case(tar.getvalue(), "[{kind: Pipe, command: [tar, xO, '*.csv']}]")
     yield "tar.gz, in the process", case(gzip.compress(tar.getvalue()), "[{kind: Pipe, command: [tar, -xzOf, '-', '*.csv']}]")
 
+    def sniffed_tar():
+        texts = {"readme.txt": "nothing\n", "d" * 90 + "/" + "e" * 90 + ".csv": CSV}
+        for mode, form, chosen in (("w", tarfile.GNU_FORMAT, list(texts)), ("w:gz", tarfile.PAX_FORMAT, list(texts)),
+                                   ("w:xz", tarfile.USTAR_FORMAT, list(texts)), ("w:bz2", tarfile.PAX_FORMAT, list(texts)[1:])):
+            packed = io.BytesIO()
+            with tarfile.open(fileobj=packed, mode=mode, format=form) as archive:
+                for name in chosen:
+                    info = tarfile.TarInfo(name)
+                    info.size, info.mtime = len(texts[name]), 1.5
+                    archive.addfile(info, io.BytesIO(texts[name].encode()))
+            with Server(data__tar=Page(packed.getvalue(), etag='"1"', media="application/x-tar")) as server, Workspace() as ws:
+                ws.run("new", "d", "--from", server.url("/data.tar"))
+                with open(os.path.join(ws.folder, "d.yaml"), encoding="utf-8") as file:
+                    assert ("readme.txt" in file.read()) == (len(chosen) > 1)
+                ws.run("add", "d.yaml")
+                pull(ws, "d")
+                assert names(ws) == {1: "a", 2: "b"}, (mode, form, chosen)
+
+    yield "tar: a manifest proposed for it", sniffed_tar
+
     def bomb():
         line = b"1," + b"x" * 4000 + b"\n"
         body = gzip.compress(b"id,name\n" + line * ((300 << 20) // len(line)), 6)
