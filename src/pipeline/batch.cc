@@ -27,6 +27,7 @@ std::string PlacesToJson(const Places& places) {
   for (const auto& [partition, place] : places) {
     nlohmann::json entry = {{"next", place.next}};
     if (!place.cursor.empty()) entry["cursor"] = place.cursor;
+    if (place.is_plain) entry["plain"] = true;
     json[partition] = std::move(entry);
   }
   return json.dump(-1, ' ', /*ensure_ascii=*/true, nlohmann::json::error_handler_t::replace);
@@ -44,6 +45,11 @@ Result<Places> PlacesFromJson(std::string_view json) {
     if (const auto cursor = entry.find("cursor"); cursor != entry.end()) {
       if (!cursor->is_string()) return InvalidArgument("the cursor of '{}' is no text", partition);
       place.cursor = cursor->get<std::string>();
+    }
+    if (const auto plain = entry.find("plain"); plain != entry.end()) {
+      if (!plain->is_boolean())
+        return InvalidArgument("'plain' of '{}' is neither true nor false", partition);
+      place.is_plain = plain->get<bool>();
     }
     places[partition] = std::move(place);
   }

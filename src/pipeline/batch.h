@@ -25,6 +25,8 @@ inline constexpr int kEpochBits = 44;
 struct Place {
   int64_t next = 0;
   std::string cursor;
+  // `next` is a number of the upstream's own, of any size, and there are no epochs.
+  bool is_plain = false;
   bool operator==(const Place&) const = default;
 };
 using Places = std::map<std::string, Place>;

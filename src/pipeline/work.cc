@@ -46,7 +46,10 @@ Result<Work> Work::Part(int64_t begin, int64_t end) const {
   if (!input_.next.empty()) {
     part.input_.next.assign(input_.next.begin() + begin, input_.next.begin() + end);
     if (end < input_.rows()) {
+      // Where the upstream stands is known behind the last part only, but for this partition.
+      const auto place = input_.places.find(input_.partition);
       part.input_.places = {};
+      if (place != input_.places.end()) part.input_.places.insert(*place);
       part.input_.places[input_.partition].next = part.input_.next.back();
     }
   }

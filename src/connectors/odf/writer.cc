@@ -6,6 +6,7 @@
 #include <map>
 #include <numeric>
 
+#include "connectors/odf/least_places.h"
 #include "connectors/odf/odf_internal.h"
 #include "multiformats/multihash.h"
 #include "pipeline/rows.h"
@@ -42,31 +43,6 @@ std::string StateText(const Places& places) {
     }
   }
   return text;
-}
-
-// Where to begin, so that no dataset misses anything; each skips what it has. One that stands in an earlier
-// epoch of a partition, or knows nothing of it, has had no records of the newest but for the batch of a
-// crash: the newest is read from its beginning.
-Places LeastOf(const std::vector<Places>& all) {
-  const auto epoch_of = [](const pipeline::Place& place) { return place.next >> pipeline::kEpochBits; };
-  Places least;
-  for (const auto& places : all) {
-    for (const auto& [partition, place] : places) {
-      const auto [found, is_new] = least.emplace(partition, place);
-      if (is_new) continue;
-      const bool is_newer = epoch_of(place) > epoch_of(found->second);
-      const bool is_less = epoch_of(place) == epoch_of(found->second) && place.next < found->second.next;
-      if (is_newer || is_less) found->second = place;
-    }
-  }
-  for (auto& [partition, place] : least) {
-    for (const auto& places : all) {
-      const auto mine = places.find(partition);
-      if (mine == places.end() || epoch_of(mine->second) < epoch_of(place))
-        place.next = epoch_of(place) << pipeline::kEpochBits;
-    }
-  }
-  return least;
 }
 
 struct Dataset {
@@ -128,17 +104,18 @@ class OdfWriter final : public pipeline::IngestionWriter {
         is_open = batch.next.empty();
       }
     }
+    if (const Status made = MakeAll(batch, rows_of, stop); !made.ok())
+      return Outcomes(outcomes.size(), {OutcomeKind::kFailed, made.error().message()});
     for (auto& [name, rows] : rows_of) {
       auto dataset = Find(name, stop);
       if (dataset.ok()) {
         Deliver(**dataset, name, batch, std::move(rows), &outcomes);
         continue;
       }
-      // A name that a record made; one that is configured may come back.
-      const bool is_final = pattern_.has_fields() && dataset.error().code() == ErrorCode::kNotFound;
       for (const int32_t row : rows)
-        outcomes[static_cast<size_t>(row)] = {is_final ? OutcomeKind::kRejected : OutcomeKind::kFailed,
-                                              dataset.error().message()};
+        outcomes[static_cast<size_t>(row)] = {
+            IsNoName(dataset.error()) ? OutcomeKind::kRejected : OutcomeKind::kFailed,
+            dataset.error().message()};
     }
     const bool is_stored = std::all_of(outcomes.begin(), outcomes.end(), [](const auto& outcome) {
       return pipeline::Badness(outcome.kind) <= pipeline::Badness(OutcomeKind::kAccepted);
@@ -155,6 +132,24 @@ class OdfWriter final : public pipeline::IngestionWriter {
  private:
   std::string WhereNode() const {
     return node_.options().unix_socket.empty() ? node_.options().url : node_.options().unix_socket;
+  }
+
+  // A name that a record made is none; one that is configured may come back.
+  bool IsNoName(const Error& error) const {
+    return pattern_.has_fields() && error.code() == ErrorCode::kNotFound;
+  }
+
+  // A batch moves positions on in one dataset after another. One that is not there yet when the pipeline is
+  // killed in between would not be asked, at the next start, where it stands: so all are made before the
+  // first moves.
+  Status MakeAll(const Batch& batch, const std::map<std::string, std::vector<int32_t>>& rows_of,
+                 std::stop_token stop) {
+    if (batch.next.empty()) return {};
+    for (const auto& [name, rows] : rows_of) {
+      auto dataset = Find(name, stop);
+      if (!dataset.ok() && !IsNoName(dataset.error())) return std::move(dataset).error();
+    }
+    return {};
   }
 
   // Known, asked for, or made. Errors: kNotFound when there is none and no template to make it from.
@@ -233,7 +228,7 @@ class OdfWriter final : public pipeline::IngestionWriter {
       auto& place = places[batch.partition];
       place.next = batch.next[static_cast<size_t>(rows.back())];
       if (const auto now = batch.places.find(batch.partition); now != batch.places.end())
-        place.cursor = now->second.cursor;
+        place = {place.next, now->second.cursor, now->second.is_plain};
     }
     std::string body;
     for (const int32_t row : rows) {
