@@ -14,6 +14,7 @@
 #include "connectors/postgres/connector.h"
 #include "connectors/redact/connector.h"
 #include "connectors/redshift/connector.h"
+#include "connectors/rest/connector.h"
 #include "connectors/sql/connector.h"
 #include "connectors/sqs/connector.h"
 #include "connectors/stdio/connector.h"
@@ -35,6 +36,7 @@ void RegisterConnectors(pipeline::Registry& registry) {
   connectors::RegisterPostgres(registry);
   connectors::RegisterRedact(registry);
   connectors::RegisterRedshift(registry);
+  connectors::RegisterRest(registry);
   connectors::RegisterSql(registry);
   connectors::RegisterSqs(registry);
   connectors::RegisterStdio(registry);

@@ -9,6 +9,7 @@
 #include <algorithm>
 
 #include "net/quote.h"
+#include "net/url.h"
 
 namespace sluice::net {
 namespace {
@@ -190,20 +191,6 @@ Result<List> MakeHeaderList(const Headers& headers) {
     list.reset(longer);
   }
   return list;
-}
-
-// Scheme, host and port; the whole text where it is no URL.
-std::string OriginOf(const std::string& url) {
-  const std::unique_ptr<CURLU, decltype(&curl_url_cleanup)> parsed(curl_url(), &curl_url_cleanup);
-  if (!parsed || curl_url_set(parsed.get(), CURLUPART_URL, url.c_str(), 0) != CURLUE_OK) return url;
-  std::string origin;
-  for (const CURLUPart part : {CURLUPART_SCHEME, CURLUPART_HOST, CURLUPART_PORT}) {
-    char* text = nullptr;
-    if (curl_url_get(parsed.get(), part, &text, CURLU_DEFAULT_PORT) != CURLUE_OK) return url;
-    origin += std::string(text) + " ";
-    curl_free(text);
-  }
-  return origin;
 }
 
 // What may go to another server than the one that a caller's headers are meant for.

@@ -26,4 +26,10 @@ struct Target {
 // `/a%20b?x=1&y`. Errors: kInvalidArgument for what is not a path, for bad escapes and for zero bytes.
 Result<Target> ParseTarget(std::string_view target);
 
+// Where a link leads that stands in a document at `base`: an absolute URL without a fragment. Errors:
+// kInvalidArgument quoting the link.
+Result<std::string> ResolveUrl(const std::string& base, const std::string& link);
+// Scheme, host and port as one text to compare; the whole text where it is no URL.
+std::string OriginOf(const std::string& url);
+
 }  // namespace sluice::net

@@ -29,5 +29,24 @@ TEST(UrlTest, EncodingComesBack) {
   EXPECT_EQ(PercentEncode("a/b c", true), "a/b%20c");
 }
 
+TEST(UrlTest, FollowsLinks) {
+  const std::string base = "https://forum.example/latest.json?page=1#top";
+  EXPECT_EQ(*ResolveUrl(base, "https://other.example/x"), "https://other.example/x");
+  EXPECT_EQ(*ResolveUrl(base, "/t/5.json?a=b c"), "https://forum.example/t/5.json?a=b+c");
+  EXPECT_EQ(*ResolveUrl(base, "?page=2"), "https://forum.example/latest.json?page=2");
+  EXPECT_EQ(*ResolveUrl(base, "next"), "https://forum.example/next");
+  EXPECT_EQ(*ResolveUrl(base, "//cdn.example/x#y"), "https://cdn.example/x");
+  for (const std::string& link : {std::string("http://"), std::string("http://a b/"), std::string("a\0b", 3)})
+    EXPECT_FALSE(ResolveUrl(base, link).ok()) << link;
+  EXPECT_FALSE(ResolveUrl("no url", "/x").ok());
+}
+
+TEST(UrlTest, TellsServersApart) {
+  EXPECT_EQ(OriginOf("https://a.example/x?y"), OriginOf("https://a.example:443/z"));
+  EXPECT_NE(OriginOf("https://a.example/"), OriginOf("http://a.example/"));
+  EXPECT_NE(OriginOf("http://a.example:8080/"), OriginOf("http://a.example/"));
+  EXPECT_EQ(OriginOf("what is this"), "what is this");
+}
+
 }  // namespace
 }  // namespace sluice::net
