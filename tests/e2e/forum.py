@@ -2,6 +2,7 @@
 import bisect
 import http.server
 import json
+import ssl
 import sys
 import threading
 import time
@@ -12,9 +13,10 @@ TOPIC_PAGE = 30
 
 
 class Forum:
-    """Posts and topics with numbers that have gaps. `limit` requests in `window` seconds; one more is answered 429."""
+    """Posts and topics with numbers that have gaps. `limit` requests in `window` seconds; one more is answered 429.
+    `certificate` = files of a certificate and its key, for HTTPS."""
 
-    def __init__(self, posts=0, key=None, limit=None, window=1.0):
+    def __init__(self, posts=0, key=None, limit=None, window=1.0, certificate=None):
         self.posts, self.keys, self.topics, self.requests, self.early = [], [], [], [], 0
         self.key, self.limit, self.window = key, limit, window
         self.answer = None  # called with path and query, in place of the forum's own answer
@@ -49,7 +51,11 @@ class Forum:
                     super().handle_error(request, client_address)
 
         self.server = Server(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
+        if certificate:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(*certificate)
+            self.server.socket = context.wrap_socket(self.server.socket, server_side=True)
+        self.url = f"{'https' if certificate else 'http'}://127.0.0.1:{self.server.server_address[1]}"
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
     def __enter__(self):

@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import subprocess
 import threading
 import time
 import urllib.error
@@ -266,6 +267,18 @@ def credentials():
         assert [int(json.loads(one)["data_id"]) for one in lines_of(workspace)] == forum.numbers()
 
 
+def tls():
+    with Folder() as folder:
+        certificate = [os.path.join(folder.path, name) for name in ("cert.pem", "key.pem")]
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", certificate[1], "-out", certificate[0], "-days", "2",
+                        "-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"], check=True, capture_output=True)
+        with Forum(posts=20, certificate=certificate) as forum:
+            folder.run("p.yaml", to_file(forum.url, "once: true, ca_file: cert.pem"))
+            assert numbers(folder) == forum.numbers()
+            done = folder.run("untrusted.yaml", to_file(forum.url), code=harness.EXIT_FAILURE)
+            assert b"'url'" in done.err and b"certificate" in done.err.lower(), done
+
+
 def bad_answers():
     """Whatever comes, the posts come after it, each once, and what is no post is a dead letter."""
     with Folder() as folder, Forum(posts=120) as forum:
@@ -314,4 +327,4 @@ def a_draft_runs():
 
 if __name__ == "__main__":
     harness.main([posts_of_a_forum, topics_of_a_forum, issues_of_a_repository, limits_are_honoured, exactly_once_into_a_dataset,
-                  exactly_once_into_a_dataset_a_tenant, nothing_is_lost_without_a_dataset, credentials, bad_answers, a_draft_runs])
+                  exactly_once_into_a_dataset_a_tenant, nothing_is_lost_without_a_dataset, credentials, tls, bad_answers, a_draft_runs])
