@@ -15,16 +15,21 @@ namespace sluice::pipeline {
 
 // A piece of the configuration file with its line, for options of type kTree. Templates are expanded.
 struct Tree {
+  struct Member;
   enum class Kind : uint8_t { kNull, kText, kList, kMap };
   Kind kind = Kind::kNull;
   std::string text;
   std::vector<Tree> items;
-  std::vector<std::pair<std::string, Tree>> members;  // in the order of the file
-  std::string place;                                  // `feedback.yaml:12`
+  std::vector<Member> members;  // in the order of the file
+  std::string place;            // `feedback.yaml:12`
 
   const Tree* Find(std::string_view name) const;
   // `place: message`, kInvalidArgument.
   Error Complain(std::string_view message) const;
+};
+struct Tree::Member {
+  std::string name;
+  Tree value;
 };
 
 // One connector's options after the strict check: every getter finds a value of the declared type, the
