@@ -147,6 +147,7 @@ Status ReadRequests(const Settings& settings, const Given& given, pipeline::Envi
   options->max_backlog_bytes = settings.bytes("max_backlog");
   if (options->max_answer_bytes == 0 || options->max_answer_bytes > (uint64_t{1} << 30))
     return settings.Complain("max_answer", "1 byte to 1GiB");
+  if (options->max_backlog_bytes == 0) return settings.Complain("max_backlog", "nothing fits into 0 bytes");
   options->requests_per_second = given.Number("requests_per_second");
   if (!(options->requests_per_second >= 0))
     return settings.Complain("requests_per_second", "a rate is not negative");

@@ -14,6 +14,9 @@ namespace sluice::connectors::rest {
 namespace {
 
 constexpr size_t kMostBad = 10'000;
+constexpr int64_t kMostAheadSeconds = 3600;
+
+size_t HashOf(std::string_view text) { return std::hash<std::string_view>()(text); }
 
 }  // namespace
 
@@ -26,17 +29,21 @@ void Progress::GoOnFrom(const pipeline::Places& places) {
   if (page_.base > next_) page_ = {};
 }
 
-std::vector<Entry> Progress::NewOf(const std::vector<std::string_view>& items, int64_t base) {
+std::vector<Entry> Progress::NewOf(const std::vector<std::string_view>& items, int64_t base,
+                                   int64_t server_seconds) {
   std::vector<Entry> entries;
   for (size_t i = 0; i < items.size(); ++i) {
-    const auto mark = MarkOf(options_, items[i], base + static_cast<int64_t>(i));
+    auto mark = MarkOf(options_, items[i], base + static_cast<int64_t>(i));
+    const bool is_ahead = options_.mark == Mark::kTime && mark.ok() &&
+                          (*mark >> kTieBits) / 1000 > server_seconds + kMostAheadSeconds;
+    if (is_ahead)
+      mark =
+          MakeError(ErrorCode::kInvalidRecords, "'{}' of the item is in the future", options_.mark_path.text);
     if (mark.ok()) {
       if (*mark >= next_) entries.push_back({*mark, items[i], {}});
       continue;
     }
-    if (bad_.size() >= kMostBad) bad_.clear();
-    if (bad_.insert(std::hash<std::string_view>()(items[i])).second)
-      entries.push_back({next_ - 1, items[i], mark.error().message()});
+    if (!bad_.contains(HashOf(items[i]))) entries.push_back({next_ - 1, items[i], mark.error().message()});
   }
   std::stable_sort(entries.begin(), entries.end(),
                    [](const Entry& a, const Entry& b) { return a.mark < b.mark; });
@@ -48,7 +55,10 @@ Status Progress::Deliver(std::vector<Entry> entries, const PageRef& page, pipeli
   if (entries.empty()) return {};
   std::string lines;
   for (Entry& entry : entries) {
-    if (entry.wrong.empty()) {
+    if (!entry.wrong.empty()) {
+      if (bad_.size() >= kMostBad) bad_.clear();
+      bad_.insert(HashOf(entry.item));
+    } else {
       if (const Status mapped = options_.mapping.Append(entry.item, &lines); mapped.ok()) continue;
       entry.wrong = "the item cannot be made a record";
     }

@@ -32,8 +32,9 @@ class Progress {
   const PageRef& page() const { return page_; }
 
   // Of an answer's items those that are not there yet, by their marks. `base` = items of the list before
-  // them. Bad ones that were delivered before are left out.
-  std::vector<Entry> NewOf(const std::vector<std::string_view>& items, int64_t base);
+  // them, `server_seconds` = when it was given: a time far behind that is none, or nothing would be new until
+  // then. Bad ones that were delivered before are left out.
+  std::vector<Entry> NewOf(const std::vector<std::string_view>& items, int64_t base, int64_t server_seconds);
   // Delivers entries in the order of their marks; those of one page, which are read again as long as the page
   // is the one reached. Errors: those of the feeder.
   Status Deliver(std::vector<Entry> entries, const PageRef& page, pipeline::Feeder& feeder,
@@ -47,7 +48,7 @@ class Progress {
   const RestOptions& options_;
   int64_t next_;
   PageRef page_;
-  std::unordered_set<size_t> bad_;  // hashes of items without a mark
+  std::unordered_set<size_t> bad_;  // hashes of items without a mark that were delivered
 };
 
 }  // namespace sluice::connectors::rest

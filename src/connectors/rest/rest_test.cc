@@ -135,6 +135,24 @@ TEST_F(RestListTest, ManyOfOneMomentComeOnceInWholePages) {
   }
 }
 
+TEST_F(RestListTest, TimesInTheFutureHoldNothingUp) {
+  for (const char* at : {"2024-01-01T00:00:01Z", "2199-01-01T00:00:00Z", "2024-01-01T00:00:02Z"})
+    api_.Add({{"data", "d"}, {"at", at}});
+  Texts got;
+  const std::string more =
+      "{type: rest, once: true, settle: 20s, record: {data_id: {from: id}, created_at: {from: at}}, url: " +
+      api_.url() + "/offset, ";
+  RunOnce(more + "mark: number, mark_path: id}", &got);
+  EXPECT_EQ(got, (Texts{"1", "2", "3"}));
+  const Places places = RunOnce(more + "mark: time, mark_path: at}", &got);
+  EXPECT_EQ(got, (Texts{"1", "3"}));
+  ASSERT_EQ(refused_.size(), 1U);
+  EXPECT_NE(refused_[0].find("future"), std::string::npos) << refused_[0];
+  api_.Add({{"data", "d"}, {"at", "2024-01-01T00:00:03Z"}});
+  RunOnce(more + "mark: time, mark_path: at}", &got, places);
+  EXPECT_EQ(got, Texts{"4"});
+}
+
 TEST_F(RestListTest, WhatIsTooYoungWaits) {
   const int64_t now = std::time(nullptr);
   const auto at = [&](int64_t seconds) {

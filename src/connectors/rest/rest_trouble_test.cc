@@ -37,6 +37,20 @@ TEST_F(RestTroubleTest, BadItemsAreRefusedAloneAndOnce) {
   EXPECT_EQ(refused_.size(), 1U);
 }
 
+TEST_F(RestTroubleTest, ABadItemIsNotForgottenWhenItsSweepFails) {
+  AddNumbered(45);
+  api_.Change([](std::vector<json>& items) { items[40] = {{"data", "no id"}}; });
+  int failures = 4;  // more than one sweep tries again
+  api_.Intercept([&](const HttpRequest& request) -> std::optional<HttpResponse> {
+    if (request.url.Parameter("page") != "2" || --failures < 0) return std::nullopt;
+    return Json(json::object(), 500);
+  });
+  Texts got;
+  RunOnce(Yaml("newest, pagination: page, order: newest_first, mark: number, mark_path: id"), &got);
+  EXPECT_EQ(got.size(), 44U);
+  EXPECT_EQ(refused_.size(), 1U);
+}
+
 TEST_F(RestTroubleTest, WaitsWhenToldTo) {
   AddNumbered(50);
   std::atomic<int> left = 0;

@@ -16,6 +16,7 @@ using std::chrono::seconds;
 
 constexpr milliseconds kOpenTimeout{10'000};
 constexpr int kTries = 3;
+constexpr int64_t kMostAheadSeconds = 60;
 constexpr size_t kMostChecked = 1'000'000;
 const pipeline::RetryOptions kPauses{.initial = milliseconds(500), .max = seconds(60)};
 
@@ -139,7 +140,7 @@ Status RestSource::OldestFirst(Sweep& sweep) {
     const auto count = static_cast<int64_t>(got->items.size());
     RETURN_IF_ERROR(CheckMoves(sweep, url, *got));
     RETURN_IF_ERROR(CheckOrder(sweep, got->items, page.base));
-    auto entries = progress_.NewOf(got->items, page.base);
+    auto entries = progress_.NewOf(got->items, page.base, got->answer.server_seconds);
     const bool is_young = HoldBack(&entries, got->answer.server_seconds);
     auto next = Next(sweep, page, url, *got);
     const bool is_last = next.ok() && (!*next || (SizeCounts(options_) && count < options_.page_size));
@@ -225,7 +226,7 @@ Status RestSource::NewestFirst(Sweep& sweep) {
     ASSIGN_OR_RETURN(auto got, Fetch(sweep, url));
     RETURN_IF_ERROR(CheckMoves(sweep, url, *got));
     if (server_seconds == 0) server_seconds = got->answer.server_seconds;
-    auto entries = progress_.NewOf(got->items, 0);
+    auto entries = progress_.NewOf(got->items, 0, got->answer.server_seconds);
     // Items without a mark do not say whether there are more new ones.
     const bool is_new =
         std::any_of(entries.begin(), entries.end(), [](const Entry& e) { return e.wrong.empty(); });
@@ -254,7 +255,7 @@ Status RestSource::Spans(Sweep& sweep) {
   }
   // All that is new is on the newest page.
   if (first <= progress_.next() || last < 0) {
-    auto entries = progress_.NewOf(newest->items, 0);
+    auto entries = progress_.NewOf(newest->items, 0, newest->answer.server_seconds);
     HoldBack(&entries, newest->answer.server_seconds);
     return progress_.Deliver(std::move(entries), PageRef(), sweep.feeder, sweep.stop);
   }
@@ -263,7 +264,7 @@ Status RestSource::Spans(Sweep& sweep) {
     const int64_t end = std::min(progress_.next() + options_.page_size - 1, last + 1);
     const std::string span = UrlOf(options_, *client_, PageRef{std::to_string(end), 0}, "");
     ASSIGN_OR_RETURN(auto got, Fetch(sweep, span));
-    auto entries = progress_.NewOf(got->items, 0);
+    auto entries = progress_.NewOf(got->items, 0, got->answer.server_seconds);
     if (!entries.empty() && entries.back().mark > end)
       return MakeError(ErrorCode::kCorruption,
                        "'{}' gave item {} where those below {} were asked for: it does not know the "
@@ -335,7 +336,7 @@ bool RestSource::HoldBack(std::vector<Entry>* entries, int64_t server_seconds) c
   const int64_t limit = server_seconds - std::chrono::ceil<seconds>(options_.settle).count();
   const auto young = std::find_if(entries->begin(), entries->end(), [&](const Entry& entry) {
     const auto at = SecondsOf(options_, entry.item);
-    return at && *at > limit;
+    return at && *at > limit && *at <= server_seconds + kMostAheadSeconds;  // one in the future never ripens
   });
   const bool is_any = young != entries->end();
   entries->erase(young, entries->end());
