@@ -297,4 +297,39 @@ Result<std::shared_ptr<arrow::Schema>> StaticFrameSchema(const SourceDefinition&
   return shaper.schema();
 }
 
+std::shared_ptr<arrow::Schema> JoinColumns(const std::vector<std::shared_ptr<arrow::Schema>>& schemas) {
+  arrow::FieldVector joined;
+  for (const auto& schema : schemas) {
+    if (!schema) continue;
+    for (const auto& field : schema->fields()) {
+      const auto is_same = [&](const auto& known) { return known->name() == field->name(); };
+      if (std::none_of(joined.begin(), joined.end(), is_same)) joined.push_back(field);
+    }
+  }
+  if (joined.empty()) return nullptr;
+  for (auto& column : joined) {
+    const bool is_optional = std::any_of(schemas.begin(), schemas.end(), [&](const auto& schema) {
+      if (!schema) return false;
+      const auto field = schema->GetFieldByName(column->name());
+      return !field || field->nullable();
+    });
+    if (is_optional) column = column->WithNullable(true);
+  }
+  return arrow::schema(std::move(joined));
+}
+
+std::vector<std::shared_ptr<arrow::Schema>> StaticSchemasOfOthers(const odf::ChainState& state,
+                                                                  const std::string& name) {
+  std::vector<std::shared_ptr<arrow::Schema>> schemas;
+  odf::ChainState alone;
+  alone.vocabulary = state.vocabulary;
+  for (const auto& [other, source] : state.push_sources) {
+    if (other == name) continue;
+    const auto& event = source.event;
+    auto schema = StaticFrameSchema({other, event.read, event.preprocess, event.merge}, alone);
+    if (schema.ok() && *schema) schemas.push_back(std::move(*schema));
+  }
+  return schemas;
+}
+
 }  // namespace sluice::ingest

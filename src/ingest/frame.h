@@ -25,7 +25,7 @@ class FramePlan;
 
 struct FrameOptions {
   read::ReadOptions read;
-  sql::Limits sql;
+  sql::Limits sql = {.time_ms = 600'000};  // of each run of the query
   Progress* progress = nullptr;  // may be null
 };
 
@@ -117,5 +117,12 @@ Result<SourceDefinition> SelectPollingSource(const odf::ChainState& state);
 // tell.
 Result<std::shared_ptr<arrow::Schema>> StaticFrameSchema(const SourceDefinition& source,
                                                          const odf::ChainState& state);
+
+// All columns of all these, each where it is met first; one that is optional in any of them, or that any of
+// them lacks, is optional. Nulls are passed over; null when there is nothing else.
+std::shared_ptr<arrow::Schema> JoinColumns(const std::vector<std::shared_ptr<arrow::Schema>>& schemas);
+// What is known without data of the active push sources other than `name`.
+std::vector<std::shared_ptr<arrow::Schema>> StaticSchemasOfOthers(const odf::ChainState& state,
+                                                                  const std::string& name);
 
 }  // namespace sluice::ingest

@@ -2,12 +2,23 @@
 
 #include <arrow/type.h>
 
+#include <algorithm>
+
 #include "ingest/frame.h"
+#include "odf/arrow_schema.h"
 
 namespace sluice::ingest {
 namespace {
 
 constexpr size_t kIdleQueries = 4;
+
+std::vector<odf::AddPushSource> Others(const odf::ChainState& state, const std::string& name) {
+  std::vector<odf::AddPushSource> others;
+  for (const auto& [other, source] : state.push_sources) {
+    if (other != name) others.push_back(source.event);
+  }
+  return others;
+}
 
 }  // namespace
 
@@ -21,11 +32,33 @@ Result<std::shared_ptr<FramePlan>> FramePlan::Make(SourceDefinition source, cons
   plan->shape_.default_preprocess = !source.preprocess && !source.read.schema;
   plan->shape_.dataset_schema = state.schema;
   plan->source_ = std::move(source);
+  if (!state.schema) RETURN_IF_ERROR(plan->AgreeWithOthers(state));
   return plan;
+}
+
+Status FramePlan::AgreeWithOthers(const odf::ChainState& state) {
+  others_ = Others(state, source_.name);
+  if (others_.empty()) return {};
+  auto schemas = StaticSchemasOfOthers(state, source_.name);
+  if (schemas.empty()) return {};
+  odf::ChainState alone;
+  alone.vocabulary = state.vocabulary;
+  ASSIGN_OR_RETURN(auto own, StaticFrameSchema(source_, alone));
+  schemas.insert(schemas.begin(), std::move(own));
+  ASSIGN_OR_RETURN(auto joined, odf::FromArrow(*JoinColumns(schemas)));
+  const auto& names = state.vocabulary;
+  for (const auto& name : {names.offset, names.op, names.system_time}) {
+    const auto is_same = [&](const auto& field) { return field.name == name; };
+    if (std::none_of(joined.fields.begin(), joined.fields.end(), is_same))
+      joined.fields.push_back({name, *odf::FromArrow(*arrow::int64())});
+  }
+  shape_.agreed_schema = std::move(joined);
+  return {};
 }
 
 bool FramePlan::HoldsFor(const odf::ChainState& state) const {
   if (shape_.vocabulary != state.vocabulary || shape_.dataset_schema != state.schema) return false;
+  if (!state.schema && others_ != Others(state, source_.name)) return false;
   auto source = SelectPushSource(state, source_.name);
   return source.ok() && *source == source_;
 }

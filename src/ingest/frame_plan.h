@@ -38,8 +38,12 @@ class FramePlan {
 
  private:
   FramePlan() = default;
+  // While the dataset has no schema, what its sources say of it: the first that writes makes the schema of
+  // all.
+  Status AgreeWithOthers(const odf::ChainState& state);
 
   SourceDefinition source_;
+  std::vector<odf::AddPushSource> others_;  // that were asked
   std::shared_ptr<const read::ReadPlan> read_;
   ShapeSpec shape_;
 

@@ -240,18 +240,31 @@ Status Group::MergeSource(const std::string& name, const std::vector<size_t>& me
   run_schema_.reset();
   std::optional<odf::SourceState> now;
   if (auto it = chain_.push_sources.find(name); it != chain_.push_sources.end()) now = it->second.state;
+  bool held_up = false;
+  const auto leaves = [&](Item& item, Error error) {
+    held_up = held_up || (item.batch.holds_up && error.code() != ErrorCode::kNotFound);
+    item.error = std::move(error);
+  };
   for (const size_t i : members) {
     auto& item = items_[i];
-    if (item.excluded) continue;
+    if (item.excluded) {
+      leaves(item, *item.error);
+      continue;
+    }
+    if (held_up) {
+      item.error =
+          MakeError(ErrorCode::kUnavailable, "a batch of source '{}' that came before has failed", name);
+      continue;
+    }
     RETURN_IF_ERROR(CheckCancelled(context_.stop));
     if (auto status = Judge(item, now); !status.ok()) {
-      item.error = std::move(status).error();
+      leaves(item, std::move(status).error());
       continue;
     }
     if (item.duplicate) continue;
     if (auto status = MergeOne(item); !status.ok()) {
       if (!IsOfTheBatch(status.error().code())) return status;
-      item.error = std::move(status).error();
+      leaves(item, std::move(status).error());
       if (merge_again_) return {};
       continue;
     }

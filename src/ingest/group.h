@@ -44,6 +44,8 @@ struct GroupBatch {
     std::optional<odf::SourceState> expected;
   };
   std::optional<StateChange> state;
+  // When it leaves the group, those of its source behind it do too: nothing overtakes it (push-protocol.md 7).
+  bool holds_up = false;
 };
 
 struct GroupContext {
@@ -57,7 +59,8 @@ struct GroupContext {
 struct GroupResult {
   // One a batch, in the order given. The error of a batch that left the group: kInvalidRecords and the like
   // for its own fault, kPrecondition when its state does not hold (because one that it builds on failed, or
-  // the source moved), kNotFound when its source is not active any more.
+  // the source moved), kNotFound when its source is not active any more, kUnavailable when it stood behind
+  // one that holds its source up.
   std::vector<Result<IngestOutcome>> outcomes;
   std::optional<dataset::CommitResult> commit;  // nothing when no batch brought anything new
 };

@@ -12,6 +12,8 @@
 #include "base/names.h"
 #include "columnar/arrow_status.h"
 #include "columnar/cast.h"
+#include "columnar/json_text.h"
+#include "columnar/logical_hash.h"
 #include "columnar/plain_types.h"
 #include "odf/arrow_schema.h"
 
@@ -73,12 +75,12 @@ std::string Describe(const arrow::Field& field) {
   return field.nullable() ? "Option<" + text + ">" : text;
 }
 
-Error SchemaConflict(std::vector<std::string> differences) {
-  return MakeError(
-      ErrorCode::kConflict,
-      "IncompatibleSchema: the data does not fit the dataset's schema: {}; a source with another "
-      "schema or query may bring it to that, or take it into a new dataset",
-      JoinNames(differences, "; "));
+Error SchemaConflict(const std::vector<std::string>& differences, bool has_schema) {
+  return MakeError(ErrorCode::kConflict,
+                   "IncompatibleSchema: the data does not fit {}: {}; a source with another "
+                   "schema or query may bring it to that, or take it into a new dataset",
+                   has_schema ? "the dataset's schema" : "what the dataset's other sources give",
+                   JoinNames(differences, "; "));
 }
 
 Result<std::shared_ptr<arrow::Array>> CastTo(const std::shared_ptr<arrow::Array>& array,
@@ -115,6 +117,23 @@ Result<std::shared_ptr<arrow::Array>> FromText(const std::shared_ptr<arrow::Arra
   return caster->Finish();
 }
 
+// Times that RFC 3339 can say: others could neither be printed nor queried.
+constexpr int64_t kFirstMillis = -62'167'219'200'000;  // 0000-01-01
+constexpr int64_t kLastMillis = 253'402'300'799'999;   // 9999-12-31
+
+void CheckTimes(const arrow::Array& array, const std::string& column, std::vector<BadValue>* bad) {
+  const auto& times = static_cast<const arrow::TimestampArray&>(array);
+  const int64_t* values = times.raw_values();
+  bool is_bad = false;
+  for (int64_t row = 0; row < times.length(); ++row)
+    is_bad |= values[row] < kFirstMillis || values[row] > kLastMillis;
+  if (!is_bad) return;
+  for (int64_t row = 0; row < times.length(); ++row) {
+    if (times.IsNull(row) || (values[row] >= kFirstMillis && values[row] <= kLastMillis)) continue;
+    bad->push_back({row, column, std::to_string(values[row]) + " ms", "outside the years 0000 to 9999"});
+  }
+}
+
 }  // namespace
 
 Result<std::shared_ptr<arrow::Array>> ToMillisUtc(const std::shared_ptr<arrow::Array>& array) {
@@ -133,7 +152,8 @@ Result<Shaper> Shaper::Make(const ShapeSpec& spec, const std::shared_ptr<arrow::
   columnar::EnsureArrowCompute();
   Shaper shaper;
   RETURN_IF_ERROR(shaper.Plan(spec, *frame));
-  if (spec.dataset_schema) RETURN_IF_ERROR(shaper.AlignTo(*spec.dataset_schema, spec));
+  const auto& schema = spec.dataset_schema ? spec.dataset_schema : spec.agreed_schema;
+  if (schema) RETURN_IF_ERROR(shaper.AlignTo(*schema, spec));
   return shaper;
 }
 
@@ -178,6 +198,11 @@ Status Shaper::Plan(const ShapeSpec& spec, const arrow::Schema& frame) {
     Column column{i, Convert::kKeep};
     auto type = stored->field(i)->type();
     if (!type->Equals(*field->type())) column.convert = Convert::kPlain;
+    // What no manifest could declare, because it has no logical hash, becomes its JSON text (decisions.md 6).
+    if (!columnar::CheckHashable(field->name(), *type).ok()) {
+      column.convert = Convert::kJson;
+      type = arrow::utf8();
+    }
     if (field->name() == spec.vocabulary.event_time && !IsEventTimeType(*type)) {
       if (spec.default_preprocess && IsEpochType(*type)) {
         column.convert = Convert::kEpochSeconds;
@@ -199,8 +224,8 @@ Status Shaper::Plan(const ShapeSpec& spec, const arrow::Schema& frame) {
   }
   if (renamed->GetFieldIndex(spec.vocabulary.event_time) < 0) {
     auto type = MillisUtc();
-    if (spec.dataset_schema) {
-      for (const auto& field : spec.dataset_schema->fields) {
+    if (const auto& known = spec.dataset_schema ? spec.dataset_schema : spec.agreed_schema) {
+      for (const auto& field : known->fields) {
         if (field.name == spec.vocabulary.event_time) {
           ASSIGN_OR_RETURN(type, odf::ToArrow(field.type.inner()));
         }
@@ -264,7 +289,7 @@ Status Shaper::AlignTo(const odf::DataSchema& dataset, const ShapeSpec& spec) {
     }
   }
   if (!differences.empty()) {
-    return SchemaConflict(std::move(differences))
+    return SchemaConflict(differences, spec.dataset_schema.has_value())
         .With(fmt::format(
             "dataset schema [{}], data schema [{}]",
             [&] {
@@ -305,6 +330,10 @@ Result<std::shared_ptr<arrow::RecordBatch>> Shaper::Apply(const arrow::RecordBat
         ASSIGN_OR_RETURN(array, CastTo(array, field->type()));
         break;
       }
+      case Convert::kJson: {
+        ASSIGN_OR_RETURN(array, columnar::ToJsonText(*array));
+        break;
+      }
       case Convert::kEpochSeconds: {
         ASSIGN_OR_RETURN(array, FromEpochSeconds(array));
         break;
@@ -314,6 +343,7 @@ Result<std::shared_ptr<arrow::RecordBatch>> Shaper::Apply(const arrow::RecordBat
         break;
       }
     }
+    if (field->type()->Equals(*MillisUtc())) CheckTimes(*array, field->name(), bad);
     if (!field->nullable() && array->null_count() > 0) {
       for (int64_t row = 0; row < array->length(); ++row) {
         if (array->IsNull(row))

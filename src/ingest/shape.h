@@ -26,6 +26,8 @@ struct ShapeSpec {
   bool default_preprocess = false;
   // The dataset's schema with its system columns, when it has one.
   std::optional<odf::DataSchema> dataset_schema;
+  // While it has none: what its sources agree on, with system columns, whose types say nothing.
+  std::optional<odf::DataSchema> agreed_schema;
 };
 
 // A value that keeps its row out.
@@ -53,7 +55,7 @@ class Shaper {
                                                     std::vector<BadValue>* bad) const;
 
  private:
-  enum class Convert { kKeep, kNull, kMillisUtc, kPlain, kEpochSeconds, kText };
+  enum class Convert { kKeep, kNull, kMillisUtc, kPlain, kEpochSeconds, kText, kJson };
   struct Column {
     int from = -1;  // index in the frame
     Convert convert = Convert::kKeep;

@@ -53,6 +53,35 @@ TEST(ShaperTest, AddsAnEventTimeAndBringsTimesToMilliseconds) {
   EXPECT_EQ(rows->column(2)->null_count(), 1);
 }
 
+TEST(ShaperTest, TypesWithoutALogicalHashBecomeTheirJson) {
+  auto frame =
+      arrow::schema({arrow::field("m", arrow::map(arrow::utf8(), arrow::int32())),
+                     arrow::field("l", arrow::list(arrow::struct_({arrow::field("a", arrow::int32())}))),
+                     arrow::field("n", arrow::null())});
+  ASSERT_OK_AND_ASSIGN(auto shaper, Shaper::Make(Spec(), frame));
+  std::vector<BadValue> bad;
+  ASSERT_OK_AND_ASSIGN(
+      auto rows,
+      shaper.Apply(*Batch(frame, {R"([[["x", 1]], null])", R"([[{"a": 2}], []])", "[null, null]"}), &bad));
+  EXPECT_EQ(static_cast<const arrow::StringArray&>(*rows->column(0)).GetString(0), R"({"x":1})");
+  EXPECT_TRUE(rows->column(0)->IsNull(1));
+  EXPECT_EQ(static_cast<const arrow::StringArray&>(*rows->column(1)).GetString(0), R"([{"a":2}])");
+  EXPECT_EQ(rows->column(2)->null_count(), 2);
+}
+
+TEST(ShaperTest, RefusesTimesThatNobodyCanWrite) {
+  auto frame = arrow::schema({arrow::field("t", Millis())});
+  ASSERT_OK_AND_ASSIGN(auto shaper, Shaper::Make(Spec(), frame));
+  std::vector<BadValue> bad;
+  const auto batch =
+      Batch(frame, {"[-62167219200000, 253402300799999, null, 253402300800000, 1000000000000000000]"});
+  ASSERT_OK(shaper.Apply(*batch, &bad));
+  ASSERT_EQ(bad.size(), 2u);
+  EXPECT_EQ(bad[0].row, 3);
+  EXPECT_EQ(bad[1].row, 4);
+  EXPECT_THAT(bad[0].reason, HasSubstr("9999"));
+}
+
 TEST(ShaperTest, RefusesSystemColumns) {
   for (const char* name : {"offset", "system_time", "op"}) {
     auto frame = arrow::schema({arrow::field(name, arrow::int64())});

@@ -64,15 +64,17 @@ Status CheckSameColumns(const arrow::Schema& a, const arrow::Schema& b, const st
   if (differing.empty()) return {};
   return MakeError(
       ErrorCode::kConflict,
-      "all sources of a dataset must give the same columns; {} has [{}], this one [{}]: differing {}", other,
-      Show(b), Show(a), JoinNames(differing));
+      "all sources of a dataset must give the same columns; of {}: [{}], of this one: [{}]: differing {}",
+      other, Show(b), Show(a), JoinNames(differing));
 }
 
 Status CheckSource(const SourceDefinition& source, const odf::ChainState& state) {
   RETURN_IF_ERROR(read::CheckReadStep(source.read));
   if (source.preprocess) RETURN_IF_ERROR(sql::CheckTransform(ToSpec(*source.preprocess)));
   // Aligning with the dataset's schema, when there is one, is part of shaping.
-  ASSIGN_OR_RETURN(auto schema, StaticFrameSchema(source, state));
+  odf::ChainState judged = state;
+  if (!judged.schema) judged.push_sources.clear();  // its own columns alone
+  ASSIGN_OR_RETURN(auto schema, StaticFrameSchema(source, judged));
   if (!schema && !state.schema) return {};
   if (!schema) {
     // Only data can tell its columns, but they will have to be the dataset's.
@@ -83,15 +85,14 @@ Status CheckSource(const SourceDefinition& source, const odf::ChainState& state)
   for (const auto& field : schema->fields())
     RETURN_IF_ERROR(columnar::CheckHashable(field->name(), *field->type()));
   if (state.schema) return {};
+  const auto others = JoinColumns(StaticSchemasOfOthers(state, source.name));
+  if (!others) return {};
+  std::vector<std::string> names;
   for (const auto& [name, other] : state.push_sources) {
-    if (name == source.name) continue;
-    auto others =
-        StaticFrameSchema({name, other.event.read, other.event.preprocess, other.event.merge}, state);
-    if (others.ok() && *others) {
-      RETURN_IF_ERROR(CheckSameColumns(*schema, **others, "source '" + name + "'", state.vocabulary));
-    }
+    if (name != source.name) names.push_back("'" + name + "'");
   }
-  return {};
+  return CheckSameColumns(*schema, *others, (names.size() == 1 ? "source " : "sources ") + JoinNames(names),
+                          state.vocabulary);
 }
 
 // A vocabulary with other names than the data has would refuse every input from then on.
@@ -103,6 +104,13 @@ Status CheckVocabulary(const odf::Vocabulary& vocabulary, const odf::DataSchema&
       return InvalidArgument("SetVocab: the dataset's data has no column '{}'; its columns are: {}", name,
                              JoinNames(columns));
     }
+  }
+  for (const auto& field : schema.fields) {
+    const auto kind = field.type.inner().kind;
+    if (field.name == vocabulary.event_time && kind != odf::TypeKind::kTimestamp &&
+        kind != odf::TypeKind::kDate)
+      return InvalidArgument("SetVocab: event time column '{}' should be either Date or Timestamp, not {}",
+                             field.name, odf::ToString(field.type));
   }
   return {};
 }

@@ -61,6 +61,51 @@ TEST(SourceRulesTest, RefusesWhatDoesNotFitTheDatasetsSchema) {
   EXPECT_OK(Check({CsvSource("{kind: Ledger, primaryKey: [k]}", "", "other")}, state));
 }
 
+constexpr char kTime[] = "{name: event_time, type: Timestamp}";
+constexpr char kOptional[] =
+    "{name: event_time, type: Timestamp}, {name: k, type: {kind: Option, inner: Int64}}";
+
+TEST(SourceRulesTest, WhoWritesFirstLeavesNobodyOut) {
+  testing::PushFixture f;
+  f.Create({CsvSource("{kind: Append}", kOptional, "full"), CsvSource("{kind: Append}", kTime, "few")});
+  IngestOptions options;
+  options.source_name = "few";
+  ASSERT_OK(f.PushText("event_time\n2020-01-01T00:00:00Z\n", options));
+  options.source_name = "full";
+  ASSERT_OK(f.PushText("event_time,k\n2020-01-01T00:00:00Z,7\n", options));
+  EXPECT_EQ(f.Rows({"k"}), "-, 7");
+  EXPECT_EQ(f.Violations(), "");
+}
+
+TEST(SourceRulesTest, ARequiredColumnIsOptionalWhereAnotherSourceLeavesItEmpty) {
+  testing::PushFixture f;
+  f.Create({CsvSource("{kind: Append}", kFields, "full"), CsvSource("{kind: Append}", kOptional, "empty")});
+  IngestOptions options;
+  options.source_name = "full";
+  ASSERT_OK(f.PushText("event_time,k\n2020-01-01T00:00:00Z,7\n", options));
+  options.source_name = "empty";
+  ASSERT_OK(f.PushText("event_time,k\n2020-01-01T00:00:00Z,\n", options));
+}
+
+TEST(SourceRulesTest, DataThatOthersCouldNotFollowIsRefusedBeforeItMakesTheSchema) {
+  testing::PushFixture f;
+  f.Create({CsvSource("{kind: Append}", kFields, "known"), CsvSource("{kind: Append}", "", "unknown")});
+  IngestOptions options;
+  options.source_name = "unknown";
+  EXPECT_THAT(f.PushText("event_time,other\n2020-01-01T00:00:00Z,7\n", options),
+              IsError(ErrorCode::kConflict, AllOf(HasSubstr("other sources"), HasSubstr("'other'"))));
+  EXPECT_FALSE(f.dataset->state().schema.has_value());
+}
+
+TEST(SourceRulesTest, ComparesWithAllOthersTogether) {
+  EXPECT_OK(Check({CsvSource("{kind: Append}", kOptional, "a"), CsvSource("{kind: Append}", kTime, "b"),
+                   CsvSource("{kind: Append}", kOptional, "c")}));
+  // Its key is looked for among its own columns.
+  EXPECT_THAT(Check({CsvSource("{kind: Append}", kOptional, "a"),
+                     CsvSource("{kind: Ledger, primaryKey: [k]}", kTime, "b")}),
+              IsError(ErrorCode::kInvalidArgument, HasSubstr("'k'")));
+}
+
 TEST(SourceRulesTest, RefusesASnapshotBesideOthersUnlessMeant) {
   const std::vector<std::string> both = {CsvSource("{kind: Append}", kFields, "a"),
                                          CsvSource("{kind: Snapshot, primaryKey: [k]}", kFields, "b")};
