@@ -332,10 +332,26 @@ Status Dataset::MoveHead(const Multihash& head) {
   return moved;
 }
 
+// The state may come from what was derived earlier: nothing is built on a block that is lost or altered.
+Status Dataset::CheckHeadBlock() {
+  if (checked_head_ == state_.head) return {};
+  auto block = ReadBlock(*state_.head);
+  if (!block.ok()) {
+    return Corruption(
+        "the newest block cannot be built on, nothing was committed: {}; 'sluice verify' tells more",
+        block.error().ToString());
+  }
+  checked_head_ = state_.head;
+  return {};
+}
+
 Result<CommitResult> Dataset::Publish(NewBlocks blocks, std::vector<StagedSlice> slices,
                                       const std::function<Status(const CommitResult&)>& before_head) {
   RETURN_IF_ERROR(CheckSlices(blocks, slices));
-  if (state_.head) RETURN_IF_ERROR(EnsureDurable());
+  if (state_.head) {
+    RETURN_IF_ERROR(CheckHeadBlock());
+    RETURN_IF_ERROR(EnsureDurable());
+  }
   // Slices and blocks durable, in any order; then the head (decisions.md 12).
   std::vector<std::pair<storage::StagedFile*, std::string>> files;
   for (auto& slice : slices) files.emplace_back(slice.file.get(), DataName(slice.physical_hash));
@@ -350,6 +366,7 @@ Result<CommitResult> Dataset::Publish(NewBlocks blocks, std::vector<StagedSlice>
   RETURN_IF_ERROR(MoveHead(new_head));
 
   state_ = std::move(blocks.state);
+  checked_head_ = new_head;
   NoteDurable(new_head);
   SaveState(state_);
   return result;

@@ -166,6 +166,8 @@ class Dataset {
   // Copies of the named files (all, when absent) in their place, each synced before it has the name; the head
   // last. Errors: kUnavailable when that moved meanwhile.
   Status WriteAnew(std::optional<std::vector<std::string>> names);
+  // Errors: kCorruption.
+  Status CheckHeadBlock();
   // Compare-and-swap of the head against the present one.
   Status MoveHead(const Multihash& head);
   // What was stored after `known`; nothing when that is not in the chain, or when syncing everything is the
@@ -178,6 +180,7 @@ class Dataset {
   DatasetStores stores_;
   ChainState state_;
   std::optional<Multihash> durable_head_;
+  std::optional<Multihash> checked_head_;  // its block was read, or written, by this object
 };
 
 // `blocks/<hash>`, `data/<hash>`, `checkpoints/<hash>`.

@@ -166,12 +166,16 @@ Result<std::unique_ptr<Scratch>> Workspace::MakeScratch(
       fmt::format("{}/{}-{}", temp_folder(), id ? id->ToMultibase() : kNoDataset, RandomName(16));
   std::error_code error;
   while (true) {
-    ASSIGN_OR_RETURN(auto lock, storage::FileLock::Acquire(folder + kScratchLock, lock_timeout_, stop_));
+    auto lock = storage::FileLock::Acquire(folder + kScratchLock, lock_timeout_, stop_);
+    if (!lock.ok()) {  // interrupted, and the file may have been made
+      fs::remove(folder + kScratchLock, error);
+      return std::move(lock).error();
+    }
     // Whoever met the file before it was locked has removed it.
     if (!fs::exists(folder + kScratchLock, error) && !error) continue;
     fs::create_directory(folder, error);
     if (error) return FromErrno(error.value(), fmt::format("cannot make folder '{}'", folder));
-    return std::unique_ptr<Scratch>(std::make_unique<LockedFolder>(folder, std::move(lock)));
+    return std::unique_ptr<Scratch>(std::make_unique<LockedFolder>(folder, *std::move(lock)));
   }
 }
 
@@ -319,6 +323,12 @@ Status Workspace::RemoveAbortedCreations() const {
   RETURN_IF_ERROR(keys->RemoveLeftovers(0));
   std::error_code error;
   std::vector<fs::path> folders;
+  // The note of a replacement is written beside the folders, with the lock.
+  for (fs::directory_iterator it(root_, error), end; !error && it != end; it.increment(error)) {
+    if (it->path().filename().string().starts_with(".pending-")) folders.push_back(it->path());
+  }
+  for (const auto& pending : folders) fs::remove(pending, error);
+  folders.clear();
   for (fs::directory_iterator it(root_ + "/datasets", error), end; !error && it != end; it.increment(error)) {
     folders.push_back(it->path());
   }

@@ -177,6 +177,14 @@ TEST_F(WorkspaceTest, RemovesScratchFoldersOfProcessesThatAreGone) {
   EXPECT_THAT(names, testing::UnorderedElementsAre(living->folder(), living->folder() + ".lock"));
 }
 
+TEST_F(WorkspaceTest, AnInterruptedScratchFolderLeavesNothing) {
+  std::stop_source stop;
+  workspace_->set_stop(stop.get_token());
+  stop.request_stop();
+  EXPECT_THAT(workspace_->MakeScratch(), IsErrorCode(ErrorCode::kCancelled));
+  EXPECT_TRUE(fs::is_empty(workspace_->temp_folder()));
+}
+
 TEST_F(WorkspaceTest, KeysAreTheOwnersAlone) {
   const Entry entry = Create("a");
   struct stat info;
