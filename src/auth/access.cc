@@ -26,6 +26,17 @@ std::string_view WithoutAccount(std::string_view dataset, std::string_view accou
   return dataset.substr(slash + 1);
 }
 
+// `push:kim/gauges` and `push:kim/gauges/SOURCE` of the account kim, for its dataset kim/gauges.
+bool IsFullName(const Scope& scope, std::string_view dataset, const std::optional<std::string>& source,
+                std::string_view account) {
+  if (!SameName(scope.dataset, account) || scope.source.empty()) return false;
+  const std::string name = scope.dataset + "/" + scope.source;
+  if (SameName(name, dataset)) return true;
+  return source && name.size() > dataset.size() && name[dataset.size()] == '/' &&
+         SameName(std::string_view(name).substr(0, dataset.size()), dataset) &&
+         name.substr(dataset.size() + 1) == *source;
+}
+
 }  // namespace
 
 Result<Scope> ParseScope(std::string_view text) {
@@ -71,6 +82,7 @@ bool Principal::MayPush(std::string_view dataset, const std::optional<std::strin
     if (scope.kind == Scope::Kind::kAdmin) return true;
     if (scope.kind != Scope::Kind::kPush) return false;
     if (scope.dataset.empty()) return true;
+    if (IsFullName(scope, dataset, source, account)) return true;
     if (!SameName(WithoutAccount(dataset, account), scope.dataset)) return false;
     return scope.source.empty() || !source || *source == scope.source;
   });

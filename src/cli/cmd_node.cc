@@ -40,11 +40,14 @@ std::string TextOf(const json& value) {
 
 Status ShowStatus(Session& session, const NodeArgs& args) {
   ASSIGN_OR_RETURN(const auto node, AddressOf(session, args));
-  ASSIGN_OR_RETURN(const json status, CallNode(node, "GET", "/operator/status"));
+  ASSIGN_OR_RETURN(const json status,
+                   CallNode(node, "GET", args.url.empty() ? "/operator/status" : "/platform/status"));
   if (args.format == "json") return session.Out(status.dump(2) + "\n");
   if (status.value("ready", false)) {
-    session.Say("Ready. {} batch(es) queued, {} bytes waiting in memory", TextOf(status["queuedBatches"]),
-                TextOf(status["waitingBytes"]));
+    session.Say("Ready. {} batch(es) queued{}", TextOf(status["queuedBatches"]),
+                status.contains("waitingBytes")
+                    ? fmt::format(", {} bytes waiting in memory", TextOf(status["waitingBytes"]))
+                    : "");
   } else {
     session.Warn("Not ready: " + TextOf(status["reason"]));
   }
@@ -146,7 +149,9 @@ Result<server::Promises> PromisesOf(const NodeArgs& args, const workspace::Works
     *whose = "a node with the configuration '" + args.config + "'";
     return server::Promises::Of(config.gateway, config.weakened);
   }
-  if (auto node = FindNode(workspace); node.ok()) {
+  auto node = FindNode(workspace);
+  if (!node.ok() && node.error().code() != ErrorCode::kNotFound) return std::move(node).error();
+  if (node.ok()) {
     ASSIGN_OR_RETURN(const json status, CallNode(*node, "GET", "/operator/status"));
     *whose = "the node that is running here";
     return server::PromisesFrom(status.value("promises", json()));

@@ -44,6 +44,7 @@ class LocalTarget final : public push::Target {
     RETURN_IF_ERROR(Open());
     ASSIGN_OR_RETURN(const auto source, ingest::SelectPushSource(dataset_->state(), source_));
     push::SourceInfo info{.name = source.name, .format = HeaderName(source.read.format)};
+    info.merge = odf::NameOf(source.merge.kind);
     if (source.read.format == odf::ReadFormat::kCsv) info.has_header = source.read.header.value_or(false);
     info.accepted = StateOf(source.name);
     source_ = source.name;
@@ -241,6 +242,18 @@ class PushCommand {
 
   Result<std::unique_ptr<push::Input>> OpenInput(const push::SourceInfo& source) {
     push::InputOptions options;
+    if (source.merge == odf::NameOf(odf::MergeKind::kSnapshot)) {
+      return Unsupported(
+          "source '{}' has the Snapshot strategy: each batch is the whole of what there is, and push would send "
+          "it in parts; use 'sluice ingest', or one request: curl --data-binary @FILE URL/ingest",
+          source.name);
+    }
+    if (args_.has_header && source.has_header == false) {
+      return UsageError(
+          "source '{}' reads CSV without a header: --header would push it as a record before each batch; "
+          "leave the option out, or add the source with 'header: true'",
+          source.name);
+    }
     if (source.format == HeaderName(odf::ReadFormat::kCsv)) {
       options.format = push::RecordFormat::kCsv;
       options.has_header = args_.has_header || source.has_header.value_or(false);

@@ -28,8 +28,15 @@ SettledBatch LogJournal::AsOfNow(const OutcomeRecord& record, size_t index, uint
   if (!batch.outcome.is_success() || !batch.outcome.sequence) return batch;
   MutexLock lock(mutex_);
   auto it = datasets_.find(record.dataset);
-  if (it != datasets_.end() && !SequenceNow(it->second, record_sequence, *batch.outcome.sequence))
+  if (it == datasets_.end()) return batch;
+  const auto now = SequenceNow(it->second, record_sequence, *batch.outcome.sequence);
+  if (!now) {
     batch.outcome.status = Outcome::Status::kWithdrawn;
+  } else if (now != batch.outcome.sequence) {
+    // A compaction has put another block in the place of its own.
+    batch.outcome.sequence = now;
+    batch.outcome.block_hash.reset();
+  }
   return batch;
 }
 

@@ -18,6 +18,7 @@ constexpr size_t kNonceSize = 16;
 constexpr uint64_t kBatchOverhead = 1024;
 constexpr uint64_t kReaderThreadBytes = 4 << 20;  // a body for which a second reading thread pays
 constexpr int kRetryLaterSeconds = 30;
+constexpr int64_t kQueryMillis = 60'000;  // a run of a source's query: the dataset's other batches wait for it
 
 bool IsVisible(std::string_view text) {
   return std::all_of(text.begin(), text.end(), [](char c) { return c > ' ' && c <= '~'; });
@@ -77,7 +78,9 @@ Digest PayloadDigest(const PushRequest& request) {
   add(request.body);
   add(request.media_type);
   add(request.event_time ? FormatInstant(*request.event_time) : "");
-  add(request.state_kind.value_or(""));
+  // Said or not, the default is the same.
+  const std::string kind = request.state_kind.value_or("");
+  add(kind == ingest::kDefaultStateKind ? "" : kind);
   add(request.next_state.value_or(""));
   add(request.if_state.value_or(""));
   const XXH128_hash_t hash = XXH3_128bits_digest(&state);
@@ -395,6 +398,7 @@ Status Lane::MakeReady(Batch& batch, const odf::ChainState& chain, Refusal* refu
   options.read.spill_folder = scratch_->folder();
   options.read.stop = shared_.stop.get_token();
   options.sql.spill_folder = scratch_->folder();
+  options.sql.time_ms = kQueryMillis;
   auto ready = ingest::MakeReady(std::move(*plan), read::MakeSharedSource(batch.body, "request body"),
                                  **rejects, options);
   if (!ready.ok()) {

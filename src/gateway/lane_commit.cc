@@ -268,6 +268,11 @@ Status Lane::Load(Batch& batch) const {
   return {};
 }
 
+// A queued batch with a state that can never be committed: its source stands still at it.
+bool Lane::StopsSource(const Batch& batch, const Error& error) {
+  return batch.place && batch.state && error.code() != ErrorCode::kNotFound;
+}
+
 Status Lane::PrepareGroup(const std::vector<BatchPtr>& group, std::vector<Settled>* settled,
                           std::vector<BatchPtr>* members, std::vector<BatchPtr>* later) {
   const auto& state = dataset_->state();
@@ -304,6 +309,8 @@ Status Lane::PrepareGroup(const std::vector<BatchPtr>& group, std::vector<Settle
       Refusal refusal{.error = Internal("refused")};
       if (auto status = MakeReady(*batch, state, &refusal); !status.ok()) {
         if (IsPassing(status.error().code())) return status;
+        // Nothing overtakes a batch at which its source stands still.
+        if (StopsSource(*batch, refusal.error)) later->push_back(nullptr);
         settled->push_back({batch, std::nullopt, std::move(refusal)});
         continue;
       }
@@ -354,13 +361,14 @@ OutcomeRecord Lane::RecordOf(const std::vector<BatchPtr>& members, const ingest:
 }
 
 Status Lane::MergeGroup(const std::vector<BatchPtr>& members, index::GuardedIndex& session,
-                        std::vector<Settled>* settled) {
+                        std::vector<Settled>* settled, std::vector<BatchPtr>* later) {
   std::vector<ingest::GroupBatch> batches;
   for (const auto& batch : members) {
     ingest::GroupBatch one;
     one.ready = *batch->ready;
     one.activation = batch->activation;
     one.fallback_event_time = batch->event_time.value_or(batch->received);
+    one.holds_up = batch->place && batch->state;
     if (batch->state)
       one.state = ingest::GroupBatch::StateChange{batch->state->kind, batch->state->value, Expected(*batch)};
     batches.push_back(std::move(one));
@@ -390,6 +398,8 @@ Status Lane::MergeGroup(const std::vector<BatchPtr>& members, index::GuardedInde
   for (size_t i = 0; i < members.size(); ++i) {
     if (result.outcomes[i].ok()) {
       settled->push_back({members[i], OutcomeOf(*members[i], *result.outcomes[i]), std::nullopt});
+    } else if (result.outcomes[i].error().code() == ErrorCode::kUnavailable) {
+      later->push_back(members[i]);
     } else {
       settled->push_back({members[i], std::nullopt, Refusal{.error = result.outcomes[i].error()}});
     }
@@ -417,7 +427,7 @@ Status Lane::CommitGroup(std::vector<BatchPtr> group, std::vector<Settled>* sett
   RETURN_IF_ERROR(RefreshLocked());
   std::vector<BatchPtr> members;
   RETURN_IF_ERROR(PrepareGroup(group, settled, &members, later));
-  if (!members.empty()) RETURN_IF_ERROR(MergeGroup(members, *session, settled));
+  if (!members.empty()) RETURN_IF_ERROR(MergeGroup(members, *session, settled, later));
   return SettleFailures(settled);
 }
 
@@ -451,8 +461,7 @@ Status Lane::SettleFailures(std::vector<Settled>* settled) {
   for (auto& one : *settled) {
     if (one.is_unrecorded && one.batch->place) record.batches.push_back(EntryOf(*one.batch, *one.outcome));
     if (!one.refusal || !one.batch->place) continue;
-    const bool source_gone = one.refusal->error.code() == ErrorCode::kNotFound;
-    if (one.batch->state && !source_gone) continue;  // its source stands still
+    if (StopsSource(*one.batch, one.refusal->error)) continue;
     RETURN_IF_ERROR(Bury(*one.batch, one.refusal->error, &record));
   }
   if (record.batches.empty()) return {};
@@ -469,11 +478,12 @@ void Lane::Finish(std::vector<Settled> settled, std::vector<BatchPtr> later) {
     PublishView();
     last_error_.clear();
     committing_.clear();
-    // A queued batch with a state that cannot be committed: its source stands still at it.
     const auto stops = [](const Settled& one) {
-      return one.refusal && one.batch->place && one.batch->state &&
-             one.refusal->error.code() != ErrorCode::kNotFound;
+      return one.refusal && StopsSource(*one.batch, one.refusal->error);
     };
+    // The first of those that fail tells where its source stands, and why.
+    std::stable_sort(settled.begin(), settled.end(),
+                     [](const auto& a, const auto& b) { return a.batch->order < b.batch->order; });
     std::vector<BatchPtr> back = std::move(later);
     for (const auto& one : settled) {
       if (stops(one)) back.push_back(one.batch);
@@ -482,7 +492,7 @@ void Lane::Finish(std::vector<Settled> settled, std::vector<BatchPtr> later) {
     for (auto& one : settled) {
       Gate& gate = gates_[one.batch->source];
       if (one.refusal) {
-        gate.last_error = one.refusal->error.ToString();
+        if (!gate.stopped) gate.last_error = one.refusal->error.ToString();
         if (one.refusal->error.code() == ErrorCode::kPrecondition && !one.refusal->states)
           one.refusal->states = Precondition(gate, *one.batch, *view_).states;
       }

@@ -8,8 +8,11 @@ namespace {
 
 constexpr auto kPatience = std::chrono::seconds(2);  // holds one of the server's threads
 
-// Of the batch that a dead letter becomes. No client can give it: theirs are visible ASCII.
-Digest RetryKey(const std::string& receipt) { return KeyDigest("retry\n" + receipt); }
+// Of the batch that a dead letter becomes: its own, so that a client that repeats it doubles nothing, or one
+// that no client can give, because theirs are visible ASCII.
+Digest RetryKey(const QueuedBatch& batch, const std::string& receipt) {
+  return batch.key.value_or(KeyDigest("retry\n" + receipt));
+}
 
 }  // namespace
 
@@ -277,14 +280,15 @@ Result<std::string> Lane::RetryLetter(const std::string& receipt) {
     return NotFound("push source '{}' of the dead letter is not active: add it again first",
                     letter.batch.source);
   letter.batch.activation = source->second.activated_at;
-  // Taken as a new batch: its first outcome stands, and the old state means nothing any more. The letter is
-  // its key: what was queued, and not removed here before a crash, is not queued again.
+  // Taken as a new batch: its first outcome stands, and the old state means nothing any more. By its key what
+  // was queued, and not removed here before a crash, is not queued again.
   letter.batch.state.reset();
   letter.batch.expected.reset();
-  letter.batch.key = RetryKey(receipt);
+  letter.batch.key = RetryKey(letter.batch, receipt);
   if (auto retried = FindRetried(letter.batch.source, *letter.batch.key)) {
     RETURN_IF_ERROR(shared_.dead_letters->Remove(id, receipt));
-    return std::move(*retried);
+    // One that was not queued has no receipt.
+    return retried->empty() ? receipt : std::move(*retried);
   }
   const auto journal = shared_.journal();
   ASSIGN_OR_RETURN(const Place place, journal->Enqueue(letter.batch, letter.body));
@@ -309,9 +313,13 @@ std::optional<std::string> Lane::FindRetried(const std::string& source, const Di
 void Lane::RemoveRetried(const std::vector<std::pair<Place, Journal::Queued>>& queued) {
   const auto id = entry().id;
   for (const auto& receipt : shared_.dead_letters->Receipts(id)) {
-    const Digest key = RetryKey(receipt);
-    const bool is_queued = std::any_of(queued.begin(), queued.end(),
-                                       [&](const auto& one) { return one.second.batch.key == key; });
+    const auto letter = shared_.dead_letters->Read(id, receipt);
+    if (!letter.ok()) continue;
+    const Digest key = RetryKey(letter->batch, receipt);
+    const bool is_queued = std::any_of(queued.begin(), queued.end(), [&](const auto& one) {
+      const auto& batch = one.second.batch;
+      return batch.key == key && batch.source == letter->batch.source;
+    });
     if (is_queued) (void)shared_.dead_letters->Remove(id, receipt).ok();
   }
 }
@@ -393,7 +401,11 @@ void Lane::Hurry() {
 
 bool Lane::is_idle() const {
   MutexLock lock(mutex_);
-  return waiting_.empty() && committing_.empty();
+  const auto stands_still = [&](const BatchPtr& batch) {
+    const auto gate = gates_.find(batch->source);
+    return gate != gates_.end() && gate->second.stopped;
+  };
+  return committing_.empty() && std::all_of(waiting_.begin(), waiting_.end(), stands_still);
 }
 
 void Lane::Abandon(const Error& error) {

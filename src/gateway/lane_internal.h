@@ -200,6 +200,7 @@ class Lane : public std::enable_shared_from_this<Lane> {
   void RemoveRetried(const std::vector<std::pair<Place, Journal::Queued>>& queued);
   // Re-reads the head after another process may have written.
   Status Refresh();
+  // Nothing waits but what stands behind stopped sources.
   bool is_idle() const;
   void set_entry(workspace::Entry entry);
   workspace::Entry entry() const;
@@ -284,7 +285,8 @@ class Lane : public std::enable_shared_from_this<Lane> {
   Status PrepareGroup(const std::vector<BatchPtr>& group, std::vector<Settled>* settled,
                       std::vector<BatchPtr>* members, std::vector<BatchPtr>* later);
   Status MergeGroup(const std::vector<BatchPtr>& members, index::GuardedIndex& session,
-                    std::vector<Settled>* settled);
+                    std::vector<Settled>* settled, std::vector<BatchPtr>* later);
+  static bool StopsSource(const Batch& batch, const Error& error);
   Status Load(Batch& batch) const;
   OutcomeRecord RecordOf(const std::vector<BatchPtr>& members, const ingest::GroupResult& result) const;
   Outcome OutcomeOf(const Batch& batch, const ingest::IngestOutcome& ingested) const;

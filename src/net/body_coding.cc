@@ -77,7 +77,7 @@ class GzipDecoder final : public BodyDecoder {
   }
 
   Status Finish() override {
-    if (!is_between_ && !meter_.is_empty()) return EndsEarly("gzip");
+    if (!is_between_ || meter_.is_empty()) return EndsEarly("gzip");
     return {};
   }
 
@@ -144,7 +144,7 @@ class ZstdDecoder final : public BodyDecoder {
   }
 
   Status Finish() override {
-    if (rest_ != 0 && !meter_.is_empty()) return EndsEarly("zstd");
+    if (rest_ != 0 || meter_.is_empty()) return EndsEarly("zstd");
     return {};
   }
 

@@ -447,7 +447,9 @@ Awaitable<bool> Session::ServeOne() {
     co_await Reject(ErrorResponse(coding.error()), &request);
     co_return false;
   }
-  const bool has_body = !parser_->is_done();
+  // No compressor writes zero bytes: where a coding is named, they are a body that was lost.
+  const bool is_lost = parser_->content_length() && *coding != BodyCoding::kIdentity;
+  const bool has_body = !parser_->is_done() || is_lost;
   if (has_body) request.headers.Remove("Content-Encoding");  // true no more once it is expanded
   if (const auto length = parser_->content_length(); length && *length > plan.max_bytes) {
     co_await Reject(

@@ -105,6 +105,8 @@ class HttpTarget final : public Target {
   Result<SourceInfo> Found(const json& source) {
     if (!source.is_object() || TextOf(source, "sourceName").empty()) return Unexpected("/sources");
     SourceInfo info{.name = TextOf(source, "sourceName"), .format = TextOf(source, "readFormat")};
+    const auto merge = source.find("mergeStrategy");
+    if (merge != source.end() && merge->is_string()) info.merge = merge->get<std::string>();
     const auto header = source.find("hasHeader");
     if (header != source.end() && header->is_boolean()) info.has_header = header->get<bool>();
     info.accepted = AcceptedOf(source);

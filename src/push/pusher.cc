@@ -118,14 +118,27 @@ class Loop {
     return {};
   }
 
+  // What is pushed anew may end just where the source is: the states have to differ (push-protocol.md 3), so
+  // that the name in it, which is a hint, is marked.
+  std::string NextState(const Batch& batch) const {
+    if (batch.position != state_) return batch.position;
+    auto position = ParsePosition(batch.position);
+    if (!position.ok()) return batch.position;
+    position->name += '~';
+    return FormatPosition(*position);
+  }
+
   Status Push(const Batch& batch) {
     backoff_.Reset();
+    const std::string next = NextState(batch);
     while (true) {
       RETURN_IF_ERROR(CheckCancelled(stop_));
-      const PushReply reply = target_.Push({batch.body, state_, batch.position});
+      const PushReply reply = target_.Push({batch.body, state_, next});
       switch (reply.kind) {
         case PushReply::Kind::kTaken:
         case PushReply::Kind::kDuplicate:
+          state_ = next;
+          position_ = next;
           Count(batch, reply);
           return {};
         case PushReply::Kind::kBehind:
@@ -150,8 +163,6 @@ class Loop {
   }
 
   void Count(const Batch& batch, const PushReply& reply) {
-    state_ = batch.position;
-    position_ = batch.position;
     ++report_.batches;
     report_.rows += batch.rows;
     report_.bytes += batch.bytes;

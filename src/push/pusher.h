@@ -23,6 +23,7 @@ struct SourceInfo {
   std::string name;
   std::string format;              // of its read step: `NdJson`, `Csv`, ...
   std::optional<bool> has_header;  // of a Csv, where it is known
+  std::string merge;               // its strategy: `Append`, `Snapshot`, ...; empty where it is not known
   std::optional<State> accepted;   // after every batch taken so far
 };
 

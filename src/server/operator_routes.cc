@@ -18,10 +18,11 @@ json TimeOrNull(const std::optional<Instant>& time) {
   return time ? json(FormatInstant(*time)) : json(nullptr);
 }
 
-json ScheduleJson(const Context& context) {
+json ScheduleJson(const Context& context, const Caller& caller) {
   json list = json::array();
   if (!context.puller) return list;
   for (const auto& [alias, view] : context.puller->views()) {
+    if (!MayDo(context, caller, Right::kAdmin, alias)) continue;
     const auto& state = view.state;
     list.push_back({{"dataset", alias},
                     {"isRunning", view.is_running},
@@ -42,9 +43,12 @@ json ScheduleJson(const Context& context) {
 void GetStatus(const Context& context, const CallPtr& call) {
   const Status health = context.gateway->health();
   json datasets = json::array();
+  uint64_t queued = 0;
   for (const auto& dataset : context.gateway->status()) {
+    if (!MayDo(context, call->caller, Right::kAdmin, dataset.entry.alias)) continue;
     json sources = json::array();
     for (const auto& source : dataset.sources) {
+      queued += source.queued;
       sources.push_back({{"sourceName", source.event.source_name},
                          {"queued", source.queued},
                          {"queuedBytes", source.queued_bytes},
@@ -62,16 +66,22 @@ void GetStatus(const Context& context, const CallPtr& call) {
                         {"lastError", dataset.last_error},
                         {"sources", std::move(sources)}});
   }
-  const auto journal = context.gateway->journal_stats();
-  call->Answer(JsonResponse(200, {{"ready", health.ok()},
-                                  {"reason", health.ok() ? json(nullptr) : json(health.error().ToString())},
-                                  {"queuedBatches", journal.queued},
-                                  {"queueDiskBytes", journal.queue_bytes},
-                                  {"journalDiskBytes", journal.log_bytes},
-                                  {"waitingBytes", context.gateway->waiting_bytes()},
-                                  {"schedule", ScheduleJson(context)},
-                                  {"promises", ToJson(*context.promises)},
-                                  {"datasets", std::move(datasets)}}));
+  json status = {{"ready", health.ok()},
+                 {"reason", nullptr},
+                 {"queuedBatches", queued},
+                 {"schedule", ScheduleJson(context, call->caller)},
+                 {"promises", ToJson(*context.promises)},
+                 {"datasets", std::move(datasets)}};
+  if (!health.ok()) status["reason"] = "batches cannot be made durable";
+  if (call->caller.is_operator) {  // what concerns all accounts, and the machine
+    const auto journal = context.gateway->journal_stats();
+    if (!health.ok()) status["reason"] = health.error().ToString();
+    status["queuedBatches"] = journal.queued;
+    status["queueDiskBytes"] = journal.queue_bytes;
+    status["journalDiskBytes"] = journal.log_bytes;
+    status["waitingBytes"] = context.gateway->waiting_bytes();
+  }
+  call->Answer(JsonResponse(200, status));
 }
 
 void GetQueue(const Context& context, const CallPtr& call) {

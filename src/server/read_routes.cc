@@ -140,7 +140,9 @@ Result<net::HttpResponse> Schema(const Context& context, const Call& call) {
 }
 
 // The block that `contains` means: a hash, or the block of a receipt that this caller may see.
+// A block hash, or the block that holds what a receipt is about now.
 Result<std::optional<multiformats::Multihash>> Anchor(const Context& context, const Call& call,
+                                                      const workspace::Entry& entry,
                                                       const std::string& text) {
   if (auto hash = multiformats::Multihash::Parse(text); hash.ok()) return std::optional(*hash);
   ASSIGN_OR_RETURN(auto found, context.gateway->FindReceipt(text));
@@ -148,7 +150,15 @@ Result<std::optional<multiformats::Multihash>> Anchor(const Context& context, co
     return InvalidArgument("parameter 'contains' takes a block hash or a receipt of this node, not '{}'",
                            text);
   }
-  return found->outcome.block_hash;
+  const auto& outcome = found->outcome;
+  std::optional<multiformats::Multihash> block = outcome.block_hash;
+  if (!outcome.is_success() || block || !outcome.sequence) return block;
+  ASSIGN_OR_RETURN(const auto dataset, context.workspace->Open(entry));
+  RETURN_IF_ERROR(dataset->WalkBack([&](const dataset::StoredBlock& stored) -> Result<bool> {
+    if (stored.block.sequence_number == *outcome.sequence) block = stored.hash;
+    return stored.block.sequence_number > *outcome.sequence;
+  }));
+  return block;
 }
 
 Result<net::HttpResponse> Verify(const Context& context, const Call& call, const std::stop_token& stop) {
@@ -161,7 +171,7 @@ Result<net::HttpResponse> Verify(const Context& context, const Call& call, const
   json contains = nullptr;
   std::optional<multiformats::Multihash> anchor;
   if (const auto text = call.request.url.Parameter("contains")) {
-    ASSIGN_OR_RETURN(anchor, Anchor(context, call, *text));
+    ASSIGN_OR_RETURN(anchor, Anchor(context, call, entry, *text));
     contains = {
         {"asked", *text}, {"block", anchor ? json(anchor->ToString()) : json(nullptr)}, {"found", false}};
   }

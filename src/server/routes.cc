@@ -83,6 +83,7 @@ const std::vector<Route>& Routes() {
       {"GET", "/readyz", Right::kNone, GetReady},
       {"GET", "/metrics", Right::kNone, GetMetrics},
       {"GET", "/receipts/{id}", Right::kCaller, GetReceipt},
+      {"GET", "/platform/status", Right::kCaller, GetStatus},
       {"GET", "/operator/status", Right::kOperator, GetStatus},
       {"POST", "/operator/compact", Right::kOperator, PostCompact},
       {"POST", "/operator/lease", Right::kOperator, PostLease},

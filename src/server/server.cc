@@ -88,8 +88,12 @@ class Node final : public Server {
     if (!http_) return;
     compactor_.reset();
     if (puller_) puller_->Stop();
+    // One time for both; answers that are ready are sent in any case.
+    const auto deadline = std::chrono::steady_clock::now() + options_.shutdown_grace;
     gateway_->Drain(options_.shutdown_grace);
-    http_->Stop(options_.shutdown_grace);
+    const auto left =
+        std::chrono::duration_cast<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
+    http_->Stop(std::max(left, options_.shutdown_grace / 10));
     long_calls_.reset();
     short_calls_.reset();
     leases_.reset();

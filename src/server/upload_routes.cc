@@ -94,7 +94,7 @@ Result<net::HttpResponse> Load(const Context& context, const Call& call) {
 
 // A dataset without any source gets one that takes what was uploaded as it is.
 Status EnsureSource(const Context& context, const workspace::Entry& entry,
-                    const std::optional<read::InputFormat>& format) {
+                    const std::optional<read::InputFormat>& format, const std::optional<std::string>& name) {
   const auto has_source = [](const dataset::Dataset& dataset) {
     return !dataset.state().push_sources.empty() || dataset.state().polling_source.has_value();
   };
@@ -104,6 +104,10 @@ Status EnsureSource(const Context& context, const workspace::Entry& entry,
     return NotFound(
         "dataset '{}' has no source, and neither the media type nor the file's name tells the format",
         entry.alias);
+  }
+  if (name && *name != kAutoSource) {
+    return NotFound("dataset '{}' has no push source named '{}'; add it first, or leave the name out",
+                    entry.alias, *name);
   }
   odf::AddPushSource source;
   source.source_name = kAutoSource;
@@ -139,7 +143,7 @@ Status TakeUpload(const Context& context, Call& call) {
   if (!type.empty()) {
     ASSIGN_OR_RETURN(format, read::FormatByMediaType(type));
   }
-  RETURN_IF_ERROR(EnsureSource(context, entry, format));
+  RETURN_IF_ERROR(EnsureSource(context, entry, format, call.request.url.Parameter("sourceName")));
   call.request.body = std::move(bytes);
   call.request.headers.Set("Content-Type", type.empty() ? "application/octet-stream" : type);
   return {};

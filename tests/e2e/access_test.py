@@ -58,7 +58,10 @@ def tokens_give_what_their_scopes_say():
     with Workspace() as ws:
         ws.add("d", APPEND)
         ws.add("e", APPEND)
-        tokens = {scope: token(ws, scope) for scope in ["admin", "read", "push", "push:d", "push:d/default", "push:d/other"]}
+        ws.add("own", APPEND)
+        ws.run("rename", "own", "kim/own")
+        tokens = {scope: token(ws, scope) for scope in ["admin", "read", "push", "push:d", "push:d/default", "push:d/other",
+                                                        "push:kim/own", "push:kim/own/default", "push:kim/own/other"]}
         with Node(ws) as node:
             expected = {
                 ("GET", "/d/sources", None): {"admin": 200, "read": 200, "push:d": 403, "push:e": 404},
@@ -68,6 +71,8 @@ def tokens_give_what_their_scopes_say():
                 ("POST", "/d/ingest", records([2])): {"push:d": 200, "push:d/default": 403},
                 ("POST", "/e/ingest", records([1])): {"push": 200, "read": 403, "push:d": 404, "push:d/default": 404},
                 ("GET", "/d/queue", None): {"admin": 200, "read": 403},
+                ("POST", "/kim/own/ingest?sourceName=default", records([1])):
+                    {"push:kim/own": 200, "push:kim/own/default": 200, "push:kim/own/other": 403, "push:d": 404},
                 ("GET", "/operator/status", None): {"admin": 403},
             }
             tokens["push:e"] = token(ws, "push:e")
@@ -76,6 +81,11 @@ def tokens_give_what_their_scopes_say():
                 for scope, status in answers.items():
                     answer = call(node, method, path, tokens[scope], body)
                     assert answer.status == status, f"{scope}: {method} {path}: {answer}"
+            # What goes on at the node, as far as it is theirs.
+            ours, theirs = (call(node, "GET", "/platform/status", tokens[scope]).json["datasets"] for scope in ("admin", "push:d"))
+            assert "d" in [one["dataset"] for one in ours] and theirs == [], (ours, theirs)
+            shown = ws.run("status", "--url", node.url, "--token", tokens["admin"], "-o", "csv").out.decode()
+            assert "d,default," in shown, shown
             # Absent and not shown are one answer.
             absent, hidden = (call(node, "GET", f"/{name}/sources", tokens["push:d"]).json for name in ("x", "e"))
             assert absent["detail"] == "dataset not found: x" and hidden["detail"] == "dataset not found: e", (absent, hidden)

@@ -192,6 +192,13 @@ def a_state_without_rows_is_committed():
         assert node.state("l") == ("2", "2")
         body = check_committed(node.push("l", "", state="3", before="2"), 0, 0)
         assert node.state("l") == ("3", "3")
+        # What a compressor wrote has some bytes: none is a body that was lost.
+        for coding in ("gzip", "zstd"):
+            check_problem(node.push("l", "", state="4", before="3", Content_Encoding=coding), 400, coding)
+        assert node.state("l") == ("3", "3")
+        # Said or not, the default kind is the same.
+        body = node.push("l", "", state="3", before="2", kind="sluice/token").json
+        assert body["status"] == "duplicate", body
         # Without a state it is up to date, and shows the block that it was judged against.
         head = node.ws.head("l")
         body = check_committed(node.push("l", ONE), 1, 0, "up-to-date")
@@ -384,10 +391,13 @@ def a_queued_batch_that_fails_goes_to_the_dead_letters():
         check_problem(node.request("POST", f"/d/queue/{receipt}/drop"), 404)
 
 
-def letter_of(node):
+TEN = "".join(record(k) for k in range(10, 20))
+
+
+def letter_of(node, **push):
     """Makes a dead letter of a batch of ten rows: its receipt, and its file."""
     check_committed(node.push("d", ONE))
-    receipt = node.push("d", "".join(record(k) for k in range(10, 20)), respond_async=True).json["receipt"]
+    receipt = node.push("d", TEN, respond_async=True, **push).json["receipt"]
     node.kill()
     log = os.path.join(node.ws.home, "log")
     os.rename(log, log + ".away")
@@ -440,9 +450,51 @@ def a_dead_letter_is_taken_again_once():
             assert sorted(k for k, _ in rows(node)) == taken, rows(node)
 
 
+def a_dead_letter_and_the_repeat_of_its_client_are_one():
+    taken = [1, *range(10, 20)]
+    for client_first in (False, True):
+        with served("--block-budget", "0.0001") as node:
+            receipt, _ = letter_of(node, key="k")
+            if client_first:
+                check_committed(node.push("d", TEN, key="k"))
+            answer = node.request("POST", f"/d/queue/{receipt}/retry")
+            assert answer.status == 200, answer
+            if not client_first:
+                assert node.settled(answer.json["receipt"])["status"] == "committed"
+                assert node.push("d", TEN, key="k").json["status"] == "duplicate"
+            assert sorted(k for k, _ in rows(node)) == taken, rows(node)
+            assert node.get("/d/queue").json["deadLetters"] == []
+
+
 def again_manifest():
     fields = ", ".join(f"{{name: {n}, type: {t}}}" for n, t in FIELDS)
     return f"kind: AddPushSource\nsourceName: default\nread: {{kind: NdJson, schema: {{fields: [{fields}]}}}}\nmerge: {APPEND}\n"
+
+
+def nothing_overtakes_a_batch_at_which_its_source_stands():
+    with served("--block-budget", "0.0001", d=source("default", APPEND) + source("other", APPEND)) as node:
+        check_committed(node.push("d", record(0), source="other"))
+        first = node.push("d", ONE, source="default", state="1", before="*", respond_async=True).json["receipt"]
+        behind = node.push("d", TWO, source="default", respond_async=True).json["receipt"]
+        beside = node.push("d", record(3), source="other", respond_async=True).json["receipt"]
+        node.kill()
+        log = os.path.join(node.ws.home, "log")
+        os.rename(log, log + ".away")
+        node.ws.run("ingest", "d", "--source-name", "default", "--stdin", "--state", "other", data=record(9).encode())
+        os.rename(log + ".away", log)
+        node.args = ("--block-budget", "unlimited")
+        node.start()
+        assert node.settled(beside)["status"] == "committed"
+        told = node.eventually(lambda: node.get("/d/sources/default").json, lambda found: found["stoppedAt"])
+        assert told["stoppedAt"] == first and "'other'" in told["lastError"], told
+        assert node.receipt(behind)["status"] == "queued" and sorted(k for k, _ in rows(node)) == [0, 3, 9]
+        # Nor does the node wait for it when it ends.
+        began = time.monotonic()
+        node.restart(kill=False)
+        assert time.monotonic() - began < 5, time.monotonic() - began
+        assert node.eventually(lambda: node.get("/d/sources/default").json["stoppedAt"], lambda found: found) == first
+        assert node.request("POST", f"/d/queue/{first}/drop").status == 200
+        assert node.settled(behind)["status"] == "committed" and sorted(k for k, _ in rows(node)) == [0, 2, 3, 9]
 
 
 def a_source_stands_still_until_its_batch_is_dropped():
@@ -770,7 +822,8 @@ if __name__ == "__main__":
           a_key_with_other_content_is_refused, a_key_goes_before_the_state, a_key_is_kept_for_success_only,
           a_key_whose_request_is_running_waits_for_it, a_queued_batch_is_acknowledged_and_committed,
           a_repeat_of_a_queued_batch_gets_its_receipt, receipts_settle_as_up_to_date_and_repeat, receipts_that_are_none,
-          a_queued_batch_that_fails_goes_to_the_dead_letters, a_dead_letter_is_taken_again_once, a_source_stands_still_until_its_batch_is_dropped,
+          a_queued_batch_that_fails_goes_to_the_dead_letters, a_dead_letter_is_taken_again_once, a_dead_letter_and_the_repeat_of_its_client_are_one,
+          nothing_overtakes_a_batch_at_which_its_source_stands, a_source_stands_still_until_its_batch_is_dropped,
           several_sources_share_a_dataset, an_empty_body_retracts_a_snapshot_only_when_that_is_meant,
           an_empty_body_is_a_batch_without_rows, entity_tags_name_the_accepted_state, records_that_do_not_fit_are_named,
           unknown_datasets_and_paths, schemas_that_do_not_agree, health_and_metrics, what_a_restart_must_not_forget,

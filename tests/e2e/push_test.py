@@ -8,7 +8,7 @@ import subprocess
 import time
 
 import harness
-from harness import APPEND, EXIT_CHANGED, EXIT_FAILURE, EXIT_INTERRUPTED, EXIT_RECORDS, EXIT_USAGE, Workspace, record, records
+from harness import APPEND, EXIT_CHANGED, EXIT_FAILURE, EXIT_INTERRUPTED, EXIT_RECORDS, EXIT_USAGE, SNAPSHOT, Workspace, record, records
 from pushing import CuttingProxy, Node
 
 ROWS = 2000
@@ -141,6 +141,37 @@ def test_tabs():
         check_once(workspace, 30)
 
 
+def test_what_would_lose_or_double_is_refused():
+    fields = [("k", "Int64"), ("v", "String")]
+    with Workspace() as workspace:
+        workspace.add("whole", SNAPSHOT)
+        workspace.add("plain", APPEND, read="Csv", options="\n        header: false", fields=fields)
+        file = workspace.write("in.ndjson", records(range(10)))
+        lines = workspace.write("in.csv", "k,v\n1,a\n2,b\n")
+
+        def refused(target):
+            # In parts each of them would be the whole of what there is.
+            done = workspace.run("push", target + "whole", file, "--batch-rows", 3, code=EXIT_FAILURE)
+            assert b"Snapshot" in done.err and b"sluice ingest" in done.err, done
+            done = workspace.run("push", target + "plain", lines, "--header", code=EXIT_USAGE)
+            assert b"without a header" in done.err, done
+
+        refused("")
+        with Node(workspace) as node:
+            refused(node.url + "/")
+        assert workspace.rows("whole") == [] and workspace.rows("plain") == []
+
+
+def test_anew_from_where_it_stands():
+    with Workspace() as workspace:
+        workspace.add("events", APPEND)
+        file = workspace.write("in.ndjson", records(range(10)))
+        for _ in range(3):
+            assert b"Pushed 10 record(s)" in workspace.run("push", "events", file, "--new").err
+        assert b"Nothing new to push" in workspace.run("push", "events", file).err
+        assert len(workspace.rows("events")) == 30
+
+
 def wait_for(workspace, count, dataset="events"):
     deadline = time.monotonic() + harness.TIMEOUT
     while len(keys(workspace, dataset)) < count:
@@ -246,5 +277,5 @@ if __name__ == "__main__":
     harness.main([
         test_without_a_node, test_through_a_node_and_without_one_by_turns, test_kills, test_a_node_that_comes_back, test_pipes,
         test_csv_repeats_its_header, test_tabs, test_follow_over_rotation_and_kills, test_stops_where_a_person_must_decide,
-        test_bad_input, test_tokens
+        test_what_would_lose_or_double_is_refused, test_anew_from_where_it_stands, test_bad_input, test_tokens
     ])
