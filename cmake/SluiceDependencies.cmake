@@ -19,9 +19,12 @@ find_package(ZLIB REQUIRED)
 find_library(SLUICE_ZSTD_LIB zstd REQUIRED)
 find_path(SLUICE_PQ_INCLUDE libpq-fe.h PATH_SUFFIXES postgresql REQUIRED)
 find_library(SLUICE_PQ_LIB pq REQUIRED)
-# Statically and hidden: Arrow's compute library brings and exports another version of RE2.
+# Whole, hidden, and in front of all libraries: Arrow's compute library exports another version of RE2 under the same names,
+# from which the linker would take what no object before it asked for.
 find_library(SLUICE_RE2_ARCHIVE libre2.a REQUIRED)
-set(SLUICE_RE2_LIB "${SLUICE_RE2_ARCHIVE}" "-Wl,--exclude-libs,libre2.a")
+add_library(sluice_re2 INTERFACE)
+target_link_options(sluice_re2 INTERFACE
+  "SHELL:-Wl,--whole-archive ${SLUICE_RE2_ARCHIVE} -Wl,--no-whole-archive -Wl,--exclude-libs,libre2.a")
 find_library(SLUICE_CLD2_LIB cld2 REQUIRED)
 
 if(NOT SLUICE_DEPS)

@@ -148,9 +148,27 @@ Status ReadSteps(SettingsReader& reader, const Tree& root, PipelineConfig* confi
   const Tree* writer = root.Find("writer");
   if (writer == nullptr) return root.Complain("a 'writer' is missing");
   ASSIGN_OR_RETURN(config->writer, reader.Read(*writer, ConnectorKind::kWriter));
-  if (const Tree* dead = root.Find("dead_letter"); dead != nullptr && dead->kind != Tree::Kind::kNull) {
-    ASSIGN_OR_RETURN(config->dead_letter, reader.Read(*dead, ConnectorKind::kWriter));
+  return {};
+}
+
+// Without a word about it nothing is lost: a file takes them, where the technology of files is there.
+Status ReadDeadLetter(SettingsReader& reader, const Tree& root, const Registry& registry,
+                      PipelineConfig* config) {
+  const Tree* given = root.Find("dead_letter");
+  if (given != nullptr && given->kind != Tree::Kind::kNull) {
+    if (given->kind == Tree::Kind::kText && given->text == "none") return {};
+    ASSIGN_OR_RETURN(config->dead_letter, reader.Read(*given, ConnectorKind::kWriter));
+    return {};
   }
+  if (!registry.Find(ConnectorKind::kWriter, "file").ok()) return {};
+  const auto text = [&](std::string value) {
+    return Tree{.kind = Tree::Kind::kText, .text = std::move(value), .place = root.place};
+  };
+  const Tree file{.kind = Tree::Kind::kMap,
+                  .members = {{"type", text("file")}, {"path", text(config->state + "/dead-letters.ndjson")}},
+                  .place = root.place};
+  ASSIGN_OR_RETURN(config->dead_letter, reader.Read(file, ConnectorKind::kWriter));
+  config->keeps_rejects = true;
   return {};
 }
 
@@ -198,7 +216,12 @@ Result<PipelineConfig> ReadConfig(std::string_view yaml, const std::string& path
   config.file = path;
   SettingsReader reader(registry);
   RETURN_IF_ERROR(ReadName(root, &config));
+  const Tree* state = root.Find("state");
+  config.state = state != nullptr && state->kind == Tree::Kind::kText && !state->text.empty()
+                     ? state->text
+                     : ".sluice-run/" + config.name;
   RETURN_IF_ERROR(ReadSteps(reader, root, &config));
+  RETURN_IF_ERROR(ReadDeadLetter(reader, root, registry, &config));
   RETURN_IF_ERROR(ReadPolicies(reader, root, &config));
   RETURN_IF_ERROR(ReadTenants(reader, root, &config.tenants));
   if (const Tree* shutdown = root.Find("shutdown");
@@ -207,8 +230,6 @@ Result<PipelineConfig> ReadConfig(std::string_view yaml, const std::string& path
     if (!duration.ok()) return shutdown->Complain(duration.error().message());
     config.shutdown = *duration;
   }
-  if (const Tree* state = root.Find("state"); state != nullptr && state->kind == Tree::Kind::kText)
-    config.state = state->text;
   config.secrets = reader.secrets();
   return config;
 }

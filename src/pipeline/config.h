@@ -70,6 +70,7 @@ struct PipelineConfig {
   std::vector<Step> processors;
   Settings writer;
   std::optional<Settings> dead_letter;
+  bool keeps_rejects = false;  // the file has no `dead_letter`: a file in `state` that is made when needed
   std::optional<SpoolOptions> spool;
   QueueOptions queue;
   BatchOptions batch;
@@ -77,7 +78,7 @@ struct PipelineConfig {
   CircuitOptions circuit;
   TenantOptions tenants;
   Millis shutdown{10'000};  // for finishing what was taken
-  std::string state;        // folder for what must outlive the process; empty = beside the file
+  std::string state;        // folder for what must outlive the process, relative to the file
   std::vector<std::string> secrets;
 };
 

@@ -3,6 +3,7 @@
 #include <arrow/api.h>
 
 #include <numeric>
+#include <utility>
 
 #include "base/instant.h"
 #include "columnar/arrow_status.h"
@@ -61,18 +62,22 @@ Result<std::shared_ptr<arrow::RecordBatch>> Label(const std::vector<DeadLetter>&
 }  // namespace
 
 DeadLetters::DeadLetters(std::unique_ptr<IngestionWriter> writer, Environment& environment,
-                         StageCounters& counters)
-    : writer_(std::move(writer)), environment_(environment), counters_(counters) {}
+                         StageCounters& counters, std::string told)
+    : writer_(std::move(writer)), environment_(environment), counters_(counters), told_(std::move(told)) {}
 
 Status DeadLetters::Open(std::stop_token stop) {
   if (!writer_) return {};
+  std::lock_guard lock(mutex_);
   auto status = writer_->Open(std::move(stop));
   if (!status.ok()) return std::move(status).error().With("dead_letter");
+  is_open_ = true;
   return {};
 }
 
 // Leaves in `rows` what is not there yet. True when all is.
 Result<bool> DeadLetters::TryOnce(const Batch& batch, std::vector<int32_t>* rows, std::stop_token stop) {
+  if (!is_open_) RETURN_IF_ERROR(writer_->Open(stop));
+  is_open_ = true;
   ASSIGN_OR_RETURN(const Batch part, TakeRows(batch, *rows));
   ASSIGN_OR_RETURN(const Outcomes outcomes, writer_->Write(part, std::move(stop)));
   std::vector<int32_t> left;
@@ -91,7 +96,7 @@ Status DeadLetters::Write(const std::vector<DeadLetter>& letters, std::stop_toke
   if (letters.empty()) return {};
   counters_.records += letters.size();
   if (!writer_) {
-    environment_.Note(fmt::format("{} record(s) rejected and, without a dead_letter, gone; the first: {}",
+    environment_.Note(fmt::format("{} record(s) rejected and, with dead_letter: none, gone; the first: {}",
                                   letters.size(), letters.front().reason));
     return {};
   }
@@ -105,6 +110,9 @@ Status DeadLetters::Write(const std::vector<DeadLetter>& letters, std::stop_toke
     auto done = TryOnce(batch, &rows, stop);
     if (done.ok() && *done) {
       counters_.batches += 1;
+      if (!told_.empty())
+        environment_.Note(fmt::format("{} record(s) rejected, kept in '{}'; the first: {}", letters.size(),
+                                      std::exchange(told_, ""), letters.front().reason));
       return {};
     }
     const std::string why = done.ok() ? "refused" : done.error().ToString();
@@ -115,6 +123,9 @@ Status DeadLetters::Write(const std::vector<DeadLetter>& letters, std::stop_toke
   }
 }
 
-Status DeadLetters::Close() { return writer_ ? writer_->Close() : OkStatus(); }
+Status DeadLetters::Close() {
+  std::lock_guard lock(mutex_);
+  return is_open_ ? writer_->Close() : OkStatus();
+}
 
 }  // namespace sluice::pipeline

@@ -21,9 +21,12 @@ struct DeadLetter {
 // and pipeline added, so that the record can be sent again. Thread-safe.
 class DeadLetters {
  public:
-  // `writer` may be null: then they are only counted and noted.
-  DeadLetters(std::unique_ptr<IngestionWriter> writer, Environment& environment, StageCounters& counters);
+  // `writer` may be null: then they are only counted and noted. `told` = where they are, to be noted with the
+  // first; empty: not.
+  DeadLetters(std::unique_ptr<IngestionWriter> writer, Environment& environment, StageCounters& counters,
+              std::string told = "");
 
+  // Else the first that is written opens the writer.
   Status Open(std::stop_token stop);
   // They are where the writer puts them when it returns, tried as often as it takes. Errors: kCancelled when
   // stopped before; the last error as its context.
@@ -37,6 +40,8 @@ class DeadLetters {
   Environment& environment_;
   StageCounters& counters_;
   std::mutex mutex_;
+  bool is_open_ = false;  // under mutex_
+  std::string told_;      // under mutex_
 };
 
 // The field is called so in the records.

@@ -16,6 +16,11 @@ std::string Label(const Settings& settings) {
   for (const auto* option : {"path", "url", "listen", "queue_url", "table", "dataset", "query", "command"}) {
     if (settings.has(option) && !settings.text(option).empty()) {
       std::string value = settings.text(option).substr(0, settings.text(option).find('\n'));
+      // Credentials are nobody's business who looks at the picture.
+      const size_t scheme = value.find("://");
+      const size_t at = scheme == std::string::npos ? scheme : value.find('@', scheme);
+      if (at != std::string::npos && at < value.find('/', scheme + 3))
+        value.replace(scheme + 3, at - scheme - 3, "***");
       if (value.size() > 40) value = value.substr(0, 37) + "...";
       return fmt::format("{} {}", settings.type(), value);
     }
@@ -77,7 +82,8 @@ std::string DrawAsText(const PipelineConfig& config) {
       text += fmt::format("{}{}{}\n", indent, indent == "  " ? "" : "-> ", label);
     indent += "  ";
   }
-  if (config.dead_letter) text += fmt::format("  rejected -> {}\n", Label(*config.dead_letter));
+  if (config.dead_letter && !config.keeps_rejects)
+    text += fmt::format("  rejected -> {}\n", Label(*config.dead_letter));
   return text;
 }
 
@@ -86,7 +92,7 @@ std::string DrawAsSvg(const PipelineConfig& config) {
   auto columns = Columns(config);
   size_t tallest = 1;
   for (const auto& column : columns) tallest = std::max(tallest, column.boxes.size());
-  const int dead_rows = config.dead_letter ? 1 : 0;
+  const int dead_rows = config.dead_letter && !config.keeps_rejects ? 1 : 0;
   const int height =
       kTop + static_cast<int>(tallest + static_cast<size_t>(dead_rows)) * (kHeight + kGapY) + 10;
   const int width = 2 * kLeft + static_cast<int>(columns.size()) * (kWidth + kGapX) - kGapX;
@@ -124,7 +130,7 @@ std::string DrawAsSvg(const PipelineConfig& config) {
       }
     }
   }
-  if (config.dead_letter) {
+  if (dead_rows > 0) {
     const int x = kLeft + static_cast<int>(columns.size() - 1) * (kWidth + kGapX);
     box(x, kTop + static_cast<int>(tallest) * (kHeight + kGapY), "rejected: " + Label(*config.dead_letter),
         "#fae4e4");

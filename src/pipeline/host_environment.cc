@@ -38,7 +38,7 @@ std::string HostEnvironment::Resolve(const std::string& path) const {
 }
 
 Result<std::string> HostEnvironment::StateFolder() {
-  const std::string folder = Resolve(state_.empty() ? ".sluice-run/" + name_ : state_);
+  const std::string folder = Resolve(state_);
   RETURN_IF_ERROR(storage::MakeFolders(storage::Disk::Real(), folder));
   return folder;
 }

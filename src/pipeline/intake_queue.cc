@@ -135,7 +135,13 @@ std::vector<Item> IntakeQueue::TakeInTurns(const TakeLimits& limits) {
     bool is_over = false;
     while (!flow.items.empty() && flow.deficit > 0 && !is_over) {
       Item& front = flow.items.front();
-      const int64_t room = limits.max_records - records;
+      int64_t room = limits.max_records - records;
+      if (front.bytes > limits.max_bytes && front.batch.rows() > 1) {
+        // By its average row: a part of what is larger than a batch may be.
+        const auto rows = static_cast<uint64_t>(front.batch.rows());
+        room = std::min(
+            room, static_cast<int64_t>(std::max<uint64_t>(1, limits.max_bytes / (front.bytes / rows + 1))));
+      }
       is_over = records >= limits.max_records || bytes >= limits.max_bytes ||
                 (records > 0 && bytes + front.bytes > limits.max_bytes);
       if (is_over) break;

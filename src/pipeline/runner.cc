@@ -45,7 +45,8 @@ class RunnerImpl final : public Runner {
     }
     dead_letters_ = std::make_unique<DeadLetters>(
         std::move(dead), environment_,
-        metrics_.Stage("dead_letter", config_.dead_letter ? config_.dead_letter->type() : "none"));
+        metrics_.Stage("dead_letter", config_.dead_letter ? config_.dead_letter->type() : "none"),
+        config_.keeps_rejects ? environment_.Resolve(config_.dead_letter->text("path")) : "");
     if (only) {
       ingestors_.push_back({"replay", false, std::move(only), nullptr});
       return {};
@@ -194,7 +195,7 @@ Status RunnerImpl::Open() {
   if (auto status = writer_->Open(abort_.get_token()); !status.ok())
     return std::move(status).error().With(fmt::format("writer '{}'", config_.writer.type()));
   is_open_ = true;
-  RETURN_IF_ERROR(dead_letters_->Open(abort_.get_token()));
+  if (!config_.keeps_rejects) RETURN_IF_ERROR(dead_letters_->Open(abort_.get_token()));
   RETURN_IF_ERROR(chain_->Open());
   ASSIGN_OR_RETURN(writer_places_, writer_->StoredPlaces());
   std::string positions;
@@ -231,8 +232,8 @@ void RunnerImpl::StartThreads() {
   if (spool_) {
     spool_queue_ = std::make_unique<IntakeQueue>(config_.queue, 1);
     intake_ = spool_queue_.get();
-    spool_stage_ = std::make_unique<SpoolStage>(*spool_, *spool_queue_, *work_queue_, environment_,
-                                                metrics_.Stage("spool", "log"), abort_);
+    spool_stage_ = std::make_unique<SpoolStage>(*spool_, *spool_queue_, *work_queue_, *dead_letters_,
+                                                environment_, metrics_.Stage("spool", "log"), abort_);
   }
   saver_ = std::jthread([this](const std::stop_token& stop) {
     while (SleepFor(kSaveEvery, stop)) SaveProgress();

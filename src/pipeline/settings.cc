@@ -72,6 +72,18 @@ Status CheckTemplates(const Tree& tree, const Option& option) {
   return {};
 }
 
+// Of `scheme://user:password@host...`.
+std::string_view PasswordOfUrl(std::string_view text) {
+  const size_t scheme = text.find("://");
+  if (scheme == std::string_view::npos) return {};
+  std::string_view rest = text.substr(scheme + 3);
+  rest = rest.substr(0, rest.find_first_of("/?#"));
+  const size_t at = rest.rfind('@');
+  if (at == std::string_view::npos) return {};
+  const size_t colon = rest.substr(0, at).find(':');
+  return colon == std::string_view::npos ? std::string_view() : rest.substr(colon + 1, at - colon - 1);
+}
+
 }  // namespace
 
 #define SLUICE_SETTING(TYPE, NAME, MEMBER)                        \
@@ -280,6 +292,7 @@ Status SettingsReader::ReadText(const Tree& tree, const Option& option, Settings
   RETURN_IF_ERROR(CheckTemplates(tree, option));
   value->text = text;
   if (option.is_sensitive && !text.empty()) secrets_.push_back(text);
+  if (const auto password = PasswordOfUrl(text); !password.empty()) secrets_.emplace_back(password);
   switch (option.type) {
     case OptionType::kInteger: {
       const auto [at, error] = std::from_chars(text.data(), end, value->integer);

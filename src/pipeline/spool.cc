@@ -30,7 +30,7 @@ Result<std::unique_ptr<Spool>> Spool::Open(const std::string& folder, uint64_t m
   if (!lock.ok()) return std::move(lock).error().With(fmt::format("spool '{}'", folder));
   auto log = log::Log::Open(folder + "/log", OptionsFor(max_bytes));
   if (!log.ok()) return std::move(log).error().With(fmt::format("spool '{}'", folder));
-  auto spool = std::unique_ptr<Spool>(new Spool(folder, *std::move(lock), *std::move(log)));
+  auto spool = std::unique_ptr<Spool>(new Spool(folder, max_bytes, *std::move(lock), *std::move(log)));
   spool->cursor_ = spool->log_->begin();
   ASSIGN_OR_RETURN(const auto text, ReadFileIfThere(spool->PlaceFile()));
   if (text) {
@@ -46,19 +46,33 @@ Result<std::unique_ptr<Spool>> Spool::Open(const std::string& folder, uint64_t m
   return spool;
 }
 
-Status Spool::Append(const arrow::RecordBatch& records) {
-  std::string text;
+Status Spool::Append(const arrow::RecordBatch& records, int64_t* appended) {
+  *appended = 0;
+  const uint64_t part_bytes = OptionsFor(max_bytes_).segment_bytes / 2;
+  std::string text, line;
+  const auto write = [&](int64_t end) -> Status {
+    if (text.empty()) return {};
+    auto position = log_->Append(kRecordsType, text);
+    if (!position.ok()) return std::move(position).error();
+    *appended = end;
+    text.clear();
+    {
+      std::lock_guard lock(mutex_);  // whoever looked before the append is waiting by now
+    }
+    appended_.notify_all();
+    return {};
+  };
   for (int64_t row = 0; row < records.num_rows(); ++row) {
-    AppendRecord(records, row, {.write_empty = false, .pretty = false}, &text);
-    text += '\n';
+    line.clear();
+    AppendRecord(records, row, {.write_empty = false, .pretty = false}, &line);
+    line += '\n';
+    if (text.size() + line.size() > part_bytes) RETURN_IF_ERROR(write(row));
+    if (line.size() > max_bytes_ / 2)
+      return MakeError(ErrorCode::kTooLarge, "a record of {} bytes is too large for a spool of {}",
+                       line.size(), max_bytes_);
+    text += line;
   }
-  auto position = log_->Append(kRecordsType, text);
-  if (!position.ok()) return std::move(position).error();
-  {
-    std::lock_guard lock(mutex_);  // whoever looked before the append is waiting by now
-  }
-  appended_.notify_all();
-  return {};
+  return write(records.num_rows());
 }
 
 Status Spool::ReadAhead() {

@@ -28,8 +28,10 @@ class Spool {
   // Errors: kUnavailable when another process has it; those of the log.
   static Result<std::unique_ptr<Spool>> Open(const std::string& folder, uint64_t max_bytes);
 
-  // Durable when it returns. Errors: kResourceExhausted when it is full; kUnavailable when the log is broken.
-  Status Append(const arrow::RecordBatch& records);
+  // Appends records from the first on; `appended` of them are durable when it returns, all without an error.
+  // Errors: kTooLarge when the next one would not even fit into an empty spool; kResourceExhausted when it is
+  // full; kUnavailable when the log is broken.
+  Status Append(const arrow::RecordBatch& records, int64_t* appended);
   // The next one, waiting for it; nothing when stopped. Errors: kCorruption.
   Result<std::optional<SpoolEntry>> Next(std::stop_token stop);
   // All records of the entry are where they should be.
@@ -51,12 +53,14 @@ class Spool {
     bool is_done = false;
   };
 
-  Spool(std::string folder, std::unique_ptr<storage::FileLock> lock, std::unique_ptr<log::Log> log)
-      : folder_(std::move(folder)), lock_(std::move(lock)), log_(std::move(log)) {}
+  Spool(std::string folder, uint64_t max_bytes, std::unique_ptr<storage::FileLock> lock,
+        std::unique_ptr<log::Log> log)
+      : folder_(std::move(folder)), max_bytes_(max_bytes), lock_(std::move(lock)), log_(std::move(log)) {}
   std::string PlaceFile() const { return folder_ + "/place"; }
   Status ReadAhead();
 
   const std::string folder_;
+  const uint64_t max_bytes_;
   const std::unique_ptr<storage::FileLock> lock_;
   const std::unique_ptr<log::Log> log_;
   mutable std::mutex mutex_;

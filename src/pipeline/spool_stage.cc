@@ -2,6 +2,8 @@
 
 #include <arrow/record_batch.h>
 
+#include <algorithm>
+
 #include "pipeline/backoff.h"
 #include "pipeline/receipt_internal.h"
 #include "pipeline/rows.h"
@@ -10,15 +12,17 @@ namespace sluice::pipeline {
 namespace {
 
 constexpr Millis kPatience(200);
+constexpr Millis kFullPatience(2000);  // of those who wait for an answer
 constexpr TakeLimits kSpoolBatch{50'000, 4 << 20, Millis(0)};
 
 }  // namespace
 
-SpoolStage::SpoolStage(Spool& spool, IntakeQueue& from, IntakeQueue& to, Environment& environment,
-                       StageCounters& counters, std::stop_source abort)
+SpoolStage::SpoolStage(Spool& spool, IntakeQueue& from, IntakeQueue& to, DeadLetters& dead_letters,
+                       Environment& environment, StageCounters& counters, std::stop_source abort)
     : spool_(spool),
       from_(from),
       to_(to),
+      dead_letters_(dead_letters),
       environment_(environment),
       counters_(counters),
       abort_(std::move(abort)) {
@@ -44,26 +48,71 @@ void SpoolStage::SetHealth(Status status) {
   health_ = std::move(status);
 }
 
-Status SpoolStage::AppendPatiently(const std::vector<Item>& items) {
+// What can never be in the spool is final when its dead letter is.
+Outcome SpoolStage::Bury(const arrow::RecordBatch& record, const Error& why) {
+  const auto letter = std::shared_ptr<arrow::RecordBatch>(record.Slice(0));
+  const Status status = dead_letters_.Write({{letter, why.message()}}, abort_.get_token());
+  if (!status.ok()) return {OutcomeKind::kFailed, status.error().ToString()};
+  return {OutcomeKind::kRejected, why.message()};
+}
+
+// Up to the first error that no waiting helps against; `done` rows have their outcome then.
+Status SpoolStage::AppendRows(const std::vector<Item>& items, bool is_patient, int64_t* done) {
   std::vector<std::shared_ptr<arrow::RecordBatch>> parts;
   for (const auto& item : items) parts.push_back(item.batch.records);
   ASSIGN_OR_RETURN(const auto records, JoinRecords(parts));
-  for (bool was_full = false;; was_full = true) {
-    auto status = spool_.Append(*records);
-    if (status.ok()) {
-      counters_.records += static_cast<uint64_t>(records->num_rows());
+  auto item = items.begin();
+  int64_t begin = 0;  // of the item
+  const auto tell = [&](int64_t rows, const Outcome& outcome) {
+    for (const int64_t end = *done + rows; *done < end; ++*done) {
+      for (; *done >= begin + item->batch.rows(); ++item) begin += item->batch.rows();
+      item->receipt->Set(item->first_row + *done - begin, outcome);
+    }
+  };
+  while (*done < records->num_rows()) {
+    const auto rest = records->Slice(*done);
+    int64_t appended = 0;
+    const auto status = spool_.Append(*rest, &appended);
+    if (appended > 0) {
+      counters_.records += static_cast<uint64_t>(appended);
       counters_.batches += 1;
+      full_since_.reset();
       SetHealth({});
-      return {};
+      tell(appended, Outcome());
+    }
+    if (status.ok()) break;
+    if (status.error().code() == ErrorCode::kTooLarge) {
+      tell(1, Bury(*rest->Slice(appended, 1), status.error()));
+      continue;
     }
     if (status.error().code() != ErrorCode::kResourceExhausted) {
       is_broken_ = true;
-      return std::move(status).error().With("the spool cannot be written");
+      return Error(status.error()).With("the spool cannot be written");
     }
-    if (!was_full)
+    const auto now = std::chrono::steady_clock::now();
+    if (!full_since_) {
+      full_since_ = now;
       environment_.Note("the spool is full, nothing more is taken: " + status.error().ToString());
+    }
     SetHealth(status.error());
+    if (!is_patient && now - *full_since_ >= kFullPatience) return status;
     if (!SleepFor(Millis(100), stopping_.get_token())) return status;
+  }
+  return {};
+}
+
+void SpoolStage::AppendAll(const std::vector<Item>& items, bool is_patient) {
+  if (items.empty()) return;
+  int64_t done = 0;
+  const Status status = is_broken_ ? MakeError(ErrorCode::kUnavailable, "the spool is broken")
+                                   : AppendRows(items, is_patient, &done);
+  if (status.ok()) return;
+  SetHealth(status.error());
+  const Outcome failed{OutcomeKind::kFailed, status.error().ToString()};
+  for (const auto& item : items) {
+    for (int64_t row = std::min(done, item.batch.rows()); row < item.batch.rows(); ++row)
+      item.receipt->Set(item.first_row + row, failed);
+    done -= std::min(done, item.batch.rows());
   }
 }
 
@@ -71,14 +120,11 @@ void SpoolStage::FillSpool() {
   while (true) {
     auto items = from_.Take(kSpoolBatch);
     if (items.empty()) return;
-    const Status status =
-        is_broken_ ? MakeError(ErrorCode::kUnavailable, "the spool is broken") : AppendPatiently(items);
-    if (!status.ok()) SetHealth(status.error());
-    const Outcome outcome =
-        status.ok() ? Outcome() : Outcome{OutcomeKind::kFailed, status.error().ToString()};
-    for (auto& item : items) {
-      for (int64_t row = 0; row < item.batch.rows(); ++row) item.receipt->Set(item.first_row + row, outcome);
-    }
+    // Who waits for an answer is told that there is no room; what has a position to go on at waits for it.
+    const auto persistent = std::stable_partition(
+        items.begin(), items.end(), [](const Item& item) { return !item.receipt->is_persistent; });
+    AppendAll({items.begin(), persistent}, /*is_patient=*/false);
+    AppendAll({persistent, items.end()}, /*is_patient=*/true);
     from_.ReturnSlot();
   }
 }

@@ -1,10 +1,13 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <mutex>
+#include <optional>
 #include <stop_token>
 #include <thread>
 
+#include "pipeline/dead_letters.h"
 #include "pipeline/environment.h"
 #include "pipeline/intake_queue.h"
 #include "pipeline/metrics.h"
@@ -17,8 +20,8 @@ namespace sluice::pipeline {
 class SpoolStage {
  public:
   // Starts the threads.
-  SpoolStage(Spool& spool, IntakeQueue& from, IntakeQueue& to, Environment& environment,
-             StageCounters& counters, std::stop_source abort);
+  SpoolStage(Spool& spool, IntakeQueue& from, IntakeQueue& to, DeadLetters& dead_letters,
+             Environment& environment, StageCounters& counters, std::stop_source abort);
   ~SpoolStage() { Stop(); }
 
   // Spools what is waiting, hands on nothing more. May be repeated.
@@ -31,16 +34,21 @@ class SpoolStage {
  private:
   void FillSpool();
   void DrainSpool(const std::stop_token& stop);
-  Status AppendPatiently(const std::vector<Item>& items);
+  // Sets the outcome of every row. `is_patient`: waits for room as long as it takes.
+  void AppendAll(const std::vector<Item>& items, bool is_patient);
+  Status AppendRows(const std::vector<Item>& items, bool is_patient, int64_t* done);
+  Outcome Bury(const arrow::RecordBatch& record, const Error& why);
   void SetHealth(Status status);
 
   Spool& spool_;
   IntakeQueue& from_;
   IntakeQueue& to_;
+  DeadLetters& dead_letters_;
   Environment& environment_;
   StageCounters& counters_;
   const std::stop_source abort_;
   std::atomic<bool> is_broken_ = false;
+  std::optional<std::chrono::steady_clock::time_point> full_since_;  // of the filler
   mutable std::mutex mutex_;
   Status health_;
   std::stop_source stopping_;

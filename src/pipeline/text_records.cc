@@ -13,6 +13,7 @@ namespace sluice::pipeline {
 namespace {
 
 constexpr size_t kMaxLines = 10'000;  // of a delivery
+constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";
 constexpr size_t kShownOfTooLong = 1000;
 constexpr uint32_t kMaxMetadataDepth = 64;
 
@@ -143,7 +144,10 @@ Result<Delivery> TextRecords::Deliver(const std::vector<Line>& lines) {
   std::vector<size_t> sent;                      // lines that are in `json`
   for (size_t i = 0; i < lines.size(); ++i) {
     if (lines[i].text.size() > options_.max_record_bytes) {
-      wrong[i] = fmt::format("the record is larger than {} bytes", options_.max_record_bytes);
+      wrong[i] =
+          fmt::format("the record is larger than {} bytes, the first {} are kept; it begins near byte {}",
+                      options_.max_record_bytes, kShownOfTooLong,
+                      lines[i].next - static_cast<int64_t>(lines[i].text.size()));
     } else if (options_.format == TextFormat::kCsv) {
       wrong[i] = CsvToJson(lines[i].text, &json);
     } else {
@@ -186,9 +190,13 @@ Result<Delivery> TextRecords::Deliver(const std::vector<Line>& lines) {
 
 Result<std::optional<Delivery>> TextRecords::Take(bool is_end) {
   auto lines = CutLines(is_end);
+  if (is_first_ && !lines.empty()) {
+    is_first_ = false;
+    if (lines.front().text.starts_with(kByteOrderMark))
+      lines.front().text.remove_prefix(kByteOrderMark.size());
+  }
   if (!lines.empty() && options_.format == TextFormat::kCsv && columns_.empty()) {
-    auto header = lines.front().text;
-    if (header.starts_with("\xef\xbb\xbf")) header.remove_prefix(3);
+    const auto header = lines.front().text;
     auto names = SplitCsv(header, options_.delimiter);
     if (!names) return InvalidArgument("the header '{}' is no CSV", header);
     columns_ = *std::move(names);

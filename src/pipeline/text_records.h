@@ -62,6 +62,7 @@ class TextRecords {
   std::string text_;
   size_t at_ = 0;
   int64_t offset_;
+  bool is_first_ = true;      // nothing was taken yet
   bool is_skipping_ = false;  // the rest of a record that was too large
   std::vector<std::string> columns_;
 };

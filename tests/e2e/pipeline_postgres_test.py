@@ -110,5 +110,28 @@ def two_programs_with_the_same_records():
         assert postgres.sql("SELECT count(*), count(DISTINCT data_id) FROM feedback") == "20000|20000"
 
 
+def two_programs_that_update_the_same_records():
+    """On a table that is new to both, so that the server knows nothing of its size."""
+    with Postgres() as postgres, Workspace(init=False) as one, Workspace(init=False) as other:
+        count = 12_000
+        running = []
+        for ws, text in ((one, "mine"), (other, "theirs")):
+            ws.write("in.ndjson", records(0, count, data=text))
+            running.append(ws.start("run", config(ws, postgres, batch=5000, on_duplicate="update")))
+        for process in running:
+            done = wait(process, 60)
+            assert done.code == 0 and b"timeout" not in done.err, done
+        assert postgres.sql("SELECT count(*), count(*) FILTER (WHERE data IN ('mine', 'theirs')) FROM feedback") == f"{count}|{count}"
+        assert not dead_letters(one) and not dead_letters(other)
+
+
+def the_first_of_a_batch_counts():
+    with Postgres() as postgres, Workspace(init=False) as ws:
+        ws.write("in.ndjson", records(1, 1, uuid="z9", data="first") + records(1, 1, uuid="a1", data="second") + records(2, 1, uuid="z9", data_id=""))
+        ws.run("run", config(ws, postgres))
+        assert postgres.sql("SELECT uuid, data FROM feedback") == "z9|first"
+
+
 if __name__ == "__main__":
-    main([stores_a_file_and_repeats_nothing, updates_what_comes_again, wrong_credentials_end_it_at_once, survives_kills_of_the_program_and_the_server, two_programs_with_the_same_records])
+    main([stores_a_file_and_repeats_nothing, updates_what_comes_again, wrong_credentials_end_it_at_once, survives_kills_of_the_program_and_the_server, two_programs_with_the_same_records,
+          two_programs_that_update_the_same_records, the_first_of_a_batch_counts])

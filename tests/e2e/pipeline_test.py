@@ -119,6 +119,29 @@ def malformed_records_become_dead_letters_and_can_be_replayed():
         assert last["uuid"] == "mended" and last["stars"] == [1, 2] and "dead_letter" not in last, last
 
 
+def rejected_records_are_kept_without_a_word_about_it():
+    with folder() as ws:
+        ws.write("p.yaml", "ingestors: [{type: stdio}]\nwriter: {type: stdio}\n")
+        kept = ws.folder + "/.sluice-run/p/dead-letters.ndjson"
+        done = ws.run("run", "p.yaml", data=b'{"data":"a"}\n')
+        assert not os.path.exists(kept)
+        done = ws.run("run", "p.yaml", data=b'{"data":"a"}\n{"data": 5}\n')
+        assert b"1 record(s) rejected, kept in '" + kept.encode() + b"'; the first: " in done.err, done
+        assert [d["data"] for d in read(kept)] == ['{"data": 5}']
+        ws.write("p.yaml", "name: q\ningestors: [{type: stdio}]\nwriter: {type: stdio}\ndead_letter: none\n")
+        done = ws.run("run", "p.yaml", data=b'{"data": 5}\n')
+        assert b"gone" in done.err and not os.path.exists(ws.folder + "/.sluice-run/q"), done
+        assert b"dead_letter is none" in ws.run("pipeline", "check", "p.yaml").err
+
+
+def a_wrong_expression_is_named():
+    with folder() as ws:
+        for step in ("{type: redact, custom: {ticket: '['}}", "{type: drop, when: {field: data, matches: '(a'}}"):
+            ws.write("p.yaml", "ingestors: [{type: stdio}]\nprocessors:\n  - " + step + "\nwriter: {type: stdio}\n")
+            done = ws.run("pipeline", "check", "p.yaml", code=None)
+            assert done.code != 0 and b"p.yaml:3" in done.err and b"missing" in done.err, done
+
+
 def replay_takes_the_label_off():
     with folder() as ws:
         ws.write("p.yaml", "ingestors: [{type: stdio}]\nwriter: {type: file, path: out.ndjson}\n")
@@ -439,7 +462,8 @@ def connectors_are_listed_and_shown():
 
 if __name__ == "__main__":
     assert shutil and harness
-    main([file_to_file, stdin_to_stdout, csv_lines, malformed_records_become_dead_letters_and_can_be_replayed, replay_takes_the_label_off,
+    main([file_to_file, stdin_to_stdout, csv_lines, malformed_records_become_dead_letters_and_can_be_replayed,
+          rejected_records_are_kept_without_a_word_about_it, a_wrong_expression_is_named, replay_takes_the_label_off,
           a_followed_file_and_sigterm, kill_with_a_spool, a_torn_spool, reload_loses_nothing, a_reload_leaves_no_record_in_the_spool,
           a_broken_input_ends_the_run, metrics_and_health, a_full_disk_is_waited_for, fan_out_with_a_best_effort_branch, a_node_hosts_pipelines, bad_files_are_explained, drafts_run,
           connectors_are_listed_and_shown])

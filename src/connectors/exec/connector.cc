@@ -27,6 +27,9 @@ Result<std::unique_ptr<pipeline::Processor>> Make(const pipeline::Settings& sett
   if (program.find('/') != std::string::npos)
     program = std::filesystem::absolute(environment.Resolve(program)).lexically_normal().string();
   options.child.folder = environment.Resolve(settings.text("folder"));
+  std::error_code error;
+  if (!std::filesystem::is_directory(options.child.folder, error))
+    return settings.Complain("folder", fmt::format("'{}' is no folder", options.child.folder));
   options.child.variables = settings.text_map("variables");
   options.child.max_line_bytes = settings.bytes("max_line");
   options.child.on_error_line = [&environment,

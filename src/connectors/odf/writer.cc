@@ -136,7 +136,8 @@ class OdfWriter final : public pipeline::IngestionWriter {
 
   // A name that a record made is none; one that is configured may come back.
   bool IsNoName(const Error& error) const {
-    return pattern_.has_fields() && error.code() == ErrorCode::kNotFound;
+    return pattern_.has_fields() &&
+           (error.code() == ErrorCode::kNotFound || error.code() == ErrorCode::kInvalidArgument);
   }
 
   // A batch moves positions on in one dataset after another. One that is not there yet when the pipeline is

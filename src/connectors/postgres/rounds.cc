@@ -26,15 +26,14 @@ std::string IdentityOf(const Records& records, int64_t row) {
   return key;
 }
 
-constexpr std::array kOrder = {Column::kTenantId, Column::kSourceType, Column::kSourceId, Column::kDataId,
-                               Column::kUuid};
-
+// Records that are one by their key stay as they came: the first of them counts.
 bool IsBefore(const Records& records, int64_t a, int64_t b) {
-  for (const Column column : kOrder) {
+  for (const Column column : kKeyColumns) {
     const int order = records.text(column, a).compare(records.text(column, b));
     if (order != 0) return order < 0;
   }
-  return false;
+  return records.text(Column::kDataId, a).empty() &&
+         records.text(Column::kUuid, a) < records.text(Column::kUuid, b);
 }
 
 }  // namespace
@@ -78,6 +77,21 @@ Round PlanRound(const Records& records, const std::vector<int64_t>& pending) {
     round.created_rows.push_back(group.first);
   }
   return round;
+}
+
+std::vector<int64_t> TakeRepeats(const Records& records, std::vector<int64_t>* rows) {
+  std::unordered_set<std::string_view> uuids;
+  std::unordered_set<std::string> keys;
+  std::vector<int64_t> repeats;
+  std::erase_if(*rows, [&](int64_t row) {
+    const bool is_new_uuid = uuids.insert(records.text(Column::kUuid, row)).second;
+    const bool is_new_key =
+        records.text(Column::kDataId, row).empty() || keys.insert(IdentityOf(records, row)).second;
+    if (is_new_uuid && is_new_key) return false;
+    repeats.push_back(row);
+    return true;
+  });
+  return repeats;
 }
 
 void SortByKey(const Records& records, std::vector<int64_t>* rows) {

@@ -21,8 +21,12 @@ struct Round {
 // data_id, by their uuid) the last one counts.
 Round PlanRound(const Records& records, const std::vector<int64_t>& pending);
 
-// `rows` ordered by key, then by uuid; equal ones stay in their order. Writers that store the same records
-// then take the server's locks in the same order.
+// Takes out of `rows`, which are in the order in which the records came, those that one before them has the
+// uuid or the key of: the first that came counts.
+std::vector<int64_t> TakeRepeats(const Records& records, std::vector<int64_t>* rows);
+
+// `rows` ordered by key, those without a data_id by uuid; equal ones stay in their order. Writers that store
+// the same records then take the server's locks in the same order.
 void SortByKey(const Records& records, std::vector<int64_t>* rows);
 
 }  // namespace sluice::connectors::postgres

@@ -47,6 +47,17 @@ TEST(PlanRoundTest, OneUuidWithTwoKeysTakesTwoRoundsInOrder) {
   EXPECT_THAT(PlanRound(records, first.later).rows, ElementsAre(2));
 }
 
+TEST(TakeRepeatsTest, WhatComesAgainByUuidOrKeyIsARepeat) {
+  const Records records = Parse(R"({"uuid":"z","data_id":"1"}
+{"uuid":"a","data_id":"1"}
+{"uuid":"z"}
+{"uuid":"b"}
+{"uuid":"c"})");
+  std::vector<int64_t> rows = {0, 1, 2, 3, 4};
+  EXPECT_THAT(TakeRepeats(records, &rows), ElementsAre(1, 2));
+  EXPECT_THAT(rows, ElementsAre(0, 3, 4));
+}
+
 TEST(SortByKeyTest, TenantSourceAndIdBeforeUuid) {
   const Records records = Parse(R"({"uuid":"1","tenant_id":"b"}
 {"uuid":"2","tenant_id":"a","data_id":"9"}
@@ -54,7 +65,7 @@ TEST(SortByKeyTest, TenantSourceAndIdBeforeUuid) {
 {"uuid":"3","tenant_id":"a","data_id":"1"})");
   std::vector<int64_t> rows = {0, 1, 2, 3};
   SortByKey(records, &rows);
-  EXPECT_THAT(rows, ElementsAre(3, 2, 1, 0));
+  EXPECT_THAT(rows, ElementsAre(2, 3, 1, 0));
 }
 
 }  // namespace

@@ -19,6 +19,9 @@ constexpr size_t kFewBytes = 4 << 20;
 constexpr size_t kPieceBytes = 256 << 10;
 
 constexpr std::string_view kStaging = "pg_temp.sluice_staging";
+// What a batch locks. A table of its own: the server would run a subquery anew for each row that another
+// writer has changed.
+constexpr std::string_view kLocked = "pg_temp.sluice_locked";
 constexpr std::string_view kCopyStaging = "COPY pg_temp.sluice_staging FROM STDIN (FORMAT binary); ";
 constexpr std::string_view kSameKey =
     "t.tenant_id = s.tenant_id AND t.source_type = s.source_type AND t.source_id = s.source_id AND t.data_id = "
@@ -52,9 +55,10 @@ std::string UpdateStaged(const Target& target) {
       "DELETE FROM {} s USING {} u, {} t WHERE u.uuid = s.uuid AND t.uuid <> u.uuid AND {} RETURNING s.sluice_n; ",
       kStaging, t, t, kSameKey);
   sql += fmt::format(
-      "SELECT count(*) FROM (SELECT 1 FROM {0} t WHERE t.uuid IN (SELECT s.uuid FROM {1} s UNION ALL SELECT t.uuid "
-      "FROM {1} s JOIN {0} t ON {2}) ORDER BY t.uuid FOR UPDATE) locked; ",
-      t, kStaging, kSameKey);
+      "INSERT INTO {3} SELECT s.uuid FROM {1} s UNION SELECT t.uuid FROM {1} s JOIN {0} t ON {2}; "
+      "SELECT count(*) FROM (SELECT 1 FROM {3} k JOIN {0} t ON t.uuid = k.uuid ORDER BY t.uuid FOR UPDATE OF t) "
+      "locked; ",
+      t, kStaging, kSameKey, kLocked);
   sql += fmt::format("UPDATE {} t SET {} FROM {} s WHERE t.uuid = s.uuid RETURNING s.sluice_n; ", t, set,
                      kStaging);
   sql += fmt::format("UPDATE {} t SET {} FROM {} s WHERE t.uuid <> s.uuid AND {} RETURNING s.sluice_n; ", t,
@@ -103,9 +107,10 @@ Result<std::unique_ptr<Session>> Session::Open(const ConnectOptions& connect, co
   // A batch asks the table's indexes, however large the table is and whatever its statistics say.
   auto staging = connection->Run(
       fmt::format(
-          "SET enable_hashjoin = off; SET enable_mergejoin = off; "
-          "CREATE TEMP TABLE sluice_staging ON COMMIT DELETE ROWS AS SELECT 0::int4 AS sluice_n, {} FROM {} "
-          "WITH NO DATA",
+          "SET enable_hashjoin = off; SET enable_mergejoin = off; SET enable_seqscan = off; "
+          "SET enable_material = off; SET jit = off; "
+          "CREATE TEMP TABLE sluice_staging ON COMMIT DELETE ROWS AS SELECT 0::int4 AS sluice_n, {0} FROM {1} "
+          "WITH NO DATA; CREATE TEMP TABLE sluice_locked ON COMMIT DELETE ROWS AS SELECT uuid FROM {1} WITH NO DATA",
           target.ColumnList(), target.name),
       stop);
   if (!staging.ok()) return std::move(staging).error().With("making the staging table");
@@ -182,17 +187,17 @@ Result<std::vector<Fate>> Session::StoreLatest(const Records& records, std::span
     if (state() == "23505") return std::vector<Fate>(rows.size(), Fate::kRaced);
     return std::move(run).error();
   }
-  // COPY, DELETE, SELECT, UPDATE, UPDATE, INSERT
-  constexpr size_t kReplies = 6;
+  // COPY, DELETE, INSERT, SELECT, UPDATE, UPDATE, INSERT
+  constexpr size_t kReplies = 7;
   if (run->size() != kReplies) return Internal("{} answers to {} statements", run->size(), kReplies);
-  const std::vector<Fate> inserted = FatesOf((*run)[5], records, rows);
+  const std::vector<Fate> inserted = FatesOf((*run)[6], records, rows);
   std::vector<Fate> fates(rows.size(), Fate::kRaced);
   for (size_t i = 0; i < fates.size(); ++i) {
     if (inserted[i] == Fate::kStored) fates[i] = Fate::kStored;
   }
   MarkByNumber((*run)[1], Fate::kClash, &fates);
-  MarkByNumber((*run)[3], Fate::kKnown, &fates);
   MarkByNumber((*run)[4], Fate::kKnown, &fates);
+  MarkByNumber((*run)[5], Fate::kKnown, &fates);
   return fates;
 }
 

@@ -165,8 +165,13 @@ Status Writer::Store(Job& job) {
     hope_.Disappointed();
   }
   if (options_.target.updates) return StoreLatest(job, std::move(rows));
+  std::vector<int64_t> repeats = TakeRepeats(job.records, &rows);
   SortByKey(job.records, &rows);
-  return StoreNew(job, rows);
+  RETURN_IF_ERROR(StoreNew(job, rows));
+  if (repeats.empty()) return {};
+  // Behind the first ones: they are known then, unless those were rejected.
+  SortByKey(job.records, &repeats);
+  return StoreNew(job, repeats);
 }
 
 template <class Attempt>
