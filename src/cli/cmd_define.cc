@@ -58,6 +58,10 @@ Status CollectManifests(const AddOptions& options, std::vector<std::string>* pat
       return UsageError("'{}' is a folder; --recursive takes the manifests in it", path);
     std::vector<std::string> found;
     for (fs::recursive_directory_iterator it(path, error), end; !error && it != end; it.increment(error)) {
+      if (it->path().filename().string().starts_with('.')) {
+        it.disable_recursion_pending();
+        continue;
+      }
       const auto extension = it->path().extension();
       if ((extension == ".yaml" || extension == ".yml") && LooksLikeSnapshot(it->path()))
         found.push_back(it->path().string());

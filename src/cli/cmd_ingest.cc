@@ -48,7 +48,9 @@ Status Expand(const std::string& path, bool recursive, std::vector<std::string>*
   std::vector<std::string> found;
   for (fs::recursive_directory_iterator it(path, error), end; !error && it != end; it.increment(error)) {
     const auto name = it->path().filename().string();
-    if (it->is_regular_file(error) && !name.empty() && name[0] != '.') found.push_back(it->path().string());
+    const bool is_hidden = !name.empty() && name[0] == '.';
+    if (is_hidden) it.disable_recursion_pending();
+    if (!is_hidden && it->is_regular_file(error)) found.push_back(it->path().string());
   }
   if (error) return FromErrno(error.value(), fmt::format("cannot list folder '{}'", path));
   std::sort(found.begin(), found.end());
