@@ -32,9 +32,9 @@ bool IsFullName(const Scope& scope, std::string_view dataset, const std::optiona
   if (!SameName(scope.dataset, account) || scope.source.empty()) return false;
   const std::string name = scope.dataset + "/" + scope.source;
   if (SameName(name, dataset)) return true;
-  return source && name.size() > dataset.size() && name[dataset.size()] == '/' &&
-         SameName(std::string_view(name).substr(0, dataset.size()), dataset) &&
-         name.substr(dataset.size() + 1) == *source;
+  const bool begins = name.size() > dataset.size() && name[dataset.size()] == '/' &&
+                      SameName(std::string_view(name).substr(0, dataset.size()), dataset);
+  return begins && (!source || name.substr(dataset.size() + 1) == *source);
 }
 
 }  // namespace

@@ -84,7 +84,7 @@ def tokens_give_what_their_scopes_say():
             # What goes on at the node, as far as it is theirs.
             ours, theirs = (call(node, "GET", "/platform/status", tokens[scope]).json["datasets"] for scope in ("admin", "push:d"))
             assert "d" in [one["dataset"] for one in ours] and theirs == [], (ours, theirs)
-            shown = ws.run("status", "--url", node.url, "--token", tokens["admin"], "-o", "csv").out.decode()
+            shown = ws.run("status", "--url", f"http://127.0.0.1:{node.port}", "--token", tokens["admin"], "-o", "csv").out.decode()
             assert "d,default," in shown, shown
             # Absent and not shown are one answer.
             absent, hidden = (call(node, "GET", f"/{name}/sources", tokens["push:d"]).json for name in ("x", "e"))
