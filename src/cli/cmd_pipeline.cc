@@ -19,8 +19,7 @@ Status CheckFiles(Session& session, const std::vector<std::string>& files) {
     session.Say("{}: pipeline '{}' is well formed: {} ingestor(s), {} processor(s), writer {}", file,
                 config.name, config.ingestors.size(), config.processors.size(), config.writer.type());
     if (!config.dead_letter)
-      session.Say("{}: dead_letter is none: records that can never succeed will be counted and gone",
-                  file);
+      session.Say("{}: dead_letter is none: records that can never succeed will be counted and gone", file);
   }
   return {};
 }

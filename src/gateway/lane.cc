@@ -18,7 +18,8 @@ constexpr size_t kNonceSize = 16;
 constexpr uint64_t kBatchOverhead = 1024;
 constexpr uint64_t kReaderThreadBytes = 4 << 20;  // a body for which a second reading thread pays
 constexpr int kRetryLaterSeconds = 30;
-constexpr int64_t kQueryMillis = 60'000;  // a run of a source's query: the dataset's other batches wait for it
+constexpr int64_t kQueryMillis =
+    60'000;  // a run of a source's query: the dataset's other batches wait for it
 
 bool IsVisible(std::string_view text) {
   return std::all_of(text.begin(), text.end(), [](char c) { return c > ' ' && c <= '~'; });

@@ -26,7 +26,7 @@ class FramePlan;
 struct FrameOptions {
   read::ReadOptions read;
   sql::Limits sql = {.time_ms = 600'000};  // of each run of the query
-  Progress* progress = nullptr;  // may be null
+  Progress* progress = nullptr;            // may be null
 };
 
 // One input on its way to a merge: read, preprocessed, shaped (odf-ingest.md 1, 2, 4.1). Confined to one

@@ -44,7 +44,8 @@ struct GroupBatch {
     std::optional<odf::SourceState> expected;
   };
   std::optional<StateChange> state;
-  // When it leaves the group, those of its source behind it do too: nothing overtakes it (push-protocol.md 7).
+  // When it leaves the group, those of its source behind it do too: nothing overtakes it (push-protocol.md
+  // 7).
   bool holds_up = false;
 };
 
