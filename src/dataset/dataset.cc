@@ -179,6 +179,7 @@ Status Dataset::WriteAnew(std::optional<std::vector<std::string>> names) {
 }
 
 Status Dataset::EnsureDurable() {
+  RETURN_IF_ERROR(CheckHeadBlock());
   if (durable_head_ == state_.head) return {};
   const auto unsure = stores_.failures->unsure_head();
   // A note that cannot be read is as good as none.
@@ -332,13 +333,15 @@ Status Dataset::MoveHead(const Multihash& head) {
   return moved;
 }
 
-// The state may come from what was derived earlier: nothing is built on a block that is lost or altered.
+// The state may come from what was derived earlier: nothing is built on a block that is lost or altered, and
+// nothing answered from it.
 Status Dataset::CheckHeadBlock() {
-  if (checked_head_ == state_.head) return {};
+  if (!state_.head || checked_head_ == state_.head) return {};
   auto block = ReadBlock(*state_.head);
+  if (!block.ok() && IsRetryable(block.error().code())) return std::move(block).error();
   if (!block.ok()) {
     return Corruption(
-        "the newest block cannot be built on, nothing was committed: {}; 'sluice verify' tells more",
+        "the newest block is lost or altered, nothing was committed: {}; 'sluice verify' tells more",
         block.error().ToString());
   }
   checked_head_ = state_.head;
@@ -348,10 +351,7 @@ Status Dataset::CheckHeadBlock() {
 Result<CommitResult> Dataset::Publish(NewBlocks blocks, std::vector<StagedSlice> slices,
                                       const std::function<Status(const CommitResult&)>& before_head) {
   RETURN_IF_ERROR(CheckSlices(blocks, slices));
-  if (state_.head) {
-    RETURN_IF_ERROR(CheckHeadBlock());
-    RETURN_IF_ERROR(EnsureDurable());
-  }
+  if (state_.head) RETURN_IF_ERROR(EnsureDurable());
   // Slices and blocks durable, in any order; then the head (decisions.md 12).
   std::vector<std::pair<storage::StagedFile*, std::string>> files;
   for (auto& slice : slices) files.emplace_back(slice.file.get(), DataName(slice.physical_hash));

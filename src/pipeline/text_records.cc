@@ -2,6 +2,7 @@
 
 #include <arrow/record_batch.h>
 
+#include <algorithm>
 #include <cstring>
 
 #include "pipeline/json_scan.h"
@@ -20,6 +21,15 @@ constexpr uint32_t kMaxMetadataDepth = 64;
 std::string_view WithoutReturn(std::string_view line) {
   if (line.ends_with('\r')) line.remove_suffix(1);
   return line;
+}
+
+std::optional<std::string> FindTwice(const std::vector<std::string>& names) {
+  for (size_t i = 0; i < names.size(); ++i) {
+    if (std::find(names.begin(), names.begin() + static_cast<ptrdiff_t>(i), names[i]) !=
+        names.begin() + static_cast<ptrdiff_t>(i))
+      return names[i];
+  }
+  return std::nullopt;
 }
 
 }  // namespace
@@ -43,6 +53,10 @@ Result<TextRecordsOptions> ReadTextOptions(const Settings& settings) {
     return settings.Complain("delimiter", fmt::format("'{}' is not one character", delimiter));
   options.delimiter = delimiter[0];
   options.columns = settings.texts("columns");
+  if (const auto twice = FindTwice(options.columns))
+    return settings.Complain("columns", fmt::format("'{}' is there twice", *twice));
+  if (!options.columns.empty() && options.format != TextFormat::kCsv)
+    return settings.Complain("columns", "only CSV has columns: set format: csv");
   return options;
 }
 
@@ -199,6 +213,8 @@ Result<std::optional<Delivery>> TextRecords::Take(bool is_end) {
     const auto header = lines.front().text;
     auto names = SplitCsv(header, options_.delimiter);
     if (!names) return InvalidArgument("the header '{}' is no CSV", header);
+    if (const auto twice = FindTwice(*names))
+      return InvalidArgument("the header has column '{}' twice", *twice);
     columns_ = *std::move(names);
     lines.erase(lines.begin());
   }

@@ -153,6 +153,14 @@ Result<FirstRecord> ReadFirst(const CsvDialect& dialect, const TextBlock& block,
   return first;
 }
 
+// Lines that end with CR alone would all be one header.
+bool HasBareReturn(std::string_view text) {
+  for (size_t at = text.find('\r'); at != std::string_view::npos; at = text.find('\r', at + 1)) {
+    if (at + 1 == text.size() || text[at + 1] != '\n') return true;
+  }
+  return false;
+}
+
 Result<std::vector<std::string>> ColumnNames(const FirstRecord& first, bool header,
                                              const std::string& input) {
   std::vector<std::string> names;
@@ -161,6 +169,11 @@ Result<std::vector<std::string>> ColumnNames(const FirstRecord& first, bool head
     std::string name = header && !first.cells[i].empty() ? first.cells[i] : fmt::format("column_{}", i + 1);
     if (!IsUtf8(name))
       return InvalidArgument("line 1 of '{}': header field {} is not valid UTF-8", input, i + 1);
+    if (header && HasBareReturn(name)) {
+      return InvalidArgument(
+          "line 1 of '{}': the header has a carriage return in field {}: lines end with LF or CR LF", input,
+          i + 1);
+    }
     if (!seen.insert(name).second)
       return InvalidArgument("line 1 of '{}': the header has column '{}' twice", input, name);
     names.push_back(std::move(name));

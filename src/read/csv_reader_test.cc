@@ -175,6 +175,12 @@ TEST(CsvReaderTest, RefusesARepeatedHeaderName) {
               IsError(ErrorCode::kInvalidArgument, HasSubstr("'a' twice")));
 }
 
+TEST(CsvReaderTest, RefusesLinesThatEndWithAReturnAlone) {
+  EXPECT_THAT(ReadText(Guessing(), "a,b\r1,2\r3,4\r"),
+              IsError(ErrorCode::kInvalidArgument, HasSubstr("carriage return")));
+  EXPECT_OK(ReadText(Guessing(), "a,\"b\r\nc\"\r\n1,2\r\n"));
+}
+
 TEST(CsvReaderTest, TakesSeparatorQuoteAndEscape) {
   auto step = Step(ReadFormat::kCsv, {Field("a", TypeKind::kString), Field("b", TypeKind::kString)});
   step.separator = "\t";

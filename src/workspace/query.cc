@@ -115,7 +115,14 @@ Result<QuerySession> RunQueryOver(const Workspace& workspace, const std::vector<
     std::vector<std::string> paths;
     for (const auto& ref : *slices) {
       auto path = dataset->files().LocalPath(dataset::DataName(ref.slice.physical_hash));
-      if (path) paths.push_back(*path);
+      if (!path) continue;
+      ASSIGN_OR_RETURN(const bool is_there,
+                       dataset->files().Exists(dataset::DataName(ref.slice.physical_hash)));
+      if (!is_there) {
+        return Corruption("dataset '{}': slice '{}' is missing; 'sluice verify {}' tells what else is",
+                          entry.alias, dataset::DataName(ref.slice.physical_hash), entry.alias);
+      }
+      paths.push_back(*path);
     }
     RETURN_IF_ERROR(session.engine->RegisterParquet(entry.alias, schema, std::move(paths)));
   }

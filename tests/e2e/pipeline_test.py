@@ -92,6 +92,16 @@ def csv_lines():
         assert [r["data"] for r in out] == ['a "b"; c\nsecond line', "plain"], done
         assert out[0]["metadata"] == {"x": [1]} and out[1]["metadata"] == "no json" and out[0]["stars"] == "5"
         assert b"5 fields, the header 4" in done.err, done
+        # Two columns of one name would lose one of them.
+        done = ws.run("run", "p.yaml", data=b"data;data\na;b\n", code=None)
+        assert done.code != 0 and b"'data' twice" in done.err and done.out == b"", done
+        for wrong, why in (("format: csv, columns: [data, data]", b"'data' is there twice"), ("columns: [data]", b"only CSV has columns")):
+            ws.write("w.yaml", "ingestors: [{type: stdio, " + wrong + "}]\nwriter: {type: stdio}\n")
+            done = ws.run("pipeline", "check", "w.yaml", code=None)
+            assert done.code != 0 and why in done.err, done
+        ws.write("w.yaml", "ingestors: [{type: stdio}]\nprocessors: [{type: language, languages: [de, german]}]\nwriter: {type: stdio}\n")
+        done = ws.run("pipeline", "check", "w.yaml", code=None)
+        assert done.code != 0 and b"'german'" in done.err, done
 
 
 def malformed_records_become_dead_letters_and_can_be_replayed():

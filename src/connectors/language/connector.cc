@@ -100,6 +100,11 @@ void RegisterLanguage(pipeline::Registry& registry) {
                  options.reliable_only = settings.boolean("reliable_only");
                  options.max_bytes = settings.bytes("max_bytes");
                  options.languages = settings.texts("languages");
+                 for (const auto& code : options.languages) {
+                   if (!language::IsKnown(code))
+                     return settings.Complain("languages",
+                                              fmt::format("'{}' is no code that is ever set", code));
+                 }
                  std::sort(options.languages.begin(), options.languages.end());
                  options.fallback = settings.text("default");
                  if (options.max_bytes == 0)

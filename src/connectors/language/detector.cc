@@ -33,6 +33,14 @@ std::string_view Beginning(std::string_view text, size_t max_bytes) {
 
 }  // namespace
 
+bool IsKnown(std::string_view code) {
+  if (code.empty()) return false;
+  for (int i = 0; i < CLD2::NUM_LANGUAGES; ++i) {
+    if (CodeOf(static_cast<CLD2::Language>(i)) == code) return true;
+  }
+  return false;
+}
+
 Detected Detect(std::string_view text, size_t max_bytes, bool guesses) {
   text = Beginning(text, std::min<size_t>(max_bytes, 1 << 30));
   if (text.empty()) return {};

@@ -14,5 +14,7 @@ struct Detected {
 // Looks at the first `max_bytes` at most. `text` that is not UTF-8 has no language. With `guesses` short and
 // mixed texts get the language that is nearest.
 Detected Detect(std::string_view text, size_t max_bytes, bool guesses);
+// Whether it is a code that Detect may give.
+bool IsKnown(std::string_view code);
 
 }  // namespace sluice::connectors::language
