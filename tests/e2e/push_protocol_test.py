@@ -704,7 +704,8 @@ def what_is_queued_survives_a_kill():
             assert answer.status == 202, answer
             receipts.append(answer.json["receipt"])
         node.restart()
-        assert node.state("d") == ("5", None)
+        # The budget of the new process has a block for them: they may be committed by now.
+        assert node.state("d") in (("5", None), ("5", "5"))
         node.kill()
         node.args = ()
         node.start()
