@@ -7,7 +7,8 @@ function setup(thread)
   thread:set("number", #threads)
   table.insert(threads, thread)
 end
-local at, taken, refused = 0, 0, 0
+local at = 0
+taken, refused = 0, 0  -- global: asked for by thread:get
 function request()
   at = at + 1
   local key = base + number * 100000000 + at
