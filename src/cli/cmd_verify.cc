@@ -16,7 +16,6 @@ struct VerifyArgs {
   std::vector<std::string> datasets;
   std::string contains;
   bool metadata_only = false;
-  bool integrity = false;
   bool recursive = false;
 };
 
@@ -151,9 +150,9 @@ void AddVerify(Commands& commands) {
   command->add_flag("-r,--recursive", args->recursive, "Also the datasets that these are derived from");
   auto* blocks_only =
       command->add_flag("--metadata-only", args->metadata_only, "Check blocks only, read no data");
-  command
-      ->add_flag(
-          "--integrity", args->integrity,
+  // What verify does in any case: the other programs' option for it.
+  command->add_flag("--integrity")
+      ->description(
           "Check hashes of blocks and data, repeat no transformation (what verify does without it too)")
       ->excludes(blocks_only);
 }

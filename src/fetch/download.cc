@@ -16,6 +16,7 @@
 #include "fetch/address.h"
 #include "fetch/streams.h"
 #include "net/http_client.h"
+#include "net/http_condition.h"
 
 namespace sluice::fetch {
 namespace {
@@ -403,12 +404,8 @@ Result<bool> Download::Shared::Attempt(net::HttpClient& client, const std::stop_
     savepoint.DropPart();
     return false;
   }
-  if (const auto after = answer.headers.Find("Retry-After")) {
-    int64_t seconds = 0;
-    std::from_chars(after->data(), after->data() + after->size(), seconds);
-    *retry_after =
-        std::clamp<std::chrono::milliseconds>(std::chrono::seconds(seconds), {}, kLongestRetryAfter);
-  }
+  if (const auto wait = net::RetryAfter(answer.headers, context.clock->Now().seconds))
+    *retry_after = std::min<std::chrono::milliseconds>(*wait, kLongestRetryAfter);
   RETURN_IF_ERROR(net::CheckAnswer(answer));
   return MakeError(ErrorCode::kInvalidArgument, "'{}' answered {}, which brings no data", answer.url,
                    answer.status);

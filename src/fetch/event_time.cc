@@ -118,12 +118,4 @@ Status CheckEventTime(const std::optional<odf::EventTimeSource>& source, bool fr
   return {};
 }
 
-std::optional<Instant> ParseHttpDate(const std::string& text) {
-  for (const char* format :
-       {"%a, %d %b %Y %H:%M:%S GMT", "%A, %d-%b-%y %H:%M:%S GMT", "%a %b %e %H:%M:%S %Y"}) {
-    if (auto time = ParseBy(text, format)) return time;
-  }
-  return std::nullopt;
-}
-
 }  // namespace sluice::fetch

@@ -23,7 +23,4 @@ Result<Instant> PathEventTime(const odf::EventTimeSource& source, std::string_vi
 // kind of fetch has them.
 Status CheckEventTime(const std::optional<odf::EventTimeSource>& source, bool from_path, bool from_metadata);
 
-// `Sun, 06 Nov 1994 08:49:37 GMT` and the two older forms. Nothing when it is none of them.
-std::optional<Instant> ParseHttpDate(const std::string& text);
-
 }  // namespace sluice::fetch

@@ -25,11 +25,17 @@ std::string KeyOf(const DownloadSpec& spec, const std::optional<odf::SourceState
   return multiformats::Sha3Multihash(text).ToString();
 }
 
+// Nothing for a date that cannot be read.
+std::optional<Instant> ChangedAt(const DownloadInfo& info) {
+  const auto seconds = net::ParseHttpDate(info.last_modified);
+  return seconds ? std::optional(Instant{*seconds, 0}) : std::nullopt;
+}
+
 Result<std::optional<odf::SourceState>> StateOf(const DownloadInfo& info) {
   if (!info.etag.empty()) return std::optional(odf::SourceState{"", kEtagStateKind, info.etag});
   if (!info.last_modified.empty()) {
     // A date that cannot be read is no validator.
-    if (const auto time = ParseHttpDate(info.last_modified))
+    if (const auto time = ChangedAt(info))
       return std::optional(odf::SourceState{"", kLastModifiedStateKind, FormatInstant(*time)});
   }
   return std::optional(
@@ -91,8 +97,7 @@ Result<Fetched> FetchHttp(const UrlCall& call, const FetchRequest& request, cons
   input.media_type = info.media_type;
   input.from_server = true;
   input.decoded = coder.has_value();
-  ASSIGN_OR_RETURN(input.event_time,
-                   MetadataEventTime(call.step.event_time, ParseHttpDate(info.last_modified)));
+  ASSIGN_OR_RETURN(input.event_time, MetadataEventTime(call.step.event_time, ChangedAt(info)));
   input.open = [download, coder, limits = context.limits]() -> Result<std::unique_ptr<read::ByteSource>> {
     ASSIGN_OR_RETURN(auto source, download->Open());
     if (!coder) return source;

@@ -312,6 +312,9 @@ std::optional<std::string> Lane::FindRetried(const std::string& source, const Di
 
 void Lane::RemoveRetried(const std::vector<std::pair<Place, Journal::Queued>>& queued) {
   const auto id = entry().id;
+  const bool has_keys =
+      std::any_of(queued.begin(), queued.end(), [](const auto& one) { return one.second.batch.key; });
+  if (!has_keys) return;
   for (const auto& receipt : shared_.dead_letters->Receipts(id)) {
     const auto letter = shared_.dead_letters->Read(id, receipt);
     if (!letter.ok()) continue;

@@ -48,14 +48,11 @@ Result<SourceDefinition> SelectPushSource(const odf::ChainState& state,
   if (state.kind != odf::DatasetKind::kRoot) {
     return InvalidArgument("cannot ingest into a derivative dataset: its data comes from its transformation");
   }
-  auto definition = [](const odf::AddPushSource& event) {
-    return SourceDefinition{event.source_name, event.read, event.preprocess, event.merge};
-  };
   std::vector<std::string> names;
   for (const auto& [source_name, source] : state.push_sources) names.push_back(source_name);
   if (name) {
     if (auto it = state.push_sources.find(*name); it != state.push_sources.end())
-      return definition(it->second.event);
+      return DefinitionOf(it->second.event);
     if (state.polling_source) {
       return NotFound(
           "expected a push source named '{}', but the dataset is fed by a polling source; disable that first",
@@ -67,7 +64,7 @@ Result<SourceDefinition> SelectPushSource(const odf::ChainState& state,
                                   : "; its push sources are: " + JoinNames(names) +
                                         (near.empty() ? "" : " (did you mean '" + near.front() + "'?)"));
   }
-  if (names.size() == 1) return definition(state.push_sources.begin()->second.event);
+  if (names.size() == 1) return DefinitionOf(state.push_sources.begin()->second.event);
   if (names.size() > 1) {
     return MakeError(ErrorCode::kConflict,
                      "dataset has several push sources; choose one with --source-name: {}", JoinNames(names));
@@ -325,8 +322,7 @@ std::vector<std::shared_ptr<arrow::Schema>> StaticSchemasOfOthers(const odf::Cha
   alone.vocabulary = state.vocabulary;
   for (const auto& [other, source] : state.push_sources) {
     if (other == name) continue;
-    const auto& event = source.event;
-    auto schema = StaticFrameSchema({other, event.read, event.preprocess, event.merge}, alone);
+    auto schema = StaticFrameSchema(DefinitionOf(source.event), alone);
     if (schema.ok() && *schema) schemas.push_back(std::move(*schema));
   }
   return schemas;

@@ -17,4 +17,8 @@ struct SourceDefinition {
   bool operator==(const SourceDefinition&) const = default;
 };
 
+inline SourceDefinition DefinitionOf(const odf::AddPushSource& event) {
+  return {event.source_name, event.read, event.preprocess, event.merge};
+}
+
 }  // namespace sluice::ingest

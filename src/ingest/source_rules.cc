@@ -133,7 +133,7 @@ Status CheckNewEvents(odf::ChainState state, const std::vector<odf::MetadataEven
     RETURN_IF_ERROR(odf::CheckEvent(event));
     if (const auto* push = std::get_if<odf::AddPushSource>(&event)) {
       if (!options.shared_snapshot) RETURN_IF_ERROR(odf::CheckSharedSnapshot(last, *push));
-      auto status = CheckSource({push->source_name, push->read, push->preprocess, push->merge}, last);
+      auto status = CheckSource(DefinitionOf(*push), last);
       if (!status.ok()) return std::move(status).error().With(fmt::format("source '{}'", push->source_name));
       last.push_sources[push->source_name].event = *push;
     } else if (const auto* polling = std::get_if<odf::SetPollingSource>(&event)) {

@@ -122,4 +122,35 @@ std::string FormatHttpDate(std::time_t time) {
                      kMonths[parts.tm_mon], parts.tm_year + 1900, parts.tm_hour, parts.tm_min, parts.tm_sec);
 }
 
+std::optional<int64_t> ParseHttpDate(const std::string& text) {
+  for (const char* format :
+       {"%a, %d %b %Y %H:%M:%S GMT", "%A, %d-%b-%y %H:%M:%S GMT", "%a %b %e %H:%M:%S %Y"}) {
+    std::tm parts{};
+    const char* end = ::strptime(text.c_str(), format, &parts);
+    if (end != nullptr && *end == '\0') return static_cast<int64_t>(::timegm(&parts));
+  }
+  return std::nullopt;
+}
+
+std::optional<int64_t> NumberIn(const Headers& headers, std::string_view name) {
+  const auto value = headers.Find(name);
+  if (!value) return std::nullopt;
+  const std::string_view text = Trimmed(*value);
+  int64_t number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  const bool is_number = error == std::errc() && (end == text.data() + text.size() || *end == ',' ||
+                                                  *end == ';' || *end == ' ' || *end == '.');
+  return is_number ? std::optional<int64_t>(number) : std::nullopt;
+}
+
+std::optional<std::chrono::milliseconds> RetryAfter(const Headers& headers, int64_t now_seconds) {
+  auto wait = NumberIn(headers, "Retry-After");
+  if (!wait) {
+    const auto date = ParseHttpDate(headers.Find("Retry-After").value_or(""));
+    if (!date) return std::nullopt;
+    wait = *date - now_seconds;
+  }
+  return std::chrono::seconds(std::clamp<int64_t>(*wait, 0, 3600));
+}
+
 }  // namespace sluice::net

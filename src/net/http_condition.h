@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <ctime>
 #include <optional>
@@ -30,5 +31,12 @@ void ApplyConditions(const HttpRequest& request, HttpResponse& response);
 
 // `Sun, 06 Nov 1994 08:49:37 GMT`.
 std::string FormatHttpDate(std::time_t time);
+// In seconds since 1970, in the three forms that RFC 9110 (5.6.7) has readers accept; nothing for what is
+// none.
+std::optional<int64_t> ParseHttpDate(const std::string& text);
+// The whole number that a field begins with: `30, 60;w=60` is 30, a fraction is cut off.
+std::optional<int64_t> NumberIn(const Headers& headers, std::string_view name);
+// What `Retry-After` says: seconds, or a date. At most an hour; nothing where it says nothing.
+std::optional<std::chrono::milliseconds> RetryAfter(const Headers& headers, int64_t now_seconds);
 
 }  // namespace sluice::net

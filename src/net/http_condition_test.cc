@@ -86,5 +86,27 @@ TEST(HttpConditionTest, FormatsDates) {
   EXPECT_EQ(FormatHttpDate(784111777), "Sun, 06 Nov 1994 08:49:37 GMT");
 }
 
+TEST(HttpDateTest, ReadsTheThreeForms) {
+  for (const char* text :
+       {"Sun, 06 Nov 1994 08:49:37 GMT", "Sunday, 06-Nov-94 08:49:37 GMT", "Sun Nov  6 08:49:37 1994"})
+    EXPECT_EQ(ParseHttpDate(text), 784111777) << text;
+  EXPECT_EQ(FormatHttpDate(784111777), "Sun, 06 Nov 1994 08:49:37 GMT");
+  for (const char* text : {"yesterday", "", "Sun, 06 Nov 1994 08:49:37 GMT+1"})
+    EXPECT_EQ(ParseHttpDate(text), std::nullopt) << text;
+}
+
+TEST(RetryAfterTest, ReadsSecondsAndDates) {
+  using std::chrono::seconds;
+  const auto retry = [](const std::string& value) { return RetryAfter({{"Retry-After", value}}, 784111777); };
+  EXPECT_EQ(retry("30"), seconds(30));
+  EXPECT_EQ(retry(" 30.5"), seconds(30));
+  EXPECT_EQ(retry("-5"), seconds(0));
+  EXPECT_EQ(retry("Sun, 06 Nov 1994 08:50:37 GMT"), seconds(60));
+  EXPECT_EQ(retry("Sun, 06 Nov 1994 08:40:37 GMT"), seconds(0));
+  EXPECT_EQ(retry("99999999"), seconds(3600));
+  EXPECT_EQ(retry("soon"), std::nullopt);
+  EXPECT_EQ(RetryAfter({}, 0), std::nullopt);
+}
+
 }  // namespace
 }  // namespace sluice::net

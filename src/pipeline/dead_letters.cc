@@ -40,7 +40,7 @@ Result<std::shared_ptr<arrow::RecordBatch>> Label(const std::vector<DeadLetter>&
   for (const auto& letter : letters) {
     parts.push_back(letter.record);
     std::string ours = "{\"reason\":";
-    AppendJsonText(letter.reason, &ours);
+    AppendJsonText(environment.Clean(letter.reason), &ours);
     ours += ",\"time\":";
     AppendJsonText(now, &ours);
     ours += ",\"pipeline\":";

@@ -12,15 +12,11 @@ struct Stage {
 };
 
 // The options that tell one from another, in the order of preference.
-std::string Label(const Settings& settings) {
+std::string Label(const Settings& settings, const PipelineConfig& config) {
   for (const auto* option : {"path", "url", "listen", "queue_url", "table", "dataset", "query", "command"}) {
     if (settings.has(option) && !settings.text(option).empty()) {
-      std::string value = settings.text(option).substr(0, settings.text(option).find('\n'));
-      // Credentials are nobody's business who looks at the picture.
-      const size_t scheme = value.find("://");
-      const size_t at = scheme == std::string::npos ? scheme : value.find('@', scheme);
-      if (at != std::string::npos && at < value.find('/', scheme + 3))
-        value.replace(scheme + 3, at - scheme - 3, "***");
+      std::string value = HideSecrets(settings.text(option), config.secrets);
+      value = value.substr(0, value.find('\n'));
       if (value.size() > 40) value = value.substr(0, 37) + "...";
       return fmt::format("{} {}", settings.type(), value);
     }
@@ -31,18 +27,19 @@ std::string Label(const Settings& settings) {
 std::vector<Stage> Columns(const PipelineConfig& config) {
   std::vector<Stage> columns(1);
   columns[0].title = "ingestors";
-  for (const auto& one : config.ingestors) columns[0].boxes.push_back(Label(one));
+  for (const auto& one : config.ingestors) columns[0].boxes.push_back(Label(one, config));
   if (config.spool) columns.push_back({"spool", {config.spool->path}});
   for (size_t i = 0; i < config.processors.size(); ++i) {
     const auto& step = config.processors[i];
-    columns.push_back({fmt::format("processor {}", i + 1),
-                       {Label(step.settings) + (step.when.kind == Tree::Kind::kNull ? "" : " (when)")}});
+    columns.push_back(
+        {fmt::format("processor {}", i + 1),
+         {Label(step.settings, config) + (step.when.kind == Tree::Kind::kNull ? "" : " (when)")}});
   }
   const auto& branches = config.writer.writers("writers");
   Stage writers{branches.empty() ? "writer" : "writers", {}};
-  if (branches.empty()) writers.boxes.push_back(Label(config.writer));
+  if (branches.empty()) writers.boxes.push_back(Label(config.writer, config));
   for (const auto& branch : branches) {
-    writers.boxes.push_back(Label(branch) +
+    writers.boxes.push_back(Label(branch, config) +
                             (branch.text("branch.policy") == "best_effort" ? " (best effort)" : ""));
   }
   columns.push_back(std::move(writers));
@@ -83,7 +80,7 @@ std::string DrawAsText(const PipelineConfig& config) {
     indent += "  ";
   }
   if (config.dead_letter && !config.keeps_rejects)
-    text += fmt::format("  rejected -> {}\n", Label(*config.dead_letter));
+    text += fmt::format("  rejected -> {}\n", Label(*config.dead_letter, config));
   return text;
 }
 
@@ -132,8 +129,8 @@ std::string DrawAsSvg(const PipelineConfig& config) {
   }
   if (dead_rows > 0) {
     const int x = kLeft + static_cast<int>(columns.size() - 1) * (kWidth + kGapX);
-    box(x, kTop + static_cast<int>(tallest) * (kHeight + kGapY), "rejected: " + Label(*config.dead_letter),
-        "#fae4e4");
+    box(x, kTop + static_cast<int>(tallest) * (kHeight + kGapY),
+        "rejected: " + Label(*config.dead_letter, config), "#fae4e4");
   }
   return svg + "</svg>\n";
 }

@@ -21,7 +21,9 @@ class Environment {
   virtual std::string Resolve(const std::string& path) const = 0;
   // A folder of this pipeline for what must outlive the process; made when missing.
   virtual Result<std::string> StateFolder() = 0;
-  // One line for the operator. Secrets of the configuration are taken out.
+  // `text` without the secrets of the configuration: for whatever somebody else will read.
+  virtual std::string Clean(std::string text) const = 0;
+  // One line for the operator, cleaned.
   virtual void Note(const std::string& line) = 0;
 };
 

@@ -1,15 +1,11 @@
 #include "pipeline/host_environment.h"
 
-#include <algorithm>
 #include <filesystem>
 
 #include "storage/disk.h"
 
 namespace sluice::pipeline {
 namespace {
-
-// Shorter values would take the text around them apart, and are no secrets.
-constexpr size_t kShortestSecret = 4;
 
 std::string FolderOf(const std::string& file) {
   const auto folder = std::filesystem::absolute(file).parent_path();
@@ -25,13 +21,8 @@ HostEnvironment::HostEnvironment(const Clock& clock, const Registry& registry, c
       name_(config.name),
       folder_(FolderOf(config.file)),
       state_(config.state),
-      note_(std::move(note)) {
-  for (const auto& secret : config.secrets) {
-    if (secret.size() >= kShortestSecret) secrets_.push_back(secret);
-  }
-  std::sort(secrets_.begin(), secrets_.end(),
-            [](const auto& a, const auto& b) { return a.size() > b.size(); });
-}
+      secrets_(config.secrets),
+      note_(std::move(note)) {}
 
 std::string HostEnvironment::Resolve(const std::string& path) const {
   return (std::filesystem::path(folder_) / path).lexically_normal().string();
@@ -48,11 +39,7 @@ void HostEnvironment::Note(const std::string& line) {
 }
 
 std::string HostEnvironment::Clean(std::string text) const {
-  for (const auto& secret : secrets_) {
-    for (size_t at = text.find(secret); at != std::string::npos; at = text.find(secret, at + 3))
-      text.replace(at, secret.size(), "***");
-  }
-  return text;
+  return secrets_.empty() ? text : HideSecrets(std::move(text), secrets_);
 }
 
 }  // namespace sluice::pipeline

@@ -20,9 +20,8 @@ class HostEnvironment final : public Environment {
   const std::string& pipeline() const override { return name_; }
   std::string Resolve(const std::string& path) const override;
   Result<std::string> StateFolder() override;
+  std::string Clean(std::string text) const override;
   void Note(const std::string& line) override;
-  // `text` without secrets of the configuration.
-  std::string Clean(std::string text) const;
 
  private:
   const Clock& clock_;
@@ -30,7 +29,7 @@ class HostEnvironment final : public Environment {
   const std::string name_;
   const std::string folder_;  // of the file
   const std::string state_;
-  std::vector<std::string> secrets_;  // longest first
+  const std::vector<std::string> secrets_;
   const std::function<void(const std::string&)> note_;
 };
 

@@ -292,6 +292,12 @@ Status RunnerImpl::Stop() {
   return status;
 }
 
+Error OfPipeline(const std::string& name, const Error& error, const std::vector<std::string>& secrets) {
+  Error cleaned(error.code(), HideSecrets(error.message(), secrets));
+  for (const auto& line : error.context()) cleaned.With(HideSecrets(line, secrets));
+  return std::move(cleaned).With(fmt::format("pipeline '{}'", name));
+}
+
 }  // namespace
 
 Result<std::unique_ptr<Runner>> Runner::Start(PipelineConfig config, const RunnerHost& host) {
@@ -301,21 +307,17 @@ Result<std::unique_ptr<Runner>> Runner::Start(PipelineConfig config, const Runne
 Result<std::unique_ptr<Runner>> Runner::StartWith(PipelineConfig config, const RunnerHost& host,
                                                   std::unique_ptr<Ingestor> ingestor) {
   const std::string name = config.name;
-  const HostEnvironment cleaner(host.clock, host.registry, config, nullptr);
+  const auto secrets = config.secrets;
   auto runner = std::make_unique<RunnerImpl>(std::move(config), host);
   Status status = runner->Make(std::move(ingestor));
   if (status.ok()) status = runner->Start();
-  if (!status.ok()) {
-    Error error(status.error().code(), cleaner.Clean(status.error().message()));
-    for (const auto& line : status.error().context()) error.With(cleaner.Clean(line));
-    return std::move(error).With(fmt::format("pipeline '{}'", name));
-  }
+  if (!status.ok()) return OfPipeline(name, status.error(), secrets);
   return std::unique_ptr<Runner>(std::move(runner));
 }
 
 Status Runner::Check(const PipelineConfig& config, const RunnerHost& host) {
   auto status = RunnerImpl(config, host).Make();
-  if (!status.ok()) return std::move(status).error().With(fmt::format("pipeline '{}'", config.name));
+  if (!status.ok()) return OfPipeline(config.name, status.error(), config.secrets);
   return {};
 }
 

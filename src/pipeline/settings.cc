@@ -329,4 +329,16 @@ Status SettingsReader::ReadText(const Tree& tree, const Option& option, Settings
   return {};
 }
 
+std::string HideSecrets(std::string text, std::vector<std::string> secrets) {
+  constexpr size_t kShortestSecret = 4;
+  std::erase_if(secrets, [](const auto& secret) { return secret.size() < kShortestSecret; });
+  // One may be a part of another.
+  std::sort(secrets.begin(), secrets.end(), [](const auto& a, const auto& b) { return a.size() > b.size(); });
+  for (const auto& secret : secrets) {
+    for (size_t at = text.find(secret); at != std::string::npos; at = text.find(secret, at + 3))
+      text.replace(at, secret.size(), "***");
+  }
+  return text;
+}
+
 }  // namespace sluice::pipeline

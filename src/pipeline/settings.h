@@ -62,4 +62,8 @@ class Settings {
   std::map<std::string, std::shared_ptr<const Value>, std::less<>> values_;
 };
 
+// `text` without these values, which a configuration keeps secret. Values of less than four characters would
+// take the text around them apart, and are none.
+std::string HideSecrets(std::string text, std::vector<std::string> secrets);
+
 }  // namespace sluice::pipeline

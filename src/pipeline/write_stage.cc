@@ -94,6 +94,8 @@ std::vector<int32_t> WriteStage::Attempt(Work* work, const std::vector<int32_t>&
   size_t duplicates = 0;
   for (size_t i = 0; i < rows.size(); ++i) {
     Outcome& outcome = (*outcomes)[i];
+    // Senders and dead letters are told of it.
+    if (!outcome.reason.empty()) outcome.reason = parts_.environment.Clean(std::move(outcome.reason));
     if (outcome.kind == OutcomeKind::kFailed) {
       *why = std::move(outcome.reason);
       again.push_back(rows[i]);
@@ -121,11 +123,12 @@ std::vector<int32_t> WriteStage::Attempt(Work* work, const std::vector<int32_t>&
 
 std::vector<int32_t> WriteStage::AfterError(Work* work, const std::vector<int32_t>& rows, const Error& error,
                                             std::string* why, const std::stop_token& abort) {
+  const std::string message = parts_.environment.Clean(error.ToString());
   // A table that is gone, rights, a fault of the other side: somebody may mend it, and records must not be
   // buried by the thousands until then.
   if (!MayBeOneRow(error.code())) {
-    *why = error.ToString();
-    if (!abort.stop_requested()) parts_.circuit.Failed(error);
+    *why = message;
+    if (!abort.stop_requested()) parts_.circuit.Failed(Error(error.code(), message));
     return rows;
   }
   if (rows.size() > 1 && !abort.stop_requested()) {
@@ -136,7 +139,7 @@ std::vector<int32_t> WriteStage::AfterError(Work* work, const std::vector<int32_
     return again;
   }
   std::vector<Reject> rejects;
-  for (const int32_t row : rows) rejects.push_back({row, error.ToString()});
+  for (const int32_t row : rows) rejects.push_back({row, message});
   Bury(work, rejects, abort);
   return {};
 }

@@ -1,10 +1,11 @@
 #include "push/http_target.h"
 
 #include <algorithm>
-#include <charconv>
+#include <ctime>
 #include <nlohmann/json.hpp>
 
 #include "net/http_client.h"
+#include "net/http_condition.h"
 #include "net/url.h"
 #include "push/position.h"
 
@@ -40,15 +41,6 @@ std::optional<State> AcceptedOf(const json& body) {
   const std::string value = TextOf(body, "accepted");
   if (value.empty()) return std::nullopt;
   return State{TextOf(body, "kind"), value};
-}
-
-// Seconds; a date is as good as nothing, for a pause of our own is taken then.
-std::optional<std::chrono::milliseconds> RetryAfter(const net::Headers& headers) {
-  const std::string value = headers.Find("Retry-After").value_or("");
-  int64_t seconds = 0;
-  const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), seconds);
-  if (error != std::errc() || end != value.data() + value.size() || seconds < 0) return std::nullopt;
-  return std::chrono::seconds(std::min<int64_t>(seconds, 3600));
 }
 
 bool IsWorthRepeating(int status) {
@@ -168,7 +160,7 @@ class HttpTarget final : public Target {
     } else if (answer.status == 413) {
       reply.kind = PushReply::Kind::kTooLarge;
     } else if (IsWorthRepeating(answer.status)) {
-      reply.retry_after = RetryAfter(answer.headers);
+      reply.retry_after = net::RetryAfter(answer.headers, std::time(nullptr));
     } else {
       reply.kind = PushReply::Kind::kRefused;
     }

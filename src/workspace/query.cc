@@ -42,6 +42,26 @@ Error ExplainMissingTable(Error error, const std::vector<Entry>& entries,
       near.empty() ? "; 'sluice list' shows them" : fmt::format("; did you mean '{}'?", near.front()));
 }
 
+// Why a query over these datasets could not begin, if a slice of one is not there.
+std::optional<Error> FindMissingSlice(const Workspace& workspace, const std::vector<Entry>& entries,
+                                      std::string_view statement) {
+  for (const auto& entry : entries) {
+    if (!Mentions(statement, entry.alias)) continue;
+    const auto dataset = workspace.Open(entry);
+    if (!dataset.ok()) continue;
+    const auto slices = (*dataset)->SlicesAfter(std::nullopt);
+    if (!slices.ok()) continue;
+    for (const auto& ref : **slices) {
+      const std::string name = dataset::DataName(ref.slice.physical_hash);
+      const auto is_there = (*dataset)->files().Exists(name);
+      if (is_there.ok() && !*is_there)
+        return Corruption("dataset '{}': slice '{}' is missing; 'sluice verify {}' tells what else is",
+                          entry.alias, name, entry.alias);
+    }
+  }
+  return std::nullopt;
+}
+
 }  // namespace
 
 Result<std::shared_ptr<arrow::Schema>> ArrowSchemaOf(const dataset::Dataset& dataset) {
@@ -115,19 +135,15 @@ Result<QuerySession> RunQueryOver(const Workspace& workspace, const std::vector<
     std::vector<std::string> paths;
     for (const auto& ref : *slices) {
       auto path = dataset->files().LocalPath(dataset::DataName(ref.slice.physical_hash));
-      if (!path) continue;
-      ASSIGN_OR_RETURN(const bool is_there,
-                       dataset->files().Exists(dataset::DataName(ref.slice.physical_hash)));
-      if (!is_there) {
-        return Corruption("dataset '{}': slice '{}' is missing; 'sluice verify {}' tells what else is",
-                          entry.alias, dataset::DataName(ref.slice.physical_hash), entry.alias);
-      }
-      paths.push_back(*path);
+      if (path) paths.push_back(*path);
     }
     RETURN_IF_ERROR(session.engine->RegisterParquet(entry.alias, schema, std::move(paths)));
   }
   auto result = session.engine->Query(statement, stop);
-  if (!result.ok()) return ExplainMissingTable(std::move(result).error(), entries, without_schema);
+  if (!result.ok()) {
+    if (auto missing = FindMissingSlice(workspace, entries, statement)) return *std::move(missing);
+    return ExplainMissingTable(std::move(result).error(), entries, without_schema);
+  }
   session.result = std::move(*result);
   return session;
 }

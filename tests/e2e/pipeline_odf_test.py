@@ -8,22 +8,10 @@ import time
 
 import harness
 from harness import Workspace
+from pipes import manifest
 from pushing import Node
 
-MANIFEST = """kind: DatasetSnapshot
-version: 1
-content:
-  name: %s
-  kind: Root
-  metadata:
-    - kind: AddPushSource
-      sourceName: default
-      read:
-        kind: NdJson
-        schema: ["uuid STRING", "tenant_id STRING", "data STRING", "created_at TIMESTAMP", "stars INT"]
-      merge: {kind: Append}
-    - {kind: SetVocab, eventTimeColumn: created_at}
-"""
+MANIFEST = manifest("uuid STRING", "tenant_id STRING", "data STRING", "created_at TIMESTAMP", "stars INT")
 PIPELINE = """name: p
 ingestors: [{type: file, path: in.ndjson}]
 writer: {type: odf, dataset: "%s"%s}

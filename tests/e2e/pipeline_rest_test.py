@@ -12,23 +12,11 @@ import urllib.request
 import harness
 from forum import Forum
 from harness import Workspace
-from pipes import Folder
+from pipes import Folder, manifest
 from pushing import Node
 
-MANIFEST = """kind: DatasetSnapshot
-version: 1
-content:
-  name: %s
-  kind: Root
-  metadata:
-    - kind: AddPushSource
-      sourceName: default
-      read:
-        kind: NdJson
-        schema: ["uuid STRING", "source_type STRING", "source_id STRING", "data STRING", "data_id STRING", "tenant_id STRING", "created_at TIMESTAMP"]
-      merge: {kind: Append}
-    - {kind: SetVocab, eventTimeColumn: created_at}
-"""
+MANIFEST = manifest("uuid STRING", "source_type STRING", "source_id STRING", "data STRING",
+                    "data_id STRING", "tenant_id STRING", "created_at TIMESTAMP")
 
 
 def to_file(url, options="once: true", more=""):

@@ -1,12 +1,14 @@
 #!/usr/bin/env python3
 """Pipelines through the real program: files, standard streams, spool, dead letters, signals, reload, messages."""
 import glob
+import http.server
 import json
 import os
 import shutil
 import signal
 import subprocess
 import tempfile
+import threading
 import time
 import urllib.request
 
@@ -142,6 +144,39 @@ def rejected_records_are_kept_without_a_word_about_it():
         done = ws.run("run", "p.yaml", data=b'{"data": 5}\n')
         assert b"gone" in done.err and not os.path.exists(ws.folder + "/.sluice-run/q"), done
         assert b"dead_letter is none" in ws.run("pipeline", "check", "p.yaml").err
+
+
+class Refusing(http.server.BaseHTTPRequestHandler):
+    def do_POST(self):
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.send_response(422)
+        self.end_headers()
+
+    def log_message(self, *args):
+        pass
+
+
+def passwords_in_urls_are_told_to_nobody():
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Refusing)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        with folder() as ws:
+            url = f"http://kim:hush-hush@127.0.0.1:{server.server_address[1]}/in"
+            ws.write("p.yaml", f"ingestors: [{{type: stdio}}]\nwriter: {{type: http, url: '{url}'}}\ndead_letter: {{type: file, path: dead.ndjson}}\n")
+            told = [ws.run("pipeline", "graph", "p.yaml").out, ws.run("pipeline", "graph", "p.yaml", "--svg").out]
+            done = ws.run("run", "p.yaml", data=b'{"data":"a"}\n', code=None)
+            told += [done.out, done.err]
+            with open(ws.folder + "/dead.ndjson", "rb") as file:
+                told.append(file.read())
+            assert b"422" in told[-1], told
+            ws.write("q.yaml", f"ingestors: [{{type: stdio}}]\nwriter: {{type: http, url: '{url} x'}}\n")
+            done = ws.run("pipeline", "check", "q.yaml", code=None)
+            assert done.code != 0 and b"127.0.0.1" in done.err, done
+            told.append(done.err)
+            assert not any(b"hush-hush" in text for text in told), told
+            assert b"***" in told[0] and b"***" in told[-1], told
+    finally:
+        server.shutdown()
 
 
 def a_wrong_expression_is_named():
@@ -473,7 +508,7 @@ def connectors_are_listed_and_shown():
 if __name__ == "__main__":
     assert shutil and harness
     main([file_to_file, stdin_to_stdout, csv_lines, malformed_records_become_dead_letters_and_can_be_replayed,
-          rejected_records_are_kept_without_a_word_about_it, a_wrong_expression_is_named, replay_takes_the_label_off,
+          rejected_records_are_kept_without_a_word_about_it, passwords_in_urls_are_told_to_nobody, a_wrong_expression_is_named, replay_takes_the_label_off,
           a_followed_file_and_sigterm, kill_with_a_spool, a_torn_spool, reload_loses_nothing, a_reload_leaves_no_record_in_the_spool,
           a_broken_input_ends_the_run, metrics_and_health, a_full_disk_is_waited_for, fan_out_with_a_best_effort_branch, a_node_hosts_pipelines, bad_files_are_explained, drafts_run,
           connectors_are_listed_and_shown])

@@ -14,6 +14,25 @@ import time
 import harness
 
 
+def manifest(*columns):
+    """Of an Append dataset that takes records of pipelines; `%` puts its name in."""
+    schema = ", ".join(f'"{column}"' for column in columns)
+    return """kind: DatasetSnapshot
+version: 1
+content:
+  name: %s
+  kind: Root
+  metadata:
+    - kind: AddPushSource
+      sourceName: default
+      read:
+        kind: NdJson
+        schema: [""" + schema + """]
+      merge: {kind: Append}
+    - {kind: SetVocab, eventTimeColumn: created_at}
+"""
+
+
 def free_ports(count):
     sockets = [socket.socket() for _ in range(count)]
     for one in sockets:

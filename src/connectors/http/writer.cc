@@ -12,6 +12,7 @@
 #include "base/bounded_queue.h"
 #include "connectors/http/answer.h"
 #include "net/http_client.h"
+#include "net/quote.h"
 #include "pipeline/record.h"
 
 namespace sluice::connectors::http {
@@ -27,9 +28,10 @@ constexpr int kWrites = 4;
 constexpr int64_t kRowsPerConnection = 32;
 constexpr int64_t kRowsOfBatch = 2000;
 
+// The beginning of what a server says, for messages.
 std::string Shortened(std::string_view text) {
   constexpr size_t kShown = 200;
-  return std::string(text.substr(0, kShown)) + (text.size() > kShown ? "..." : "");
+  return net::OneLine(net::TextOfMarkup(text), kShown);
 }
 
 // Rows [begin, end) of a batch, sent as one body.

@@ -2,6 +2,7 @@
 
 #include <ctime>
 
+#include "net/http_condition.h"
 #include "net/quote.h"
 #include "net/url.h"
 #include "pipeline/json_scan.h"
@@ -136,10 +137,10 @@ Result<Answer> Client::Get(const std::string& url, std::chrono::milliseconds tim
       return Error(got.error().code(), fmt::format("'{}': {}", Shown(url), message));
     }
     const auto date = got->headers.Find("Date");
-    const auto server = date ? ParseHttpDate(*date) : std::nullopt;
+    const auto server = date ? net::ParseHttpDate(*date) : std::nullopt;
     const int64_t now = server.value_or(static_cast<int64_t>(std::time(nullptr)));
     if (IsLimit(*got, now)) {
-      const auto said = RetryAfter(got->headers, now);
+      const auto said = net::RetryAfter(got->headers, now);
       const auto wait = said ? said : UntilReset(got->headers, now);
       pace_.Hold(wait.value_or(pause));
       limited(wait.value_or(pause));
@@ -148,7 +149,7 @@ Result<Answer> Client::Get(const std::string& url, std::chrono::milliseconds tim
     if (const auto wait = UntilReset(got->headers, now)) pace_.Hold(*wait);
     if (got->status / 100 != 2) {
       // 503 with a time to come again: no sooner, but it is an error meanwhile.
-      if (const auto wait = RetryAfter(got->headers, now)) pace_.Hold(*wait);
+      if (const auto wait = net::RetryAfter(got->headers, now)) pace_.Hold(*wait);
       return ErrorOf(url, *got);
     }
     if (!KeepsParameters(call.url, got->url))

@@ -1,9 +1,8 @@
 #include "connectors/rest/pace.h"
 
 #include <algorithm>
-#include <charconv>
-#include <ctime>
 
+#include "net/http_condition.h"
 #include "pipeline/backoff.h"
 
 namespace sluice::connectors::rest {
@@ -14,47 +13,19 @@ using std::chrono::seconds;
 
 constexpr seconds kLongest{3600};
 
-std::optional<int64_t> NumberOf(std::string_view text) {
-  text = net::Trimmed(text);
-  int64_t number = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-  // `30, 60;w=60`: the first number counts. A fraction is cut off.
-  const bool is_number = error == std::errc() && (end == text.data() + text.size() || *end == ',' ||
-                                                  *end == ';' || *end == ' ' || *end == '.');
-  return is_number ? std::optional<int64_t>(number) : std::nullopt;
-}
-
 milliseconds Clamped(int64_t wait_seconds) {
   return seconds(std::clamp<int64_t>(wait_seconds, 0, kLongest.count()));
 }
 
-std::optional<std::string> Either(const net::Headers& headers, const char* one, const char* other) {
-  auto found = headers.Find(one);
-  return found ? found : headers.Find(other);
+std::optional<int64_t> Either(const net::Headers& headers, const char* one, const char* other) {
+  return headers.Contains(one) ? net::NumberIn(headers, one) : net::NumberIn(headers, other);
 }
 
 }  // namespace
 
-std::optional<int64_t> ParseHttpDate(const std::string& text) {
-  std::tm time = {};
-  const char* end = ::strptime(text.c_str(), "%a, %d %b %Y %H:%M:%S GMT", &time);
-  if (end == nullptr || *end != '\0') return std::nullopt;
-  return static_cast<int64_t>(::timegm(&time));
-}
-
-std::optional<milliseconds> RetryAfter(const net::Headers& headers, int64_t now_seconds) {
-  const auto value = headers.Find("Retry-After");
-  if (!value) return std::nullopt;
-  if (const auto wait = NumberOf(*value)) return Clamped(*wait);
-  if (const auto date = ParseHttpDate(*value)) return Clamped(*date - now_seconds);
-  return std::nullopt;
-}
-
 std::optional<milliseconds> UntilReset(const net::Headers& headers, int64_t now_seconds) {
-  const auto remaining = Either(headers, "X-RateLimit-Remaining", "RateLimit-Remaining");
-  if (!remaining || NumberOf(*remaining) != 0) return std::nullopt;
-  const auto reset = Either(headers, "X-RateLimit-Reset", "RateLimit-Reset");
-  const auto at = reset ? NumberOf(*reset) : std::nullopt;
+  if (Either(headers, "X-RateLimit-Remaining", "RateLimit-Remaining") != 0) return std::nullopt;
+  const auto at = Either(headers, "X-RateLimit-Reset", "RateLimit-Reset");
   if (!at) return std::nullopt;
   constexpr int64_t kNoSpan = 1'000'000'000;  // more is a time, not a number of seconds from now
   return Clamped(*at > kNoSpan ? *at - now_seconds + 1 : *at);

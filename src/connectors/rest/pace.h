@@ -10,10 +10,6 @@
 
 namespace sluice::connectors::rest {
 
-// `Sun, 06 Nov 1994 08:49:37 GMT`, in seconds since 1970; nothing for what is none.
-std::optional<int64_t> ParseHttpDate(const std::string& text);
-// What `Retry-After` says: seconds, or a date. At most an hour; nothing where it says nothing.
-std::optional<std::chrono::milliseconds> RetryAfter(const net::Headers& headers, int64_t now_seconds);
 // How long to wait before the next request because this answer used the allowance up: X-RateLimit-Remaining
 // (or RateLimit-Remaining) is 0; then until X-RateLimit-Reset, in seconds since 1970 or from now. At most an
 // hour.

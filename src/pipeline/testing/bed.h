@@ -31,6 +31,7 @@ class Bed final : public Environment {
   const std::string& pipeline() const override { return name_; }
   std::string Resolve(const std::string& path) const override;
   Result<std::string> StateFolder() override;
+  std::string Clean(std::string text) const override { return text; }
   void Note(const std::string& line) override;
 
   std::vector<std::string> notes() const;
