@@ -82,6 +82,7 @@ Status IntakeQueue::Put(const std::string& flow, std::vector<Item> items) {
     turns_.push_back(Flow{flow, {}, 0, 0, 0});
     entry->second = std::prev(turns_.end());
   }
+  const bool was_empty = turns_.front().items.empty();
   Flow& queue = *entry->second;
   for (auto& item : items) {
     item.arrival = SteadyClock::now();
@@ -91,8 +92,14 @@ Status IntakeQueue::Put(const std::string& flow, std::vector<Item> items) {
     queued_bytes_ += item.bytes;
     queue.items.push_back(std::move(item));
   }
-  has_items_.NotifyOne();
+  // While all slots are taken there is nothing to wake anybody for.
+  if (awaited_ && (was_empty || CanTake(*awaited_, SteadyClock::now()))) TellTaker();
   return {};
+}
+
+void IntakeQueue::TellTaker() {
+  is_told_ = true;
+  may_take_.NotifyOne();
 }
 
 SteadyClock::time_point IntakeQueue::Oldest() const {
@@ -117,9 +124,11 @@ std::vector<Item> IntakeQueue::Take(const TakeLimits& limits) {
     const bool waits_for_age = !turns_.empty() && free_slots_ > 0;
     const auto patience =
         waits_for_age ? std::chrono::ceil<Millis>(Oldest() + limits.max_age - now) : Millis(1000);
-    has_items_.WaitFor(mutex_, std::max(patience, Millis(1)), [&]() NO_THREAD_SAFETY_ANALYSIS {
-      return is_cancelled_ || CanTake(limits, SteadyClock::now()) || (is_closed_ && turns_.empty());
-    });
+    awaited_ = limits;
+    is_told_ = false;
+    may_take_.WaitFor(mutex_, std::max(patience, Millis(1)),
+                      [&]() NO_THREAD_SAFETY_ANALYSIS { return is_told_; });
+    awaited_.reset();
   }
   --free_slots_;
   return TakeInTurns(limits);
@@ -176,7 +185,7 @@ std::vector<Item> IntakeQueue::TakeInTurns(const TakeLimits& limits) {
 void IntakeQueue::ReturnSlot() {
   MutexLock lock(mutex_);
   ++free_slots_;
-  has_items_.NotifyOne();
+  TellTaker();
 }
 
 void IntakeQueue::Release(int64_t records, uint64_t bytes) {
@@ -190,14 +199,14 @@ void IntakeQueue::Close() {
   MutexLock lock(mutex_);
   is_closed_ = true;
   has_room_.NotifyAll();
-  has_items_.NotifyAll();
+  TellTaker();
 }
 
 void IntakeQueue::Cancel() {
   MutexLock lock(mutex_);
   is_closed_ = is_cancelled_ = true;
   has_room_.NotifyAll();
-  has_items_.NotifyAll();
+  TellTaker();
 }
 
 int64_t IntakeQueue::records() const {

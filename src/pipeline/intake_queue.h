@@ -5,6 +5,7 @@
 #include <list>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -50,7 +51,7 @@ class IntakeQueue {
               Millis patience);
   // The next batch, in turns over the flows: at once when a slot is free and there is anything that is old
   // enough, one batch ahead when a full one waits. Takes a slot. Empty once closed and drained, or cancelled.
-  // A delivery larger than the limits is handed out in parts.
+  // A delivery larger than the limits is handed out in parts. For one thread.
   std::vector<Item> Take(const TakeLimits& limits);
   void ReturnSlot();
   // Of a delivery all of whose outcomes are known.
@@ -77,12 +78,15 @@ class IntakeQueue {
   bool HasRoom(const std::string& flow, int64_t rows, uint64_t bytes) const REQUIRES(mutex_);
   bool CanTake(const TakeLimits& limits, std::chrono::steady_clock::time_point now) const REQUIRES(mutex_);
   std::chrono::steady_clock::time_point Oldest() const REQUIRES(mutex_);
+  void TellTaker() REQUIRES(mutex_);
   std::vector<Item> TakeInTurns(const TakeLimits& limits) REQUIRES(mutex_);
 
   const QueueOptions options_;
   mutable Mutex mutex_;
-  CondVar has_room_, has_items_;
-  std::list<Flow> turns_ GUARDED_BY(mutex_);  // flows with something in them, the next in front
+  CondVar has_room_, may_take_;
+  std::optional<TakeLimits> awaited_ GUARDED_BY(mutex_);  // by the one thread that is in Take
+  bool is_told_ GUARDED_BY(mutex_) = false;               // to look again
+  std::list<Flow> turns_ GUARDED_BY(mutex_);              // flows with something in them, the next in front
   std::map<std::string, std::list<Flow>::iterator> flows_ GUARDED_BY(mutex_);
   int free_slots_ GUARDED_BY(mutex_);
   int64_t queued_records_ GUARDED_BY(mutex_) = 0;
