@@ -158,6 +158,9 @@ Status ReadDeadLetter(SettingsReader& reader, const Tree& root, const Registry& 
   if (given != nullptr && given->kind != Tree::Kind::kNull) {
     if (given->kind == Tree::Kind::kText && given->text == "none") return {};
     ASSIGN_OR_RETURN(config->dead_letter, reader.Read(*given, ConnectorKind::kWriter));
+    if (config->dead_letter->has("format") && config->dead_letter->text("format") == "pretty")
+      return config->dead_letter->Complain("format",
+                                           "'pipeline replay' reads dead letters one a line: leave it out");
     return {};
   }
   if (!registry.Find(ConnectorKind::kWriter, "file").ok()) return {};

@@ -22,7 +22,8 @@ constexpr uint64_t kReadBytes = 1 << 20;
 constexpr int kData = static_cast<int>(Column::kData);
 constexpr int kExtraColumn = static_cast<int>(Column::kExtra);
 
-// A JSON object without the member of dead letters; empty when nothing is left. `label` gets that member.
+// A JSON object without the member of dead letters, which stands in front of any that the record has itself;
+// empty when nothing is left. `label` gets that member.
 std::string WithoutLabel(std::string_view object, std::string* label) {
   std::string rest;
   size_t at = SkipSpace(object, 0) + 1;
@@ -35,7 +36,7 @@ std::string WithoutLabel(std::string_view object, std::string* label) {
     value = SkipSpace(object, value + 1);  // behind the colon
     const size_t end = FindValueEnd(object, value);
     if (end == std::string_view::npos) break;
-    if (key == kDeadLetterField) {
+    if (key == kDeadLetterField && label->empty()) {
       *label = object.substr(value, end - value);
     } else {
       rest += rest.empty() ? '{' : ',';

@@ -61,6 +61,14 @@ def updates_what_comes_again():
                             "created_at < '2025-01-01') FROM feedback") == "3000|2000|1000"
 
 
+def of_two_batches_the_later_updates():
+    with Postgres() as postgres, Workspace(init=False) as ws:
+        for turn in range(3):
+            ws.write("in.ndjson", records(0, 10_000, data=f"old {turn}") + records(9_000, 10, data=f"new {turn}"))
+            ws.run("run", config(ws, postgres, batch=10_000, on_duplicate="update"))
+            assert postgres.sql(f"SELECT count(*) FROM feedback WHERE data = 'new {turn}'") == "10", "an earlier batch came later"
+
+
 def wrong_credentials_end_it_at_once():
     with Postgres() as postgres, Workspace(init=False) as ws:
         ws.write("in.ndjson", records(0, 10))
@@ -133,5 +141,5 @@ def the_first_of_a_batch_counts():
 
 
 if __name__ == "__main__":
-    main([stores_a_file_and_repeats_nothing, updates_what_comes_again, wrong_credentials_end_it_at_once, survives_kills_of_the_program_and_the_server, two_programs_with_the_same_records,
+    main([stores_a_file_and_repeats_nothing, updates_what_comes_again, of_two_batches_the_later_updates, wrong_credentials_end_it_at_once, survives_kills_of_the_program_and_the_server, two_programs_with_the_same_records,
           two_programs_that_update_the_same_records, the_first_of_a_batch_counts])

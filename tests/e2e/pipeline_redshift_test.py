@@ -129,6 +129,14 @@ def check_update(ws, postgres, path):
     assert got == "2000|1500|1000", got
     dead = dead_letters(ws)
     assert len(dead) == 1 and "another" in json.dumps(dead[0]), dead
+    # Two that are one stored record, by its uuid and by its key.
+    key = {"tenant_id": "t", "source_type": "forum", "source_id": "s"}
+    for order in (1, -1):
+        two = [{"uuid": "u5", "data": "by uuid"}, {"uuid": f"other{order}", **key, "data_id": "5", "data": "by key"}][::order]
+        ws.write("in.ndjson", "".join(json.dumps(one) + "\n" for one in two))
+        ws.run("run", path, env={**os.environ, **KEYS})
+        got = postgres.sql("SELECT data FROM feedback WHERE uuid = 'u5'")
+        assert got == two[-1]["data"], (got, two)
 
 
 def by_insert():

@@ -190,11 +190,16 @@ def a_wrong_expression_is_named():
 def replay_takes_the_label_off():
     with folder() as ws:
         ws.write("p.yaml", "ingestors: [{type: stdio}]\nwriter: {type: file, path: out.ndjson}\n")
-        ws.write("d.ndjson", '{"uuid":"a","dead_letter":{"reason":"x"},"other":{"k":1}}\n{"uuid":"b","dead_letter":{"reason":"y"}}\n')
+        ws.write("d.ndjson", '{"uuid":"a","dead_letter":{"reason":"x"},"other":{"k":1}}\n{"uuid":"b","dead_letter":{"reason":"y"}}\n'
+                 '{"uuid":"c","data":"d","dead_letter":{"reason":"z"},"dead_letter":{"raw":true}}\n')
         ws.run("pipeline", "replay", "p.yaml", "d.ndjson")
         out = read(ws.folder + "/out.ndjson")
-        assert [r["uuid"] for r in out] == ["a", "b"]
-        assert out[0]["other"] == {"k": 1} and all("dead_letter" not in r for r in out), out
+        assert [r["uuid"] for r in out] == ["a", "b", "c"]
+        assert out[0]["other"] == {"k": 1} and all("dead_letter" not in r for r in out[:2]), out
+        assert out[2]["dead_letter"] == {"raw": True} and out[2]["data"] == "d", "a field of the record's own stays"
+        ws.write("p.yaml", "ingestors: [{type: stdio}]\nwriter: {type: file, path: out.ndjson}\ndead_letter: {type: file, path: d, format: pretty}\n")
+        done = ws.run("pipeline", "check", "p.yaml", code=None)
+        assert done.code != 0 and b"one a line" in done.err, done
 
 
 def a_followed_file_and_sigterm():

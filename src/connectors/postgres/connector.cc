@@ -47,7 +47,8 @@ Declaration Declare() {
        .allowed = {"skip", "update"}},
       {.name = "connections",
        .type = OptionType::kInteger,
-       .description = "How many batches are written at a time, each on a connection of its own",
+       .description =
+           "How many batches are written at a time, each on a connection of its own; one with on_duplicate: update, where the last of two records holds",
        .default_text = "2"},
       {.name = "timeout",
        .type = OptionType::kDuration,

@@ -67,7 +67,8 @@ class Writer final : public pipeline::IngestionWriter {
 
   Result<Outcomes> Write(const pipeline::Batch& batch, std::stop_token stop) override;
 
-  int concurrency() const override { return options_.connections; }
+  // The last of two records with one key holds: no batch may overtake the one before.
+  int concurrency() const override { return options_.target.updates ? 1 : options_.connections; }
 
   Status Close() override {
     const MutexLock lock(mutex_);

@@ -143,7 +143,7 @@ std::string InsertNew(const Dialect& dialect, const std::string& schema, const s
 }
 
 // MERGE knows one condition: records that are known by their key take the stored uuid first. Those that are
-// two stored records are left out.
+// two stored records are left out, and of those that are the same stored one the last counts.
 std::string MergeAll(const Dialect& dialect, const std::string& schema, const std::string& table,
                      bool has_extra) {
   const std::string name = FullName(schema, table);
@@ -152,6 +152,8 @@ std::string MergeAll(const Dialect& dialect, const std::string& schema, const st
       "UPDATE {0} SET uuid = t.uuid FROM {1} t WHERE t.tenant_id = {0}.tenant_id AND t.source_type = "
       "{0}.source_type AND t.source_id = {0}.source_id AND t.data_id = {0}.data_id AND {0}.data_id <> ''; ",
       kStaging, name);
+  sql += fmt::format("DELETE FROM {0} WHERE sluice_n NOT IN (SELECT max(sluice_n) FROM {0} GROUP BY uuid); ",
+                     kStaging);
   std::string set;
   for (const Column column : ColumnsOf(has_extra)) {
     if (column == Column::kUuid || column == Column::kCreatedAt) continue;

@@ -99,7 +99,7 @@ class RedshiftWriter final : public pipeline::IngestionWriter {
                    const std::stop_token& stop) REQUIRES(mutex_);
   Status TryRows(const Records& records, std::span<const int64_t> rows, Outcomes* outcomes,
                  const std::stop_token& stop) REQUIRES(mutex_);
-  // Numbers, among the rows given, of records that were there, and of those that are two stored ones.
+  // Rows of records that were there, and of those that are two stored ones.
   struct Found {
     std::set<size_t> known;
     std::set<size_t> clashing;
@@ -238,7 +238,7 @@ Status RedshiftWriter::Stage(const Records& records, std::span<const int64_t> ro
                              const std::stop_token& stop) {
   if (files_) {
     std::string body;
-    for (size_t i = 0; i < rows.size(); ++i) AppendCsv(records, rows[i], static_cast<int32_t>(i), &body);
+    for (const int64_t row : rows) AppendCsv(records, row, static_cast<int32_t>(row), &body);
     RETURN_IF_ERROR(files_->Put(key, std::move(body), stop));
     auto copied = connection_->Run(CopyStatement(*options_.staging, key), stop);
     if (!copied.ok()) return std::move(copied).error();
@@ -247,7 +247,7 @@ Status RedshiftWriter::Stage(const Records& records, std::span<const int64_t> ro
   std::string sql;
   for (size_t i = 0; i < rows.size(); ++i) {
     sql += sql.empty() ? "INSERT INTO sluice_staging VALUES " : ", ";
-    AppendValues(records, rows[i], static_cast<int32_t>(i), &sql);
+    AppendValues(records, rows[i], static_cast<int32_t>(rows[i]), &sql);
     if (sql.size() < kStatementBytes && i + 1 < rows.size()) continue;
     auto inserted = connection_->Run(sql, stop);
     if (!inserted.ok()) return std::move(inserted).error();
@@ -286,15 +286,16 @@ Status RedshiftWriter::TryRows(const Records& records, std::span<const int64_t> 
     if (connection_->is_usable()) (void)connection_->Run("ROLLBACK", {});
     return error;
   }
-  for (size_t i = 0; i < rows.size(); ++i) {
-    Outcome& outcome = (*outcomes)[static_cast<size_t>(rows[i])];
-    if (found->clashing.contains(i)) {
+  for (const int64_t row : rows) {
+    const auto number = static_cast<size_t>(row);
+    Outcome& outcome = (*outcomes)[number];
+    if (found->clashing.contains(number)) {
       outcome = {.kind = OutcomeKind::kRejected,
                  .reason =
                      "its uuid is that of one stored record, and its tenant_id, source_type, source_id and "
                      "data_id are those of another"};
     } else {
-      outcome.kind = found->known.contains(i) ? OutcomeKind::kDuplicate : OutcomeKind::kAccepted;
+      outcome.kind = found->known.contains(number) ? OutcomeKind::kDuplicate : OutcomeKind::kAccepted;
     }
   }
   return {};

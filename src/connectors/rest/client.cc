@@ -2,6 +2,7 @@
 
 #include <ctime>
 
+#include "net/body_coding.h"
 #include "net/http_condition.h"
 #include "net/quote.h"
 #include "net/url.h"
@@ -52,6 +53,27 @@ bool KeepsParameters(const std::string& asked, const std::string& answered) {
 bool IsLimit(const net::HttpAnswer& answer, int64_t now) {
   if (answer.status == 429) return true;
   return answer.status == 403 && (answer.headers.Contains("Retry-After") || UntilReset(answer.headers, now));
+}
+
+// Some servers compress what nobody asked them to.
+Result<std::string> Expanded(const net::HttpAnswer& answer, uint64_t max_bytes) {
+  ASSIGN_OR_RETURN(const auto coding, net::BodyCodingOf(answer.headers));
+  if (coding == net::BodyCoding::kIdentity) return answer.body;
+  ASSIGN_OR_RETURN(const auto decoder, net::BodyDecoder::Make(coding, {.max_bytes = max_bytes}));
+  std::string expanded;
+  std::string_view rest = answer.body;
+  for (size_t before = 1; !rest.empty() || before != expanded.size();) {
+    before = expanded.size();
+    RETURN_IF_ERROR(decoder->Decode(rest, expanded));
+  }
+  RETURN_IF_ERROR(decoder->Finish());
+  return expanded;
+}
+
+// Without the mark of UTF-8 that some servers put in front.
+void DropByteOrderMark(std::string* text) {
+  constexpr std::string_view kMark = "\xef\xbb\xbf";
+  if (text->starts_with(kMark)) text->erase(0, kMark.size());
 }
 
 }  // namespace
@@ -158,6 +180,12 @@ Result<Answer> Client::Get(const std::string& url, std::chrono::milliseconds tim
           "'{}' redirects to '{}' without the parameters of the request: set the option 'url' to "
           "where the list is",
           Shown(url), Shown(got->url));
+    auto body = Expanded(*got, options_.max_answer_bytes);
+    if (!body.ok())
+      return Error(body.error().code(),
+                   fmt::format("the answer of '{}': {}", Shown(url), body.error().ToString()));
+    got->body = *std::move(body);
+    DropByteOrderMark(&got->body);
     std::string why;
     if (!pipeline::IsJson(got->body, kMaxDepth, &why))
       return MakeError(ErrorCode::kCorruption, "the answer of '{}' is no JSON ({}): {}", Shown(url), why,

@@ -18,6 +18,7 @@ using pipeline::OptionType;
 using pipeline::Settings;
 
 constexpr int64_t kMostItems = 1'000'000;
+constexpr std::chrono::milliseconds kSettleOfTimes{2'000};  // the second of the item and that of the server
 
 // Options by name: the configuration's, else the preset's, else the default.
 class Given {
@@ -36,6 +37,7 @@ class Given {
     const auto* preset = OfPreset(name);
     return preset != nullptr ? std::atof(preset->c_str()) : settings_.number(name);
   }
+  bool Has(const std::string& name) const { return settings_.has(name) || OfPreset(name) != nullptr; }
   std::chrono::milliseconds Duration(const std::string& name) const {
     const auto* preset = OfPreset(name);
     const auto parsed = preset != nullptr ? pipeline::ParseDuration(*preset) : settings_.duration(name);
@@ -123,6 +125,8 @@ Status ReadMarks(const Settings& settings, const Given& given, RestOptions* opti
   if (!start.ok()) return settings.Complain("start", start.error().message());
   options->start = *start;
   options->settle = given.Duration("settle");
+  // The moment itself may not be over: what still appears in it would lie behind the position.
+  if (options->mark == Mark::kTime && !given.Has("settle")) options->settle = kSettleOfTimes;
   return {};
 }
 
@@ -156,6 +160,14 @@ Status ReadRequests(const Settings& settings, const Given& given, pipeline::Envi
   return {};
 }
 
+// The name stands in positions, which are no place for a password.
+std::string WithoutCredentials(const std::string& url) {
+  const size_t host = url.find("://") + 3;
+  const size_t end = std::min(url.find_first_of("/?", host), url.size());
+  const size_t at = url.rfind('@', end);
+  return at == std::string::npos || at < host ? url : url.substr(0, host) + url.substr(at + 1);
+}
+
 Status ReadUrl(const Settings& settings, const Preset& preset, RestOptions* options) {
   options->url = preset.url.empty() ? settings.text("url") : preset.url;
   const auto resolved = net::ResolveUrl(options->url, options->url);
@@ -168,7 +180,7 @@ Status ReadUrl(const Settings& settings, const Preset& preset, RestOptions* opti
   for (const auto& [name, value] : settings.text_map("query")) options->query[name] = value;
   options->name = settings.text("name");
   if (options->name.empty()) {
-    options->name = options->url;
+    options->name = WithoutCredentials(options->url);
     for (const auto& [name, value] : options->query)
       options->name +=
           fmt::format("{}{}={}", options->name.find('?') == std::string::npos ? '?' : '&', name, value);
@@ -248,7 +260,7 @@ std::vector<Option> RestOptionDeclarations() {
        .type = OptionType::kDuration,
        .description =
            "How old an item must be (by the time of 'mark', else created_at) to be taken: what is being written may "
-           "show up behind a later one",
+           "show up behind a later one. With 'mark: time' 2s unless said otherwise",
        .default_text = "0s"},
       {.name = "pagination",
        .description =

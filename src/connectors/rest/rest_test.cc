@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <ctime>
 #include <set>
+#include <thread>
 
 #include "connectors/rest/testing/list_api.h"
 #include "pipeline/testing/conformance.h"
@@ -170,6 +171,59 @@ TEST_F(RestListTest, WhatIsTooYoungWaits) {
   Texts got;
   RunOnce(yaml, &got);
   EXPECT_EQ(got, (Texts{"1", "2"})) << "what stands behind a young one waits with it";
+}
+
+TEST_F(RestListTest, AMomentThatIsNotOverWaits) {
+  const std::time_t now = std::time(nullptr);
+  std::tm time = {};
+  gmtime_r(&now, &time);
+  char text[32];
+  std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &time);
+  api_.Add({{"data", "d"}, {"at", "2024-01-01T00:00:00Z"}});
+  api_.Add({{"data", "d"}, {"at", text}});
+  const std::string yaml =
+      "{type: rest, once: true, mark: time, mark_path: at, record: {data_id: {from: id}}, url: " +
+      api_.url() + "/offset}";
+  Texts got;
+  Places places = RunOnce(yaml, &got);
+  EXPECT_EQ(got, Texts{"1"}) << "what shows up later in this second would lie behind the position";
+  api_.Add({{"data", "d"}, {"at", text}});
+  std::this_thread::sleep_for(std::chrono::milliseconds(3100));
+  RunOnce(yaml, &got, places);
+  EXPECT_EQ(std::set<std::string>(got.begin(), got.end()), (std::set<std::string>{"2", "3"}));
+}
+
+TEST_F(RestListTest, ReadsWhatNobodyAskedToBeCompressed) {
+  static constexpr char kZipped[] =
+      "\x1f\x8b\x08\x00\x00\x00\x00\x00\x02\x03\x8b\xae\x56\xca\x4c\x51\xb2\x32\xd4\x51\x4a\x49\x2c\x49"
+      "\x54\xb2\x52\x4a\x51\xaa\x8d\x05\x00\x92\x81\x4a\xe9\x15\x00\x00\x00";
+  for (const bool is_zipped : {true, false}) {
+    api_.Intercept([&](const HttpRequest&) {
+      HttpResponse response;
+      response.headers.Set("Content-Type", "application/json");
+      if (is_zipped) response.headers.Set("Content-Encoding", "gzip");
+      response.body =
+          is_zipped ? std::string(kZipped, sizeof kZipped - 1) : "\xef\xbb\xbf[{\"id\":1,\"data\":\"d\"}]";
+      return response;
+    });
+    Texts got;
+    RunOnce("{type: rest, once: true, record: {data_id: {from: id}}, url: " + api_.url() + "/x}", &got);
+    EXPECT_EQ(got, Texts{"1"}) << is_zipped;
+  }
+}
+
+TEST_F(RestListTest, APasswordInTheUrlIsInNoPosition) {
+  AddNumbered(3);
+  std::string url = api_.url();
+  url.insert(url.find("://") + 3, "me:hush@");
+  Texts got;
+  const Places places = RunOnce(
+      "{type: rest, once: true, mark: number, mark_path: id, record: {data_id: {from: id}}, url: " + url +
+          "/offset}",
+      &got);
+  EXPECT_EQ(got, Numbers(1, 4));
+  ASSERT_EQ(places.size(), 1U);
+  EXPECT_EQ(places.begin()->first, api_.url() + "/offset");
 }
 
 TEST_F(RestListTest, ReadsDiscourse) {
