@@ -13,6 +13,7 @@
 #include "columnar/format.h"
 #include "columnar/plain_types.h"
 #include "ingest/frame_plan.h"
+#include "merge/ops.h"
 
 namespace sluice::ingest {
 namespace {
@@ -202,6 +203,7 @@ Result<std::shared_ptr<arrow::RecordBatch>> Frame::Next() {
     auto shaped = shaper_->Apply(*batch, &bad);
     if (!shaped.ok()) return std::move(shaped).error().With(input_name_);
     FindNullKeys(**shaped, &bad);
+    RETURN_IF_ERROR(FindBadOps(**shaped, &bad));
     if (!bad.empty()) {
       ASSIGN_OR_RETURN(shaped, LeaveOut(bad, *batch, **shaped));
     }
@@ -223,6 +225,18 @@ void Frame::FindNullKeys(const arrow::RecordBatch& shaped, std::vector<BadValue>
       if (values->IsNull(row)) bad->push_back({row, column, "", "null in the primary key"});
     }
   }
+}
+
+Status Frame::FindBadOps(const arrow::RecordBatch& shaped, std::vector<BadValue>* bad) const {
+  const auto kind = plan_->source().merge.kind;
+  if (kind != odf::MergeKind::kChangelogStream && kind != odf::MergeKind::kUpsertStream) return {};
+  const std::string& column = plan_->shape().vocabulary.op;
+  // A column that is missing or no number is the merge's to refuse: it is so for all records.
+  if (!merge::CheckOpColumn(*shaped.schema(), column).ok()) return {};
+  std::vector<merge::BadOp> bad_ops;
+  ASSIGN_OR_RETURN(const auto ops, merge::ReadOps(shaped, column, &bad_ops));
+  for (auto& op : bad_ops) bad->push_back({op.row, column, std::move(op.value), std::move(op.reason)});
+  return {};
 }
 
 // The number of a row's record: of the input, or of the query's result where there is a query.

@@ -47,9 +47,9 @@ class Frame {
 
   // Null = no frame: empty input and no declared schema.
   const std::shared_ptr<arrow::Schema>& schema() const { return schema_; }
-  // Null at the end. Rows that no merge could take (a NULL key, a NULL where the dataset wants a value, an
-  // event time that cannot be read) are bad records too. With OnError::kFail the end of an input with bad
-  // records is their error.
+  // Null at the end. Rows that no merge could take (a NULL key, an operation that is none, a NULL where the
+  // dataset wants a value, an event time that cannot be read) are bad records too. With OnError::kFail the
+  // end of an input with bad records is their error.
   Result<std::shared_ptr<arrow::RecordBatch>> Next();
 
   // Shapes the rows for a dataset with this schema. Before the first Next. Errors: those of the shaper.
@@ -69,6 +69,8 @@ class Frame {
   Status CheckRefused() const;
   // Adds the NULLs in the shaped rows' key columns.
   void FindNullKeys(const arrow::RecordBatch& shaped, std::vector<BadValue>* bad) const;
+  // Adds the operations that are none, where the rows bring them along.
+  Status FindBadOps(const arrow::RecordBatch& shaped, std::vector<BadValue>* bad) const;
   // `shaped` without the bad rows, which become rejects with the text of `rows`.
   Result<std::shared_ptr<arrow::RecordBatch>> LeaveOut(const std::vector<BadValue>& bad,
                                                        const arrow::RecordBatch& rows,

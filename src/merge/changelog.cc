@@ -20,7 +20,7 @@ class ChangelogMerger final : public Merger {
     const int64_t row_base = current_.received;
     current_.received += rows->num_rows();
     RETURN_IF_ERROR(keys_.Read(*rows, row_base, &encoded_));
-    ASSIGN_OR_RETURN(const std::vector<uint8_t> ops, ReadOps(*rows, op_, row_base));
+    ASSIGN_OR_RETURN(const std::vector<uint8_t> ops, RequireOps(*rows, op_, row_base));
     for (uint8_t op : ops) {
       current_.appended += op == static_cast<uint8_t>(odf::Op::kAppend) ? 1 : 0;
       current_.retracted += op == static_cast<uint8_t>(odf::Op::kRetract) ? 1 : 0;

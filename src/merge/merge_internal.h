@@ -9,6 +9,7 @@
 #include "base/result.h"
 #include "columnar/keys.h"
 #include "merge/merger.h"
+#include "merge/ops.h"
 
 // What the strategies share.
 namespace sluice::merge {
@@ -41,11 +42,10 @@ class KeyReader {
   std::vector<std::string> columns_;
 };
 
-// Operation codes of the rows, each 0 to 3. Errors: kInvalidRecords naming row and column.
-Result<std::vector<uint8_t>> ReadOps(const arrow::RecordBatch& rows, const std::string& column,
-                                     int64_t row_base);
-// Errors: kInvalidArgument when there is no such column or it holds no integers.
-Status CheckOpColumn(const arrow::Schema& schema, const std::string& column);
+// Operation codes of the rows, each 0 to 3. `row_base`: rows of the input batch before these. Errors:
+// kInvalidRecords naming row and column.
+Result<std::vector<uint8_t>> RequireOps(const arrow::RecordBatch& rows, const std::string& column,
+                                        int64_t row_base);
 
 // The input's columns without `op`.
 SchemaPtr WithoutColumn(const arrow::Schema& schema, const std::string& column);

@@ -1,6 +1,5 @@
 #include "merge/merger.h"
 
-#include <arrow/compute/api.h>
 #include <fmt/ranges.h>
 
 #include "columnar/arrow_status.h"
@@ -108,38 +107,14 @@ std::string KeyReader::Describe(const arrow::RecordBatch& rows, int64_t row) con
   return fmt::format("{}", fmt::join(values, ", "));
 }
 
-Status CheckOpColumn(const arrow::Schema& schema, const std::string& column) {
-  const auto field = schema.GetFieldByName(column);
-  if (field == nullptr) return NoColumn("operation", column, schema);
-  if (!arrow::is_integer(field->type()->id())) {
-    return InvalidArgument("operation column '{}' has type {}, not an integer", column,
-                           field->type()->ToString());
-  }
-  return OkStatus();
-}
-
-Result<std::vector<uint8_t>> ReadOps(const arrow::RecordBatch& rows, const std::string& column,
-                                     int64_t row_base) {
-  const auto values = rows.GetColumnByName(column);
-  arrow::compute::CastOptions options = arrow::compute::CastOptions::Unsafe(arrow::int64());
-  ASSIGN_OR_RETURN_ARROW(const auto cast, arrow::compute::Cast(*values, arrow::int64(), options));
-  const auto& ops = static_cast<const arrow::Int64Array&>(*cast);
-  std::vector<uint8_t> result(static_cast<size_t>(ops.length()));
-  for (int64_t row = 0; row < ops.length(); ++row) {
-    if (ops.IsNull(row)) {
-      return MakeError(ErrorCode::kInvalidRecords, "row {}: operation column '{}' is null",
-                       row_base + row + 1, column);
-    }
-    const int64_t op = ops.Value(row);
-    if (op < 0 || op > 3) {
-      return MakeError(ErrorCode::kInvalidRecords,
-                       "row {}: operation column '{}' is '{}'; the operations are 0 (append), 1 (retract), "
-                       "2 (correct from), 3 (correct to)",
-                       row_base + row + 1, column, op);
-    }
-    result[static_cast<size_t>(row)] = static_cast<uint8_t>(op);
-  }
-  return result;
+Result<std::vector<uint8_t>> RequireOps(const arrow::RecordBatch& rows, const std::string& column,
+                                        int64_t row_base) {
+  std::vector<BadOp> bad;
+  ASSIGN_OR_RETURN(auto ops, ReadOps(rows, column, &bad));
+  if (bad.empty()) return ops;
+  const BadOp& first = bad.front();
+  return MakeError(ErrorCode::kInvalidRecords, "row {}: operation column '{}': {}", row_base + first.row + 1,
+                   column, first.reason);
 }
 
 SchemaPtr WithoutColumn(const arrow::Schema& schema, const std::string& column) {

@@ -210,15 +210,17 @@ TEST(MergerTest, NamesTheRowOfANullKey) {
 
 TEST(MergerTest, NamesTheRowOfABadOp) {
   for (MergeKind kind : {MergeKind::kUpsertStream, MergeKind::kChangelogStream}) {
-    EXPECT_THAT(Merge(SpecOf(kind, {"city"}), "", "+A v1, v2"),
-                IsError(ErrorCode::kInvalidRecords, HasSubstr("row 2: operation column 'op' is null")));
+    EXPECT_THAT(
+        Merge(SpecOf(kind, {"city"}), "", "+A v1, v2"),
+        IsError(ErrorCode::kInvalidRecords, HasSubstr("row 2: operation column 'op': null is no operation")));
     MemoryHistory history({"city"});
     ASSERT_OK_AND_ASSIGN(const auto merger, Merger::Make(SpecOf(kind, {"city"}), &history));
     ASSERT_OK(merger->Push(testing::ToBatch(Parse("+A v1"), true)));
     Row bad = Parse("+A v2")[0];
     bad.op = 4;
-    EXPECT_THAT(merger->Push(testing::ToBatch({bad}, true)),
-                IsError(ErrorCode::kInvalidRecords, HasSubstr("row 2: operation column 'op' is '4'")));
+    EXPECT_THAT(
+        merger->Push(testing::ToBatch({bad}, true)),
+        IsError(ErrorCode::kInvalidRecords, HasSubstr("row 2: operation column 'op': '4' is no operation")));
   }
 }
 

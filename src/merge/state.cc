@@ -38,7 +38,7 @@ class StateMerger final : public Merger {
     current_.received += rows->num_rows();
     RETURN_IF_ERROR(keys_.Read(*rows, row_base, &encoded_));
     if (has_ops_) {
-      ASSIGN_OR_RETURN(const std::vector<uint8_t> ops, ReadOps(*rows, op_, row_base));
+      ASSIGN_OR_RETURN(const std::vector<uint8_t> ops, RequireOps(*rows, op_, row_base));
       ops_.insert(ops_.end(), ops.begin(), ops.end());
     }
     for (int64_t row = 0; row < rows->num_rows(); ++row) {
