@@ -318,7 +318,7 @@ void AddIngest(Commands& commands) {
   command->add_flag("--dry-run", args->dry_run, "Show what would be committed");
   command
       ->add_option("--memory-mib", args->memory_mib,
-                   "Rows kept in memory before spilling to disk (default 256)")
+                   "Rows, and a Ledger's keys, kept in memory before spilling to disk (default 256)")
       ->check(CLI::Range(int64_t{16}, int64_t{1} << 20));
   // For tests: what is committed must not depend on how the input is cut.
   command->add_option("--batch-rows", args->batch_rows, "Rows read at once")

@@ -9,6 +9,7 @@
 #include "base/cancel.h"
 #include "ingest/frame_plan.h"
 #include "ingest/index_sync.h"
+#include "ingest/key_file.h"
 #include "ingest/linked_objects.h"
 #include "ingest/slice_builder.h"
 #include "ingest/source_state.h"
@@ -58,7 +59,8 @@ class Ingestion {
         inputs_(std::move(inputs)),
         rejects_(rejects),
         options_(options),
-        dataset_(*context.dataset) {}
+        dataset_(*context.dataset),
+        key_files_(std::make_unique<KeyFiles>(context.temp_folder)) {}
 
   Result<std::vector<IngestOutcome>> Run();
 
@@ -118,6 +120,7 @@ class Ingestion {
   RejectLog& rejects_;
   const IngestOptions& options_;
   dataset::Dataset& dataset_;
+  const std::unique_ptr<KeyFiles> key_files_;
 
   SourceDefinition source_;
   odf::ChainState prepared_for_;  // the state that frames and merges were made against
@@ -177,6 +180,7 @@ Result<std::unique_ptr<merge::Merger>> Ingestion::MakeMerger(const std::shared_p
   spec.vocabulary = prepared_for_.vocabulary;
   spec.input = input;
   spec.refuse_duplicates = options_.refuse_duplicates;
+  spec.key_memory = {key_files_.get(), static_cast<size_t>(options_.spool_memory_bytes)};
   return merge::Merger::Make(spec, history);
 }
 

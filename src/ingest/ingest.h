@@ -66,7 +66,7 @@ struct IngestOptions {
   bool refuse_duplicates = false;  // Snapshot: a key twice in one input is an error
   bool dry_run = false;
   FrameOptions frame;
-  int64_t spool_memory_bytes = 256 << 20;
+  int64_t spool_memory_bytes = 256 << 20;  // of rows, and as much of a Ledger's keys; the rest is on disk
 };
 
 enum class IngestStatus { kCommitted, kUpToDate, kDuplicate };

@@ -18,7 +18,7 @@ class LedgerMerger final : public Merger {
         order_{{spec.vocabulary.event_time}},
         history_(history),
         keys_(std::move(keys)),
-        seen_(uint64_t{std::random_device()()} << 32 | std::random_device()()) {}
+        seen_(uint64_t{std::random_device()()} << 32 | std::random_device()(), spec.key_memory) {}
 
   SchemaPtr output_schema() const override { return output_; }
   const std::vector<columnar::SortKey>& order() const override { return order_; }
@@ -29,7 +29,7 @@ class LedgerMerger final : public Merger {
     current_.received += rows->num_rows();
     encoded_.Clear();
     RETURN_IF_ERROR(keys_.Read(*rows, row_base, &encoded_));
-    seen_.Insert(encoded_, batch_, &entries_);
+    RETURN_IF_ERROR(seen_.Insert(encoded_, batch_, &entries_));
     RETURN_IF_ERROR(AskHistory());
     std::vector<int32_t> kept;
     kept.reserve(entries_.size());

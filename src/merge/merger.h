@@ -10,6 +10,7 @@
 #include "base/result.h"
 #include "columnar/keys.h"
 #include "columnar/sorter.h"
+#include "merge/key_room.h"
 #include "odf/events.h"
 
 namespace arrow {
@@ -49,6 +50,7 @@ struct MergeSpec {
   std::shared_ptr<arrow::Schema>
       input;  // after system-column checks: event time present (it may be all null), timestamps in ms UTC
   bool refuse_duplicates = false;  // Snapshot: --on-duplicate error (decisions.md 5)
+  KeyMemory key_memory;            // Ledger: where the keys of the batches go
 };
 
 struct MergeCounts {

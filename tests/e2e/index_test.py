@@ -295,7 +295,23 @@ merge: {kind: Ledger, primaryKey: [k]}
         ws.check_sound("d")
 
 
+def keys_that_do_not_fit_in_memory():
+    """A Ledger batch whose keys go to disk on the way is merged like any other, and leaves nothing behind."""
+    with Workspace() as ws:
+        ws.add("d", LEDGER)
+        count = 700_000
+        lines = [f'{{"event_time":"2024-01-01T00:00:00Z","k":{k},"v":"x"}}\n' for k in range(count)]
+        random.Random(SEED).shuffle(lines)
+        batch = "".join(lines + lines[:1000]).encode()
+        first = ws.run("ingest", "d", "--stdin", "--memory-mib", "16", data=batch)
+        assert f"{count} added".encode() in first.err and b"1000 record(s) repeat a key" in first.err, first
+        again = ws.run("ingest", "d", "--stdin", "--memory-mib", "16", data=batch)
+        assert b"Dataset up-to-date" in again.err, again
+        assert not ws.leftovers(), ws.leftovers()
+        ws.check_sound("d")
+
+
 if __name__ == "__main__":
     print(f"seed {SEED} (SLUICE_SEED repeats it)")
     main([every_trouble_leaves_the_next_batch_right, same_blocks_again_after_reset, damaged_index_files, random_walk,
-          two_sources_share_one_index])
+          two_sources_share_one_index, keys_that_do_not_fit_in_memory])
