@@ -2,6 +2,7 @@
 #include <arrow/type.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <filesystem>
 #include <fstream>
 #include <iostream>
@@ -9,6 +10,7 @@
 
 #include "cli/commands.h"
 #include "cli/file_set.h"
+#include "cli/remote_query.h"
 #include "cli/usage.h"
 #include "workspace/query.h"
 
@@ -57,10 +59,13 @@ struct SqlOptions {
   std::string script;
   std::string format;
   std::string output_path;
+  std::string engine, url, token;
   int64_t records_per_file = 0;
-  int64_t memory_mib = 1024;
+  std::optional<int64_t> memory_mib;
   int64_t timeout_seconds = 0;
 };
+
+constexpr int64_t kMemoryMib = 1024;
 
 Result<std::string> Statement(const SqlOptions& options) {
   if (!options.command.empty() && !options.script.empty()) return UsageError("give -c or --script, not both");
@@ -84,7 +89,7 @@ Status Drain(sql::QueryResult& result, const workspace::BatchVisitor& visit) {
 }
 
 // A path with an ending is a file, and the ending its default format; one without is a folder of parts.
-Status ToFiles(Session& session, const SqlOptions& options, sql::QueryResult& result) {
+Result<FileSet::Options> TargetOf(const SqlOptions& options) {
   const std::string ending = std::filesystem::path(options.output_path).extension().string();
   const std::string format = !options.format.empty() ? options.format
                              : ending.empty()        ? "csv"
@@ -96,6 +101,11 @@ Status ToFiles(Session& session, const SqlOptions& options, sql::QueryResult& re
   target.path = options.output_path;
   target.records_per_file = options.records_per_file;
   target.folder = ending.empty() || options.records_per_file > 0;
+  return target;
+}
+
+Status ToFiles(Session& session, const SqlOptions& options, sql::QueryResult& result) {
+  ASSIGN_OR_RETURN(auto target, TargetOf(options));
   FileSet files(std::move(target));
   RETURN_IF_ERROR(files.Start(result.schema()));
   RETURN_IF_ERROR(Drain(result, [&](const arrow::RecordBatch& rows) { return files.Write(rows); }));
@@ -104,31 +114,83 @@ Status ToFiles(Session& session, const SqlOptions& options, sql::QueryResult& re
   return {};
 }
 
-Status Sql(Session& session, const SqlOptions& options) {
-  ASSIGN_OR_RETURN(auto statement, Statement(options));
+Status RefuseParquetOnTerminal(const Session& session, columnar::OutputFormat format) {
+  if (format != columnar::OutputFormat::kParquet || !session.stdout_is_terminal()) return {};
+  return UsageError("parquet is not for a terminal: give --output-path FILE");
+}
+
+Status SqlHere(Session& session, const SqlOptions& options, const std::string& statement,
+               columnar::OutputFormat format) {
   ASSIGN_OR_RETURN(auto* workspace, session.OpenWorkspace());
-  auto format = session.FormatOrDefault(options.format);
-  if (!format.ok()) return std::move(format).error();
-  if (options.records_per_file > 0 && options.output_path.empty()) {
-    return UsageError("--records-per-file needs --output-path FOLDER");
-  }
-  sql::Limits limits;
-  limits.memory_bytes = options.memory_mib << 20;
-  limits.time_ms = options.timeout_seconds * 1000;
+  workspace::QueryOptions query_options;
+  query_options.dialect = options.engine;
+  query_options.stop = session.stop();
+  query_options.limits.memory_bytes = options.memory_mib.value_or(kMemoryMib) << 20;
+  query_options.limits.time_ms = options.timeout_seconds * 1000;
   // Where nothing can be written a query has to do without spills.
   const auto scratch = workspace->MakeScratch();
-  if (scratch.ok()) limits.spill_folder = (*scratch)->folder();
-  ASSIGN_OR_RETURN(auto query, workspace::RunQuery(*workspace, statement, limits, session.stop()));
+  if (scratch.ok()) query_options.limits.spill_folder = (*scratch)->folder();
+  ASSIGN_OR_RETURN(auto query, workspace::RunQuery(*workspace, statement, query_options));
 
   if (!options.output_path.empty()) return ToFiles(session, options, *query.result);
-  if (*format == columnar::OutputFormat::kParquet && session.stdout_is_terminal()) {
-    return UsageError("parquet is not for a terminal: give --output-path FILE");
-  }
+  RETURN_IF_ERROR(RefuseParquetOnTerminal(session, format));
   ASSIGN_OR_RETURN(auto writer,
-                   columnar::RowWriter::Make(*format, query.result->schema(),
+                   columnar::RowWriter::Make(format, query.result->schema(),
                                              [&](std::string_view text) { return session.Out(text); }));
   RETURN_IF_ERROR(Drain(*query.result, [&](const arrow::RecordBatch& rows) { return writer->Write(rows); }));
   return writer->Finish();
+}
+
+// The rows of a node's answer as one file, which is not left behind half-written.
+Status NodeToFile(Session& session, const SqlOptions& options, RemoteQuery query) {
+  ASSIGN_OR_RETURN(const auto target, TargetOf(options));
+  if (target.folder)
+    return UsageError("with --url, --output-path is a file with an ending, such as rows.parquet");
+  query.format = target.format;
+  std::ofstream file;
+  auto status = QueryNode(session, query, [&](std::string_view bytes) -> Status {
+    if (!file.is_open()) file.open(target.path, std::ios::binary | std::ios::trunc);
+    file.write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
+    if (!file) return FromErrno(errno, fmt::format("cannot write '{}'", target.path));
+    return {};
+  });
+  const bool is_begun = file.is_open();
+  if (status.ok() && !is_begun) file.open(target.path, std::ios::binary | std::ios::trunc);  // no bytes
+  file.close();
+  if (status.ok() && !file) status = FromErrno(errno, fmt::format("cannot write '{}'", target.path));
+  std::error_code ignored;
+  if (!status.ok() && is_begun) std::filesystem::remove(target.path, ignored);
+  RETURN_IF_ERROR(status);
+  session.Say("Exported to {}", target.path);
+  return {};
+}
+
+Status SqlAtNode(Session& session, const SqlOptions& options, const std::string& statement,
+                 columnar::OutputFormat format) {
+  if (options.memory_mib)
+    return UsageError(
+        "--memory-limit-mib is not for --url: the node's 'limits.queryMemory' bounds its queries");
+  if (options.records_per_file > 0)
+    return UsageError("--records-per-file is not for --url: write one file, or query the node's workspace");
+  RemoteQuery query;
+  query.node = {options.url, options.token, ""};
+  query.statement = statement;
+  query.engine = options.engine;
+  query.format = format;
+  query.timeout = std::chrono::seconds(options.timeout_seconds);
+  if (!options.output_path.empty()) return NodeToFile(session, options, std::move(query));
+  RETURN_IF_ERROR(RefuseParquetOnTerminal(session, format));
+  return QueryNode(session, query, [&](std::string_view text) { return session.Out(text); });
+}
+
+Status Sql(Session& session, const SqlOptions& options) {
+  ASSIGN_OR_RETURN(auto statement, Statement(options));
+  auto format = session.FormatOrDefault(options.format);
+  if (!format.ok()) return std::move(format).error();
+  if (options.records_per_file > 0 && options.output_path.empty())
+    return UsageError("--records-per-file needs --output-path FOLDER");
+  if (!options.url.empty()) return SqlAtNode(session, options, statement, *format);
+  return SqlHere(session, options, statement, *format);
 }
 
 }  // namespace
@@ -157,6 +219,13 @@ void AddSql(Commands& commands) {
                       "Write to this file (its ending is the default format), or to a folder");
   command->add_option("--records-per-file", options->records_per_file, "Several files in the folder")
       ->check(CLI::NonNegativeNumber);
+  command
+      ->add_option("--engine", options->engine,
+                   "Dialect of the query: duckdb (default), or one of manifests: datafusion, spark, flink")
+      ->check(CLI::IsMember({"duckdb", "datafusion", "spark", "flink"}));
+  command->add_option("--url", options->url, "Ask the node at this URL instead of the workspace");
+  command->add_option("--token", options->token, "With --url: access token (default: SLUICE_TOKEN)")
+      ->envname("SLUICE_TOKEN");
   command->add_option("--memory-limit-mib", options->memory_mib, "Memory the query may use (default 1024)")
       ->check(CLI::Range(int64_t{16}, int64_t{1} << 20));
   command->add_option("--timeout", options->timeout_seconds, "Seconds the query may take (default: no limit)")

@@ -280,7 +280,8 @@ std::vector<CallDoc> Reading() {
   const std::vector<std::string> query_bodies = {"application/sql", "text/plain", "application/json"};
   const std::string query_schema =
       R"({"type": "object", "required": ["query"], "additionalProperties": false, "properties": {
-      "query": {"type": "string", "minLength": 1}, "format": {"type": "string"}, "limit": {"type": "integer", "minimum": 0}}})";
+      "query": {"type": "string", "minLength": 1}, "format": {"type": "string"},
+      "engine": {"type": "string", "enum": ["duckdb", "datafusion", "spark", "flink"]}, "limit": {"type": "integer", "minimum": 0}}})";
   return {
       {"GET",
        "/{dataset}/log",

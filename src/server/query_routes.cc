@@ -21,6 +21,7 @@ constexpr size_t kShownKeyBytes = 100;
 
 struct QueryRequest {
   std::string sql;
+  std::string engine;  // its dialect; empty: DuckDB's own
   uint64_t max_rows = 0;
   bool is_cut = false;  // at max_rows the result is complete for the client; else it is an error
   columnar::OutputFormat format = columnar::OutputFormat::kJson;
@@ -39,6 +40,8 @@ Result<QueryRequest> ParseRequest(const Context& context, const Call& call) {
       for (const auto& [key, value] : body.items()) {
         if (key == "query" && value.is_string()) {
           query.sql = value.get<std::string>();
+        } else if (key == "engine" && value.is_string()) {
+          query.engine = value.get<std::string>();
         } else if (key == "format" && value.is_string()) {
           format = value.get<std::string>();
         } else if (key == "limit" && value.is_number_unsigned()) {
@@ -46,8 +49,8 @@ Result<QueryRequest> ParseRequest(const Context& context, const Call& call) {
         } else {
           // Not with the value: writing one out recurses as deep as its sender nested it.
           return InvalidArgument(
-              "the body takes 'query' (text), 'format' (text) and 'limit' (a whole number from 0), not '{}' "
-              "with a value of type {}",
+              "the body takes 'query' (text), 'engine' (text), 'format' (text) and 'limit' (a whole number "
+              "from 0), not '{}' with a value of type {}",
               key.substr(0, kShownKeyBytes), value.type_name());
         }
       }
@@ -122,13 +125,15 @@ Result<net::HttpResponse> RunQuery(const Context& context, const Call& call,
     });
   }
   ASSIGN_OR_RETURN(const auto scratch, context.workspace->MakeScratch());
-  sql::Limits limits;
+  workspace::QueryOptions options;
+  options.dialect = request.engine;
+  options.stop = stop;
+  auto& limits = options.limits;
   limits.memory_bytes = context.limits.query_memory_bytes;
   limits.time_ms = context.limits.query_time.count();
   limits.threads = 1;
   limits.spill_folder = scratch->folder();
-  ASSIGN_OR_RETURN(auto session,
-                   workspace::RunQueryOver(*context.workspace, entries, request.sql, limits, stop));
+  ASSIGN_OR_RETURN(auto session, workspace::RunQueryOver(*context.workspace, entries, request.sql, options));
   RowSpool spool(scratch->folder(), context.limits.query_bytes);
   ASSIGN_OR_RETURN(auto writer,
                    columnar::RowWriter::Make(request.format, session.result->schema(), spool.sink()));

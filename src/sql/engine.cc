@@ -7,12 +7,15 @@
 #include <set>
 
 #include "base/names.h"
+#include "sql/dialect.h"
 #include "sql/names.h"
 #include "sql/rewrite.h"
 #include "sql/session.h"
 
 namespace sluice::sql {
 namespace {
+
+constexpr char kOwnDialect[] = "duckdb";
 
 // A table that is known but not yet in the database, which opens with the first query: that takes 22 ms, and
 // the files a fenced session may read have to be named before.
@@ -25,10 +28,10 @@ struct Registration {
 
 class DuckEngine final : public Engine {
  public:
-  DuckEngine(const Limits& limits, bool fenced) : fenced_(fenced) {
+  DuckEngine(const Limits& limits, bool fenced, const Dialect* dialect) : fenced_(fenced), dialect_(dialect) {
     options_.limits = limits;
     options_.fenced = fenced;
-    options_.truncate_integer_division = false;
+    options_.truncate_integer_division = dialect != nullptr && dialect->truncate_integer_division;
   }
 
   Status RegisterBatches(const std::string& name, std::shared_ptr<arrow::Schema> schema,
@@ -54,12 +57,16 @@ class DuckEngine final : public Engine {
 
   Result<std::unique_ptr<QueryResult>> Query(const std::string& statement, std::stop_token stop) override {
     RETURN_IF_ERROR(Open());
-    ASSIGN_OR_RETURN(nlohmann::json tree, ParseSelect(*session_, statement, {}));
+    ASSIGN_OR_RETURN(nlohmann::json tree,
+                     ParseSelect(*session_, statement, dialect_ ? dialect_->lex : LexRules{}));
     std::set<std::string> macros;
-    RewriteOptions options{nullptr, fenced_, {}};
+    RewriteOptions options{dialect_, fenced_, {}};
     for (const auto& [name, registration] : tables_) options.tables.push_back(name);
     RETURN_IF_ERROR(Rewrite(tree, options, macros));
     ASSIGN_OR_RETURN(std::string select, Unparse(*session_, tree));
+    if (dialect_ != nullptr) {
+      for (const std::string& macro : MacrosFor(*dialect_, macros)) RETURN_IF_ERROR(session_->Execute(macro));
+    }
     ASSIGN_OR_RETURN(Prepared prepared, session_->Prepare(select, statement, ErrorCode::kInvalidArgument));
     // The plan lives on in the running result.
     return session_->Start(prepared, stop, ErrorCode::kInvalidArgument);
@@ -168,7 +175,8 @@ class DuckEngine final : public Engine {
     return value;
   }
 
-  bool fenced_;
+  const bool fenced_;
+  const Dialect* const dialect_;  // null: the engine's own
   SessionOptions options_;
   std::map<std::string, Registration> tables_;
   std::unique_ptr<Session> session_;
@@ -176,12 +184,22 @@ class DuckEngine final : public Engine {
 
 }  // namespace
 
-Result<std::unique_ptr<Engine>> Engine::OpenFenced(const Limits& limits) {
-  return std::unique_ptr<Engine>(new DuckEngine(limits, true));
+Result<std::unique_ptr<Engine>> Engine::OpenFenced(const Limits& limits, const std::string& dialect) {
+  const Dialect* found = nullptr;
+  if (!dialect.empty() && dialect != kOwnDialect) {
+    auto known = FindDialect(dialect);
+    if (!known.ok()) {
+      std::vector<std::string> names = {kOwnDialect};
+      for (const Dialect& one : AllDialects()) names.emplace_back(one.name);
+      return InvalidArgument("no engine '{}'; engines are {}", dialect, JoinNames(names));
+    }
+    found = *known;
+  }
+  return std::unique_ptr<Engine>(new DuckEngine(limits, true, found));
 }
 
 Result<std::unique_ptr<Engine>> Engine::OpenTrusted(const Limits& limits) {
-  return std::unique_ptr<Engine>(new DuckEngine(limits, false));
+  return std::unique_ptr<Engine>(new DuckEngine(limits, false, nullptr));
 }
 
 }  // namespace sluice::sql

@@ -43,7 +43,9 @@ class QueryResult {
 // One DuckDB instance and a connection. Confined to one thread at a time.
 class Engine {
  public:
-  static Result<std::unique_ptr<Engine>> OpenFenced(const Limits& limits);
+  // `dialect`: datafusion, spark or flink, whose tables then say which functions there are and what they
+  // give; `duckdb` or empty: the engine's own. Errors: kInvalidArgument for another name, listing these.
+  static Result<std::unique_ptr<Engine>> OpenFenced(const Limits& limits, const std::string& dialect = "");
   // May read the Parquet files it is given by `RegisterParquet`; runs our own statements only.
   static Result<std::unique_ptr<Engine>> OpenTrusted(const Limits& limits);
   virtual ~Engine() = default;

@@ -31,6 +31,34 @@ TEST(NamesTest, RoundTripsAndKeepsCaseApart) {
   EXPECT_EQ(DecodeMessage("no \"" + EncodeName("AbC") + "\" in __sl_df_to_date"), "no \"AbC\" in to_date");
 }
 
+TEST(EngineTest, SpeaksTheDialectOfAnEngine) {
+  auto batch = MakeBatch({{"Id", Int64s({7})}, {"id", Int64s({9})}});
+  const auto run = [&](const std::string& dialect, const std::string& statement) -> Result<std::string> {
+    ASSIGN_OR_RETURN(auto engine, Engine::OpenFenced(kLimits, dialect));
+    RETURN_IF_ERROR(engine->RegisterBatches("a-b", batch->schema(), {batch}));
+    std::string text;
+    for (int i = 0; i < 2; ++i) {  // what a query needs is there for the next one too
+      ASSIGN_OR_RETURN(auto out, RunQuery(*engine, statement));
+      text = CellOf(out, 0)->ToString();
+    }
+    return text;
+  };
+  const auto ask = [&](const std::string& dialect, const std::string& statement) {
+    auto text = run(dialect, statement);
+    return text.ok() ? *text : text.error().ToString();
+  };
+  EXPECT_EQ(ask("", "select Id / 2 from 'a-b'"), "3.5");
+  EXPECT_EQ(ask("duckdb", "select Id / 2 from 'a-b'"), "3.5");
+  EXPECT_EQ(ask("datafusion", "select Id / 2 from 'a-b'"), "3");
+  EXPECT_EQ(ask("datafusion", "select json_get_int('{\"a\":4}', 'a') + id from \"a-b\""), "13");
+  EXPECT_EQ(ask("Spark", "select `Id` / 2 from `a-b`"), "3.5");
+  EXPECT_THAT(run("datafusion", "select list_transform([1], lambda x: x)"),
+              IsErrorCode(ErrorCode::kUnsupported));
+  EXPECT_THAT(run("datafusion", "select * from nosuch"), IsErrorCode(ErrorCode::kInvalidArgument));
+  EXPECT_THAT(run("oracle", "select 1"),
+              IsError(ErrorCode::kInvalidArgument, HasSubstr("duckdb, datafusion, spark, flink")));
+}
+
 TEST(EngineTest, ReadsBatchesAgainAndAgain) {
   ASSERT_OK_AND_ASSIGN(auto engine, Engine::OpenFenced(kLimits));
   auto batch = MakeBatch({{"Id", Int64s({1, 2, 3})}, {"id", Int64s({7, 8, 9})}});

@@ -110,17 +110,16 @@ Status ReadRows(const dataset::Dataset& dataset, uint64_t first_offset, uint64_t
 }
 
 Result<QuerySession> RunQuery(const Workspace& workspace, const std::string& statement,
-                              const sql::Limits& limits, std::stop_token stop) {
+                              const QueryOptions& options) {
   ASSIGN_OR_RETURN(auto entries, workspace.List());
-  return RunQueryOver(workspace, entries, statement, limits, std::move(stop));
+  return RunQueryOver(workspace, entries, statement, options);
 }
 
 Result<QuerySession> RunQueryOver(const Workspace& workspace, const std::vector<Entry>& entries,
-                                  const std::string& statement, const sql::Limits& limits,
-                                  std::stop_token stop) {
+                                  const std::string& statement, const QueryOptions& options) {
   QuerySession session;
   std::vector<std::string> without_schema;
-  ASSIGN_OR_RETURN(session.engine, sql::Engine::OpenFenced(limits));
+  ASSIGN_OR_RETURN(session.engine, sql::Engine::OpenFenced(options.limits, options.dialect));
   for (const auto& entry : entries) {
     if (!Mentions(statement, entry.alias)) continue;
     ASSIGN_OR_RETURN(auto hold, workspace.HoldFiles(entry.id));
@@ -139,7 +138,7 @@ Result<QuerySession> RunQueryOver(const Workspace& workspace, const std::vector<
     }
     RETURN_IF_ERROR(session.engine->RegisterParquet(entry.alias, schema, std::move(paths)));
   }
-  auto result = session.engine->Query(statement, stop);
+  auto result = session.engine->Query(statement, options.stop);
   if (!result.ok()) {
     if (auto missing = FindMissingSlice(workspace, entries, statement)) return *std::move(missing);
     return ExplainMissingTable(std::move(result).error(), entries, without_schema);

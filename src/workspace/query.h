@@ -32,12 +32,16 @@ struct QuerySession {
   std::unique_ptr<sql::Engine> engine;
   std::unique_ptr<sql::QueryResult> result;
 };
+struct QueryOptions {
+  sql::Limits limits;
+  std::string dialect;  // as sql::Engine::OpenFenced takes it
+  std::stop_token stop;
+};
 Result<QuerySession> RunQuery(const Workspace& workspace, const std::string& statement,
-                              const sql::Limits& limits, std::stop_token stop);
+                              const QueryOptions& options);
 // The same over `entries` alone, which are all that the user may read: no other dataset exists for it.
 Result<QuerySession> RunQueryOver(const Workspace& workspace, const std::vector<Entry>& entries,
-                                  const std::string& statement, const sql::Limits& limits,
-                                  std::stop_token stop);
+                                  const std::string& statement, const QueryOptions& options);
 
 // The dataset's Arrow schema; null when it has none yet.
 Result<std::shared_ptr<arrow::Schema>> ArrowSchemaOf(const dataset::Dataset& dataset);

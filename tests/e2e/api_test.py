@@ -14,7 +14,7 @@ import time
 import urllib.parse
 
 import harness
-from harness import APPEND, LEDGER, PRIVATE_PYTHON, SNAPSHOT, VERIFIER, Workspace, main, manifest, records
+from harness import APPEND, EXIT_BUSY, EXIT_USAGE, LEDGER, PRIVATE_PYTHON, SNAPSHOT, VERIFIER, Workspace, main, manifest, records
 from node import Node as PlainNode, check_problem as problem
 
 SOURCE = """kind: AddPushSource
@@ -302,6 +302,33 @@ def queries_are_answered_and_fenced():
         problem(node.post("/query?limit=x", b"select 1"), 400)
         problem(node.post("/query?format=xml", b"select 1"), 400)
         problem(node.get("/nowhere/query?sql=select%201"), 404)
+
+
+def the_sql_command_asks_a_node():
+    """`sluice sql --url` from a folder that is no workspace, with what its other options come to."""
+    with node_with("d", rows=20) as ws, Node(ws) as node, Workspace(init=False) as away:
+        url = f"http://127.0.0.1:{node.port}"
+
+        def ask(*options, code=0):
+            return away.run("sql", "--url", url, *options, code=code)
+
+        assert ask("-o", "csv", "-c", 'select k from d where k < 2 order by k').out == b"k\n0\n1\n"
+        assert "│ n  │" in ask("-o", "table", "-c", "select count(*) as n from d").out.decode()
+        assert json.loads(ask("-c", "select 7/2 as q").out) == [{"q": 3.5}]
+        assert json.loads(ask("--engine", "datafusion", "-c", "select 7/2 as q").out) == [{"q": 3}]
+        target = os.path.join(away.folder, "rows.parquet")
+        assert b"Exported to" in ask("--output-path", target, "-c", "select * from d").err
+        with open(target, "rb") as file:
+            assert file.read(4) == b"PAR1"
+        failed = os.path.join(away.folder, "none.csv")
+        assert b"no dataset 'nowhere'" in ask("--output-path", failed, "-c", "select * from nowhere", code=1).err
+        assert not os.path.exists(failed)
+        for options in (["--memory-limit-mib", "64"], ["--records-per-file", "5", "--output-path", "x"], ["--output-path", "folder"]):
+            ask(*options, "-c", "select 1", code=EXIT_USAGE)
+        done = away.run("sql", "--url", "jdbc:hive2://example.com:10000", "-c", "select 1", code=EXIT_USAGE)
+        assert b"http://host:port" in done.err, done
+        away.run("sql", "--url", "http://127.0.0.1:9", "-c", "select 1", code=EXIT_BUSY)
+        problem(node.post("/query", b'{"query": "select 1", "engine": "oracle"}', Content_Type="application/json"), 400, "duckdb")
 
 
 def verification_is_served():
@@ -750,6 +777,6 @@ def uploads_belong_to_an_account_and_expire():
 if __name__ == "__main__":
     main([datasets_are_made_listed_and_deleted, bad_manifests_are_refused, inputs_are_not_deleted_under_their_dependants, sources_are_added_replaced_and_disabled, a_dataset_switches_to_polling_and_back, metadata_is_committed, manifests_may_not_use_the_machine, other_methods_are_refused, names_are_right_while_others_change_them, what_was_taken_before_is_settled_first,
           changes_need_the_right_to_administer, tenants_see_their_own, capabilities_are_granted_by_account, an_account_has_so_many_datasets, history_is_paged, newest_rows_are_shown, schemas_are_shown,
-          queries_are_answered_and_fenced, large_results_are_bounded, queries_do_not_hold_up_pushes, a_query_has_its_time,
+          queries_are_answered_and_fenced, the_sql_command_asks_a_node, large_results_are_bounded, queries_do_not_hold_up_pushes, a_query_has_its_time,
           a_node_ends_in_the_midst_of_queries, verification_is_served, contents_are_pulled, only_what_the_chain_holds_is_served,
           reading_needs_the_right_to_read, files_are_uploaded_then_ingested, uploads_belong_to_an_account_and_expire])
