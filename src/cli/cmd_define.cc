@@ -1,10 +1,9 @@
 #include <algorithm>
-#include <filesystem>
-#include <fstream>
 #include <iostream>
 #include <iterator>
 
 #include "cli/commands.h"
+#include "cli/manifest_files.h"
 #include "cli/progress_bar.h"
 #include "cli/rows.h"
 #include "cli/usage.h"
@@ -19,76 +18,25 @@
 namespace sluice::cli {
 namespace {
 
-namespace fs = std::filesystem;
-
-Result<std::string> ReadFile(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  if (!file) return UsageError("cannot read manifest '{}'", path);
-  return std::string(std::istreambuf_iterator<char>(file), {});
-}
-
 struct AddOptions {
   std::vector<std::string> manifests;
-  std::string name;
+  std::string name, visibility;
   bool recursive = false, replace = false, drop_queue = false, use_stdin = false, dry_run = false,
        shared_snapshot = false;
 };
 
-// A manifest shows itself in one of its first four lines that are neither blank nor comment.
-bool LooksLikeSnapshot(const fs::path& path) {
-  std::ifstream file(path);
-  std::string line;
-  for (int seen = 0; seen < 4 && std::getline(file, line);) {
-    const auto first = line.find_first_not_of(" \t\r");
-    if (first == std::string::npos || line[first] == '#') continue;
-    if (line.find("DatasetSnapshot") != std::string::npos) return true;
-    ++seen;
-  }
-  return false;
-}
-
-Status CollectManifests(const AddOptions& options, std::vector<std::string>* paths) {
-  for (const auto& path : options.manifests) {
-    std::error_code error;
-    if (!fs::is_directory(path, error)) {
-      paths->push_back(path);
-      continue;
-    }
-    if (!options.recursive)
-      return UsageError("'{}' is a folder; --recursive takes the manifests in it", path);
-    std::vector<std::string> found;
-    for (fs::recursive_directory_iterator it(path, error), end; !error && it != end; it.increment(error)) {
-      if (it->path().filename().string().starts_with('.')) {
-        it.disable_recursion_pending();
-        continue;
-      }
-      const auto extension = it->path().extension();
-      if ((extension == ".yaml" || extension == ".yml") && LooksLikeSnapshot(it->path()))
-        found.push_back(it->path().string());
-    }
-    std::sort(found.begin(), found.end());
-    paths->insert(paths->end(), found.begin(), found.end());
-  }
-  return {};
-}
-
 struct NamedSnapshot {
   odf::DatasetSnapshot snapshot;
   std::string origin;
+  bool is_from_url = false;
 };
 
-Result<std::vector<NamedSnapshot>> ReadSnapshots(const AddOptions& options) {
-  std::vector<std::string> paths;
-  RETURN_IF_ERROR(CollectManifests(options, &paths));
-  std::vector<std::pair<std::string, std::string>> texts;
-  for (const auto& path : paths) {
-    ASSIGN_OR_RETURN(auto text, ReadFile(path));
-    texts.emplace_back(path, std::move(text));
-  }
+Result<std::vector<NamedSnapshot>> ReadSnapshots(Session& session, const AddOptions& options) {
+  ASSIGN_OR_RETURN(auto texts, ReadManifests(session, options.manifests, options.recursive));
   if (options.use_stdin)
-    texts.emplace_back("standard input", std::string(std::istreambuf_iterator<char>(std::cin), {}));
+    texts.push_back({"standard input", std::string(std::istreambuf_iterator<char>(std::cin), {}), false});
   std::vector<NamedSnapshot> snapshots;
-  for (const auto& [origin, text] : texts) {
+  for (const auto& [origin, text, is_from_url] : texts) {
     ASSIGN_OR_RETURN(auto manifests, odf::ParseManifests(text, origin));
     for (auto& manifest : manifests) {
       auto* snapshot = std::get_if<odf::DatasetSnapshot>(&manifest);
@@ -97,7 +45,7 @@ Result<std::vector<NamedSnapshot>> ReadSnapshots(const AddOptions& options) {
                    "this manifest is not a DatasetSnapshot; 'sluice commit DATASET FILE' takes metadata events")
             .With(origin);
       }
-      snapshots.push_back({std::move(*snapshot), origin});
+      snapshots.push_back({std::move(*snapshot), origin, is_from_url});
     }
   }
   if (!options.name.empty()) {
@@ -127,15 +75,57 @@ Result<std::optional<workspace::Entry>> FindByName(const workspace::Workspace& w
   return std::move(entry).error();
 }
 
+// Whom a node shows a dataset is in its name: `kim/NAME` to tokens of the account `kim` alone, a name without
+// an account to every token that may read it.
+Status CheckVisibility(const std::string& wanted, const std::string& name) {
+  const auto slash = name.find('/');
+  if (wanted == "private" && slash == std::string::npos) {
+    return InvalidArgument(
+        "a node shows a dataset without an account to every token that may read it: name it 'ACCOUNT/{}' to "
+        "keep it private",
+        name);
+  }
+  if (wanted == "public" && slash != std::string::npos) {
+    return InvalidArgument(
+        "a node shows '{}' to tokens of the account '{}' alone: name it '{}' to make it public", name,
+        name.substr(0, slash), name.substr(slash + 1));
+  }
+  return {};
+}
+
+// What may run commands is what this user wrote, not what lies behind a URL.
+Status TrustOwnSources(Session& session, const workspace::Workspace& workspace,
+                       const std::vector<workspace::NewDataset>& wanted,
+                       const std::vector<std::string>& from_urls) {
+  for (const auto& [snapshot, key, replaces] : wanted) {
+    const bool is_foreign = std::find(from_urls.begin(), from_urls.end(), snapshot.name) != from_urls.end();
+    if (!is_foreign) {
+      RETURN_IF_ERROR(workspace::TrustSources(workspace.root(), snapshot.metadata));
+      continue;
+    }
+    const bool polls = std::any_of(snapshot.metadata.begin(), snapshot.metadata.end(), [](const auto& event) {
+      return std::holds_alternative<odf::SetPollingSource>(event);
+    });
+    if (polls) {
+      session.Warn(
+          fmt::format("Note: the source of '{}' came from a URL: it runs no commands and reads no "
+                      "environment before 'sluice source trust {}'",
+                      snapshot.name, snapshot.name));
+    }
+  }
+  return {};
+}
+
 Status Add(Session& session, const AddOptions& options) {
   if (options.manifests.empty() && !options.use_stdin) return UsageError("give manifests or --stdin");
   ASSIGN_OR_RETURN(auto* workspace, session.OpenWorkspace());
-  ASSIGN_OR_RETURN(auto snapshots, ReadSnapshots(options));
+  ASSIGN_OR_RETURN(auto snapshots, ReadSnapshots(session, options));
   RETURN_IF_ERROR(OrderByDependency(&snapshots));
   // Everything is checked before anything is made: one failure adds none.
-  for (auto& [snapshot, origin] : snapshots) {
+  for (auto& [snapshot, origin, is_from_url] : snapshots) {
     auto check = [&]() -> Status {
       RETURN_IF_ERROR(workspace::CheckAlias(snapshot.name));
+      RETURN_IF_ERROR(CheckVisibility(options.visibility, snapshot.name));
       RETURN_IF_ERROR(ingest::NormalizeEvents(&snapshot.metadata));
       return snapshot.kind == odf::DatasetKind::kRoot
                  ? ingest::CheckSnapshot(snapshot, {options.shared_snapshot})
@@ -149,7 +139,8 @@ Status Add(Session& session, const AddOptions& options) {
     }
   }
   std::vector<workspace::NewDataset> wanted;
-  for (auto& [snapshot, origin] : snapshots) {
+  std::vector<std::string> from_urls;
+  for (auto& [snapshot, origin, is_from_url] : snapshots) {
     ASSIGN_OR_RETURN(auto existing, FindByName(*workspace, snapshot.name));
     if (existing && !options.replace) {
       session.Say("Skipped: {}: Already exists", snapshot.name);
@@ -177,11 +168,11 @@ Status Add(Session& session, const AddOptions& options) {
       if (!sure) return Error(ErrorCode::kCancelled, "nothing was added or replaced");
     }
     ASSIGN_OR_RETURN(auto key, multiformats::KeyPair::Generate());
+    if (is_from_url) from_urls.push_back(snapshot.name);
     wanted.push_back({std::move(snapshot), std::move(key), std::move(existing)});
   }
   std::vector<workspace::Entry> added;
-  for (const auto& one : wanted)
-    RETURN_IF_ERROR(workspace::TrustSources(workspace->root(), one.snapshot.metadata));
+  RETURN_IF_ERROR(TrustOwnSources(session, *workspace, wanted, from_urls));
   session.drop_queue = options.drop_queue;
   if (!wanted.empty()) {
     auto made = workspace->CreateAll(wanted, session.clock());
@@ -243,7 +234,7 @@ Status Commit(Session& session, const CommitArgs& args) {
   if (args.file == "-") {
     text = std::string(std::istreambuf_iterator<char>(std::cin), {});
   } else {
-    ASSIGN_OR_RETURN(text, ReadFile(args.file));
+    ASSIGN_OR_RETURN(text, ReadManifestFile(args.file));
   }
   ASSIGN_OR_RETURN(auto manifests, odf::ParseManifests(text, args.file));
   std::vector<odf::MetadataEvent> events;
@@ -330,7 +321,7 @@ Status TrustSource(Session& session, const SourceArgs& args) {
 }
 
 Status AddSourceFromFile(Session& session, const SourceArgs& args) {
-  ASSIGN_OR_RETURN(auto text, ReadFile(args.file));
+  ASSIGN_OR_RETURN(auto text, ReadManifestFile(args.file));
   std::vector<odf::MetadataEvent> events;
   auto manifests = odf::ParseManifests(text, args.file);
   if (manifests.ok()) {
@@ -358,13 +349,18 @@ void AddAdd(Commands& commands) {
   auto options = std::make_shared<AddOptions>();
   auto* command = commands.Add("add", "Make datasets from manifests", "sluice add river.gauges.yaml",
                                [options](Session& session) { return Add(session, *options); });
-  command->add_option("manifest", options->manifests, "Manifest files (several documents in one are fine)");
+  command->add_option("manifest", options->manifests,
+                      "Manifest files or URLs (several documents in one are fine)");
   command->add_flag("-r,--recursive", options->recursive, "Look for manifests in folders");
   command->add_flag("--replace", options->replace, "Replace datasets that exist, history included");
   command->add_flag("--drop-queue", options->drop_queue,
                     "With --replace: give up what is queued for them, instead of committing it first");
   command->add_flag("--stdin", options->use_stdin, "Read manifests from standard input");
   command->add_option("--name", options->name, "Another name than the manifest's");
+  command
+      ->add_option("--visibility", options->visibility,
+                   "Refuse a name that a node would show otherwise: private (ACCOUNT/NAME) or public (NAME)")
+      ->check(CLI::IsMember({"private", "public"}));
   command->add_flag("--shared-snapshot", options->shared_snapshot, "Allow a Snapshot source beside others");
   command->add_flag("--dry-run", options->dry_run, "Check everything, add nothing");
 }

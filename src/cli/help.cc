@@ -54,6 +54,27 @@ const CLI::App* FindCommand(const CLI::App& parent, const std::string& word) {
   return nullptr;
 }
 
+// Options that people bring along from kamu and that would mean nothing here, each with what to do instead.
+using Elsewhere = std::pair<std::string_view, std::string_view>;
+constexpr std::array kElsewhere = {
+    Elsewhere{"--trace",
+              "a command keeps no trace of itself: --metrics tells what it cost, 'perf record sluice "
+              "...' where its time went"},
+    Elsewhere{"--show-error-stack-trace",
+              "an error names its dataset, file, record and column in its message; -v adds its kind"},
+    Elsewhere{"--account",
+              "a workspace has one user: the datasets of an account are named 'ACCOUNT/NAME', and a node's "
+              "clients have tokens ('sluice token create --account ACCOUNT')"},
+    Elsewhere{"--multi-tenant",
+              "every workspace takes datasets of several accounts: name them 'ACCOUNT/NAME'"},
+    Elsewhere{"--pull-images", "the engine is inside the program: there are no images to pull"}};
+
+std::string_view InsteadOf(std::string_view option) {
+  const auto* found = std::find_if(kElsewhere.begin(), kElsewhere.end(),
+                                   [&](const Elsewhere& row) { return row.first == option; });
+  return found == kElsewhere.end() ? "" : found->second;
+}
+
 // The commands that a line names, as far as they are known, and the words that nothing explains.
 struct Words {
   const CLI::App* command;
@@ -137,7 +158,10 @@ std::string ExplainUsageError(const CLI::App& app, const CLI::ParseError& error,
   const Words words = ReadWords(app, argc, argv);
   const auto commands = CommandNames(*words.command);
   std::string text;
-  if (!words.unknown_command.empty()) {
+  // First: the value of an option that is not known looks like a command.
+  if (const auto instead = InsteadOf(words.unknown_option); !instead.empty()) {
+    text = fmt::format("there is no option '{}': {}", words.unknown_option, instead);
+  } else if (!words.unknown_command.empty()) {
     text =
         fmt::format("unknown command '{}'{}", words.unknown_command, Hint(words.unknown_command, commands));
   } else if (!words.unknown_option.empty()) {

@@ -1,8 +1,10 @@
+#include <chrono>
 #include <csignal>
 #include <cstdio>
 #include <string_view>
 #include <utility>
 
+#include "cli/command_cost.h"
 #include "cli/commands.h"
 #include "cli/help.h"
 
@@ -28,10 +30,13 @@ constexpr char kFooter[] =
     "6 out of space or memory, 7 outcome unknown, 8 invalid records, 130 interrupted.";
 
 void AddGlobals(CLI::App& app, Session& session) {
-  app.add_flag("-v,--verbose", session.verbosity, "Say more; may be repeated");
+  app.add_flag("-v,--verbose", session.verbose,
+               "Say more: the workspace, what the command cost, the kind of an error");
   app.add_flag("-q,--quiet", session.quiet, "Print data and errors only");
   app.add_flag("-y,--yes", session.yes, "Answer yes to every question");
   app.add_flag("--no-color", session.no_color, "No colour, no progress bar");
+  app.add_flag("--metrics", session.metrics,
+               "Print what the command cost, in Prometheus' text format, to standard error");
   app.add_option("--lock-timeout", session.lock_timeout_seconds,
                  "Seconds to wait for another writer (default 60)")
       ->check(CLI::Range(int64_t{0}, int64_t{86400}));
@@ -60,10 +65,37 @@ void AddCommands(Commands& commands, std::string_view first_word) {
   for (auto add : kAll) add(commands);
 }
 
+// Prints the error, if there is one; returns the exit code.
+int Conclude(Session& session, const Status& status) {
+  if (status.ok()) return 0;
+  const Error& error = status.error();
+  if (error.code() == ErrorCode::kCancelled && error.message() == "standard output was closed") return 0;
+  session.Warn("Error: " + error.ToString());
+  const bool is_usage = !error.context().empty() && error.context().front() == "usage";
+  const int exit_code = is_usage ? kUsageExit : InfoOf(error.code()).exit_code;
+  session.SayMore(fmt::format("Kind of error: {}, exit code {}; docs/errors.md lists them",
+                              is_usage ? "usage" : InfoOf(error.code()).name, exit_code));
+  return exit_code;
+}
+
+void TellCost(Session& session, const CommandCost& cost, const CLI::App& app, int exit_code) {
+  session.SayMore("Cost: " + DescribeCost(cost));
+  if (!session.metrics) return;
+  std::string command;
+  for (const auto* parsed = &app; !parsed->get_subcommands().empty();) {
+    parsed = parsed->get_subcommands().front();
+    command += (command.empty() ? "" : " ") + parsed->get_name();
+  }
+  std::string text = CostMetrics(cost, command, exit_code);
+  text.pop_back();  // the line's end that Warn adds
+  session.Warn(text);
+}
+
 }  // namespace
 
 int Run(int argc, char** argv, std::stop_token stop, std::atomic<bool>& paging,
         const pipeline::Registry& registry) {
+  const auto start = std::chrono::steady_clock::now();
   CLI::App app("Exactly-once ingestion into tamper-evident history", "sluice");
   app.set_version_flag("--version", "sluice " SLUICE_VERSION);
   app.require_subcommand(1);
@@ -89,12 +121,9 @@ int Run(int argc, char** argv, std::stop_token stop, std::atomic<bool>& paging,
 
   Status status = session.Prepare();
   if (status.ok()) status = commands.action()(session);
-  if (status.ok()) return 0;
-  const Error& error = status.error();
-  if (error.code() == ErrorCode::kCancelled && error.message() == "standard output was closed") return 0;
-  session.Warn("Error: " + error.ToString());
-  return error.context().empty() || error.context().front() != "usage" ? InfoOf(error.code()).exit_code
-                                                                       : kUsageExit;
+  const int exit_code = Conclude(session, status);
+  TellCost(session, MeasureCost(start), app, exit_code);
+  return exit_code;
 }
 
 }  // namespace sluice::cli

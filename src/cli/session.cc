@@ -37,6 +37,7 @@ Result<workspace::Workspace*> Session::OpenWorkspace() {
     workspace_->set_lock_timeout(std::chrono::seconds(lock_timeout_seconds));
     workspace_->set_stop(stop_);
     LiveBesideNode(*this, *workspace_);
+    SayMore("Workspace: " + workspace_->root());
   }
   return workspace_.get();
 }
@@ -58,6 +59,10 @@ Status Session::Out(std::string_view text) {
 
 void Session::Say(std::string_view line) {
   if (!quiet) Warn(line);
+}
+
+void Session::SayMore(std::string_view line) {
+  if (verbose) Say(line);
 }
 
 void Session::Warn(std::string_view line) {

@@ -33,7 +33,8 @@ class Session {
   bool quiet = false;
   bool yes = false;
   bool no_color = false;
-  int verbosity = 0;
+  bool verbose = false;
+  bool metrics = false;
   int64_t lock_timeout_seconds = 60;
   bool drop_queue = false;  // of commands that change a dataset: give up what is queued for it
   std::string system_time;  // hidden: freezes "now"
@@ -61,6 +62,8 @@ class Session {
   void Say(fmt::format_string<Args...> format, Args&&... args) {
     Say(std::string_view(fmt::format(format, std::forward<Args>(args)...)));
   }
+  // A line for people who asked for more with --verbose.
+  void SayMore(std::string_view line);
   // A line that --quiet does not silence.
   void Warn(std::string_view line);
   // Asks on the terminal; true with --yes. Without a terminal and without --yes: an error that says to give
