@@ -108,7 +108,7 @@ class Ingestion {
   Result<MergedBatch> MergeOne(merge::Merger* merger, PreparedBatch& batch, const IngestInput& input,
                                Instant system_time, uint64_t start_offset,
                                const std::optional<odf::DataSchema>& schema);
-  Status Restamp(std::vector<MergedBatch>* merged);
+  Status RestampFirst(std::vector<MergedBatch>* merged);
   Result<std::vector<IngestOutcome>> Commit(std::vector<MergedBatch> merged, index::GuardedIndex& session);
   Status AddEvents(const IngestInput& input, MergedBatch& merged, odf::ChainState* chain,
                    std::vector<odf::MetadataEvent>* events) const;
@@ -406,39 +406,13 @@ Status Ingestion::MergeAll(index::GuardedIndex* session, std::vector<MergedBatch
 }
 
 // The head moved while an Append streamed: its rows stay, offsets and system time are given anew.
-Status Ingestion::Restamp(std::vector<MergedBatch>* merged) {
+Status Ingestion::RestampFirst(std::vector<MergedBatch>* merged) {
   prepared_for_ = dataset_.state();
   system_time_ = dataset_.NextSystemTime(*context_.clock);
   auto& one = merged->front();
   if (!one.slice) return {};
-  arrow::FieldVector fields;
-  for (const auto& field : one.schema->fields()) {
-    if (field->name() != prepared_for_.vocabulary.offset &&
-        field->name() != prepared_for_.vocabulary.system_time) {
-      fields.push_back(field);
-    }
-  }
-  const auto columns = arrow::schema(fields);
-  ASSIGN_OR_RETURN(const auto shaper, MakeRealigner(prepared_for_, columns));
-  SliceSpec spec;
-  spec.vocabulary = prepared_for_.vocabulary;
-  spec.merged = shaper.schema();
-  spec.dataset_schema = prepared_for_.schema;
-  spec.start_offset = prepared_for_.last_offset() ? *prepared_for_.last_offset() + 1 : 0;
-  spec.system_time = system_time_;
-  ASSIGN_OR_RETURN(auto builder, SliceBuilder::Make(dataset_.files(), std::move(spec)));
-  ASSIGN_OR_RETURN(auto reader, columnar::SliceReader::OpenStaged(*one.slice->file));
-  while (true) {
-    ASSIGN_OR_RETURN(auto rows, reader->Next());
-    if (!rows) break;
-    arrow::ArrayVector arrays;
-    for (const auto& field : fields) arrays.push_back(rows->GetColumnByName(field->name()));
-    ASSIGN_OR_RETURN(auto shaped, Realign(shaper, *arrow::RecordBatch::Make(columns, rows->num_rows(),
-                                                                            std::move(arrays))));
-    RETURN_IF_ERROR(builder->Add(shaped, system_time_));
-  }
-  ASSIGN_OR_RETURN(one.slice, builder->Finish());
-  one.schema = builder->schema();
+  ASSIGN_OR_RETURN(one.slice, Restamp(dataset_.files(), *one.slice, prepared_for_, system_time_));
+  if (one.slice) one.schema = one.slice->schema;
   return {};
 }
 
@@ -533,7 +507,7 @@ Result<std::vector<IngestOutcome>> Ingestion::Commit(std::vector<MergedBatch> me
 Status Ingestion::MergeAgain(index::GuardedIndex* session, bool moved, bool taken_changed,
                              std::vector<MergedBatch>* merged) {
   if (!moved && !taken_changed) return {};
-  if (batches_.size() == 1) return Restamp(merged);
+  if (batches_.size() == 1) return RestampFirst(merged);
   return MergeAll(session, merged);
 }
 

@@ -12,6 +12,7 @@
 #include <algorithm>
 
 #include "columnar/arrow_status.h"
+#include "ingest/shape.h"
 #include "odf/arrow_schema.h"
 
 namespace sluice::ingest {
@@ -297,12 +298,41 @@ Result<std::optional<BuiltSlice>> SliceBuilder::Finish() {
   ASSIGN_OR_RETURN(auto info, impl_->writer->Close());
   BuiltSlice built;
   built.file = impl_->writer->TakeFile();
+  built.schema = schema();
   built.slice.logical_hash = info.logical_hash;
   built.slice.physical_hash = info.physical_hash;
   built.slice.size = info.size;
   built.slice.offset_interval = {impl_->spec.start_offset, impl_->next_offset - 1};
   built.max_event_time = Instant::FromMillis(impl_->max_event_millis);
   return std::optional<BuiltSlice>(std::move(built));
+}
+
+Result<std::optional<BuiltSlice>> Restamp(storage::Storage& storage, BuiltSlice& slice,
+                                          const odf::ChainState& chain, Instant system_time) {
+  arrow::FieldVector fields;
+  for (const auto& field : slice.schema->fields()) {
+    if (field->name() != chain.vocabulary.offset && field->name() != chain.vocabulary.system_time)
+      fields.push_back(field);
+  }
+  const auto columns = arrow::schema(fields);
+  ASSIGN_OR_RETURN(const auto shaper, MakeRealigner(chain, columns));
+  SliceSpec spec;
+  spec.vocabulary = chain.vocabulary;
+  spec.merged = shaper.schema();
+  spec.dataset_schema = chain.schema;
+  spec.start_offset = chain.last_offset() ? *chain.last_offset() + 1 : 0;
+  spec.system_time = system_time;
+  ASSIGN_OR_RETURN(auto builder, SliceBuilder::Make(storage, std::move(spec)));
+  ASSIGN_OR_RETURN(auto reader, columnar::SliceReader::OpenStaged(*slice.file));
+  while (true) {
+    ASSIGN_OR_RETURN(auto rows, reader->Next());
+    if (!rows) return builder->Finish();
+    arrow::ArrayVector arrays;
+    for (const auto& field : fields) arrays.push_back(rows->GetColumnByName(field->name()));
+    ASSIGN_OR_RETURN(auto shaped, Realign(shaper, *arrow::RecordBatch::Make(columns, rows->num_rows(),
+                                                                            std::move(arrays))));
+    RETURN_IF_ERROR(builder->Add(shaped, system_time));
+  }
 }
 
 odf::AddData MakeAddData(const odf::ChainState& chain, const std::optional<BuiltSlice>& slice,

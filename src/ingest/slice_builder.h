@@ -34,6 +34,7 @@ struct SliceSpec {
 struct BuiltSlice {
   std::unique_ptr<storage::StagedFile> file;
   odf::DataSlice slice;
+  std::shared_ptr<arrow::Schema> schema;
   Instant max_event_time;
 };
 
@@ -60,6 +61,11 @@ class SliceBuilder {
   explicit SliceBuilder(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;
 };
+
+// The rows of a slice that was built before `chain` moved, with columns, offsets and system time for it as it
+// is now. Errors: as MakeRealigner and Realign.
+Result<std::optional<BuiltSlice>> Restamp(storage::Storage& storage, BuiltSlice& slice,
+                                          const odf::ChainState& chain, Instant system_time);
 
 // The data event that follows `chain`: rows (none, for a state alone), their source's state, what links
 // count. Its watermark never goes back.
