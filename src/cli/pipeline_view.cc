@@ -40,6 +40,7 @@ std::string PipelineView::Lines(const pipeline::PipelineMetrics& metrics, double
   for (const auto* stage : InOrder(metrics)) {
     const uint64_t records = stage->records;
     uint64_t& before = before_[metrics.pipeline() + "/" + stage->stage + "/" + stage->connector];
+    before = std::min(before, records);  // after a reload it begins anew
     if (stage->stage == "dead_letter" && records == 0) continue;
     text += fmt::format("  {:<11} {:<20} {:>10.0f}/s {:>12} records", stage->stage, stage->connector,
                         seconds > 0 ? static_cast<double>(records - before) / seconds : 0.0, records);

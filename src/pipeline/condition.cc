@@ -65,11 +65,23 @@ bool Contains(std::string_view text, std::string_view part, bool ignore_case) {
   return std::search(text.begin(), text.end(), part.begin(), part.end(), SameLetter) != text.end();
 }
 
-std::optional<double> NumberOf(std::string_view text) {
-  double number = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+// `value` does not tell large integers apart.
+struct Number {
+  double value = 0;
+  bool is_integer = false;
+};
+
+std::optional<Number> NumberOf(std::string_view text) {
+  Number number;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number.value);
   if (error != std::errc() || end != text.data() + text.size() || text.empty()) return std::nullopt;
+  number.is_integer = text.find_first_of(".eE") == std::string_view::npos;
   return number;
+}
+
+// Of two integers the digits were compared.
+bool SameValue(const Number& a, const Number& b) {
+  return !(a.is_integer && b.is_integer) && a.value == b.value;
 }
 
 int64_t MicrosOf(Instant instant) { return instant.seconds * 1'000'000 + instant.nanoseconds / 1000; }
@@ -84,7 +96,7 @@ struct Condition::Node {
   FieldPath path;
   Test test = Test::kExists;
   std::vector<std::string> texts;
-  std::vector<std::optional<double>> numbers;  // of `texts`
+  std::vector<std::optional<Number>> numbers;  // of `texts`
   bool ignore_case = false;
   bool wanted = true;  // of exists
   int64_t micros = 0;  // of before and after
@@ -141,7 +153,9 @@ struct Condition::Node {
   }
 
   bool Holds(const FieldValue& value) const {
-    if (value.kind == ValueKind::kAbsent) return test == Test::kExists && !wanted;
+    // An empty text is no more there than that of a field of the record itself.
+    const bool is_empty = value.kind == ValueKind::kText && value.text.empty();
+    if (value.kind == ValueKind::kAbsent || is_empty) return test == Test::kExists && !wanted;
     if (test == Test::kContains && value.elements != nullptr) {
       return std::any_of(value.elements->begin(), value.elements->end(), [&](const std::string& element) {
         return std::any_of(texts.begin(), texts.end(),
@@ -180,10 +194,10 @@ struct Condition::Node {
   }
 
   bool EqualsAny(std::string_view text, bool is_number) const {
-    const std::optional<double> number = is_number ? NumberOf(text) : std::nullopt;
+    const std::optional<Number> number = is_number ? NumberOf(text) : std::nullopt;
     for (size_t i = 0; i < texts.size(); ++i) {
       if (Equal(text, texts[i], ignore_case)) return true;
-      if (number && numbers[i] && *number == *numbers[i]) return true;
+      if (number && numbers[i] && SameValue(*number, *numbers[i])) return true;
     }
     return false;
   }

@@ -63,6 +63,22 @@ TEST(ConditionTest, LooksIntoMetadataAndUnknownFields) {
   EXPECT_EQ(Evaluate("{field: extra.priority, equals: 3}"), "010");
 }
 
+TEST(ConditionTest, TellsLargeNumbersApartAndEmptyTextsAreNotThere) {
+  const Batch batch = testing::BatchOf(R"({"metadata":{"id":1234567890123456790,"note":"","x":2.50}})"
+                                       "\n");
+  const auto holds = [&](const std::string& yaml) {
+    auto condition = Condition::Parse(TreeOf(yaml));
+    std::vector<uint8_t> answer;
+    if (condition.ok()) condition->Evaluate(*batch.records, &answer);
+    return answer == std::vector<uint8_t>{1};
+  };
+  EXPECT_TRUE(holds("{field: metadata.id, equals: 1234567890123456790}"));
+  EXPECT_FALSE(holds("{field: metadata.id, equals: 1234567890123456789}"));
+  EXPECT_TRUE(holds("{field: metadata.x, equals: 2.5}"));
+  EXPECT_FALSE(holds("{field: metadata.note, exists: true}"));
+  EXPECT_TRUE(holds("{field: metadata.note, exists: false}"));
+}
+
 TEST(ConditionTest, ComparesTimes) {
   EXPECT_EQ(Evaluate("{field: created_at, after: '2024-12-31T00:00:00Z'}"), "001");
   EXPECT_EQ(Evaluate("{field: created_at, before: '2024-12-31T00:00:00+01:00'}"), "100");

@@ -103,6 +103,7 @@ Status DeadLetters::Write(const std::vector<DeadLetter>& letters, std::stop_toke
   std::lock_guard lock(mutex_);
   Batch batch;
   ASSIGN_OR_RETURN(batch.records, Label(letters, environment_));
+  counters_.bytes += SizeOf(*batch.records);
   std::vector<int32_t> rows(letters.size());
   std::iota(rows.begin(), rows.end(), 0);
   const RetryOptions retry;

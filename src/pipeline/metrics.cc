@@ -19,7 +19,7 @@ struct Family {
 constexpr std::array<Family, 16> kFamilies = {{
     {"sluice_pipeline_records_total", "counter", "Records that left a stage"},
     {"sluice_pipeline_batches_total", "counter", "Batches that left a stage"},
-    {"sluice_pipeline_bytes_total", "counter", "Bytes of records in memory that left a stage"},
+    {"sluice_pipeline_bytes_total", "counter", "Bytes in memory of the records of those batches"},
     {"sluice_pipeline_duplicates_total", "counter", "Records that were there before"},
     {"sluice_pipeline_rejected_total", "counter", "Records rejected for good"},
     {"sluice_pipeline_failed_total", "counter", "Records that the upstream was told to deliver again"},

@@ -140,6 +140,7 @@ Result<Batch> ProcessorChain::Run(const Batch& input, std::vector<Refused>* refu
     }
     step.counters->records += static_cast<uint64_t>(batch.rows());
     step.counters->batches += 1;
+    step.counters->bytes += SizeOf(*batch.records);
     step.counters->rejected += rejects.size();
     step.counters->busy_micros += static_cast<uint64_t>(
         std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - start)

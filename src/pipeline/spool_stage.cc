@@ -76,6 +76,7 @@ Status SpoolStage::AppendRows(const std::vector<Item>& items, bool is_patient, i
     if (appended > 0) {
       counters_.records += static_cast<uint64_t>(appended);
       counters_.batches += 1;
+      counters_.bytes += SizeOf(*rest->Slice(0, appended));
       full_since_.reset();
       SetHealth({});
       tell(appended, Outcome());

@@ -89,6 +89,7 @@ std::vector<int32_t> WriteStage::Attempt(Work* work, const std::vector<int32_t>&
     outcomes = Internal("the writer gave {} outcomes for {} records", outcomes->size(), rows.size());
   if (!outcomes.ok()) return AfterError(work, rows, outcomes.error(), why, abort);
   ++parts_.counters.batches;
+  parts_.counters.bytes += SizeOf(*batch->records);
   std::vector<int32_t> again;
   std::vector<Reject> rejects;
   size_t duplicates = 0;

@@ -120,6 +120,15 @@ def poison_goes_to_the_dead_letters():
         assert "<xml/>" in dead and "cut" in dead and len(written(ws, "dead.ndjson")) == 3, dead
 
 
+def what_the_server_refuses_spoils_no_other():
+    with ElasticMq() as sqs, Workspace(init=False) as ws:
+        queue = sqs.make_queue("q")
+        ws.write("in.ndjson", lines(0, 25) + json.dumps(record(99, data="no character: \uffff")) + "\n" + lines(25, 25))
+        ws.run("run", to_queue(ws, queue), env=environment())
+        assert sqs.counts(queue) == (50, 0), sqs.counts(queue)
+        assert [letter["uuid"] for letter in written(ws, "dead.ndjson")] == ["u99"]
+
+
 def delivered_twice_is_the_same_record():
     with ElasticMq() as sqs, Workspace(init=False) as ws:
         queue = sqs.make_queue("q")
@@ -200,4 +209,4 @@ def a_queue_that_hangs_is_waited_for():
 
 
 if __name__ == "__main__":
-    main([both_servers, conformance, poison_goes_to_the_dead_letters, delivered_twice_is_the_same_record, busy_messages_are_kept, complains_at_the_start, a_queue_that_hangs_is_waited_for])
+    main([both_servers, conformance, poison_goes_to_the_dead_letters, what_the_server_refuses_spoils_no_other, delivered_twice_is_the_same_record, busy_messages_are_kept, complains_at_the_start, a_queue_that_hangs_is_waited_for])

@@ -11,6 +11,7 @@
 #include <unordered_map>
 
 #include "pipeline/backoff.h"
+#include "pipeline/columns.h"
 #include "pipeline/dead_letters.h"
 #include "pipeline/environment.h"
 #include "pipeline/record.h"
@@ -50,7 +51,8 @@ struct Branch {
 };
 
 // Writes to all branches at the same time. What failed at one is offered again by the runner, and then goes
-// to that one alone: which branches have a record is remembered by its uuid.
+// to that one alone: which branches have a record is remembered by its uuid and its content, as another
+// record may have that uuid.
 class FanOut final : public pipeline::IngestionWriter {
  public:
   FanOut(std::vector<std::unique_ptr<Branch>> branches, pipeline::Environment& environment)
@@ -125,9 +127,13 @@ class FanOut final : public pipeline::IngestionWriter {
     return {};
   }
 
-  static const arrow::StringArray& Uuids(const Batch& batch) {
-    return static_cast<const arrow::StringArray&>(
-        *batch.records->column(static_cast<int>(pipeline::Column::kUuid)));
+  // Nothing for a record without a uuid, which gets another one each time.
+  static std::string KeyOf(const Batch& batch, int64_t row) {
+    const auto& uuids = pipeline::Texts(*batch.records, pipeline::Column::kUuid);
+    if (uuids.value_length(row) == 0) return {};
+    std::string record;
+    pipeline::AppendRecord(*batch.records, row, {}, &record);
+    return fmt::format("{}/{:x}", uuids.GetView(row), std::hash<std::string>()(record));
   }
 
   // The branches that have each row, as bits.
@@ -135,9 +141,8 @@ class FanOut final : public pipeline::IngestionWriter {
     std::vector<uint64_t> done(static_cast<size_t>(batch.rows()), 0);
     std::lock_guard lock(mutex_);
     if (remembered_.empty()) return done;
-    const auto& uuids = Uuids(batch);
     for (int64_t row = 0; row < batch.rows(); ++row) {
-      const auto found = remembered_.find(uuids.GetString(row));
+      const auto found = remembered_.find(KeyOf(batch, row));
       if (found != remembered_.end()) done[static_cast<size_t>(row)] = found->second;
     }
     return done;
@@ -145,16 +150,15 @@ class FanOut final : public pipeline::IngestionWriter {
 
   void Remember(const Batch& batch, const Outcomes& outcomes, const std::vector<uint64_t>& done) {
     std::lock_guard lock(mutex_);
-    const auto& uuids = Uuids(batch);
     for (size_t row = 0; row < outcomes.size(); ++row) {
       const bool is_partial = outcomes[row].kind == OutcomeKind::kFailed && done[row] != 0;
       if (!is_partial && remembered_.empty()) continue;
-      std::string uuid = uuids.GetString(static_cast<int64_t>(row));
-      if (is_partial && !uuid.empty()) {
+      std::string key = KeyOf(batch, static_cast<int64_t>(row));
+      if (is_partial && !key.empty()) {
         if (remembered_.size() >= kMaxRemembered) remembered_.clear();
-        remembered_[std::move(uuid)] = done[row];
+        remembered_[std::move(key)] = done[row];
       } else {
-        remembered_.erase(uuid);
+        remembered_.erase(key);
       }
     }
   }
@@ -249,7 +253,7 @@ class FanOut final : public pipeline::IngestionWriter {
   const std::vector<std::unique_ptr<Branch>> branches_;
   pipeline::Environment& environment_;
   std::mutex mutex_;
-  std::unordered_map<std::string, uint64_t> remembered_;  // by uuid
+  std::unordered_map<std::string, uint64_t> remembered_;  // by KeyOf
 };
 
 Result<std::unique_ptr<pipeline::IngestionWriter>> Make(const pipeline::Settings& settings,

@@ -64,6 +64,26 @@ TEST_F(FanOutTest, WhatFailedAtOneGoesAgainToThatOneAlone) {
   EXPECT_EQ(fake_.graveyard.counts().at("a1"), 2);
 }
 
+TEST_F(FanOutTest, AnotherRecordWithTheUuidOfOneThatFailedGoesToAll) {
+  auto writer = Opened("{type: fan_out, writers: [{type: store}, {type: graveyard}]}");
+  fake_.graveyard.on_write = [&](const Batch& batch, int call) -> Result<Outcomes> {
+    auto outcomes = fake_.graveyard.Take(batch);
+    if (call == 1) outcomes[0] = {OutcomeKind::kFailed, "later"};
+    return outcomes;
+  };
+  ASSERT_TRUE(writer
+                  ->Write(pipeline::testing::BatchOf(R"({"uuid":"u","data":"old"})"
+                                                     "\n"),
+                          {})
+                  .ok());
+  ASSERT_TRUE(writer
+                  ->Write(pipeline::testing::BatchOf(R"({"uuid":"u","data":"new"})"
+                                                     "\n"),
+                          {})
+                  .ok());
+  EXPECT_EQ(fake_.store.counts().at("u"), 2) << "the new one is not what the store has";
+}
+
 TEST_F(FanOutTest, AnErrorOfOneIsOnlyOfThatOne) {
   auto writer = Opened("{type: fan_out, writers: [{type: store}, {type: graveyard}]}");
   fake_.store.on_write = [](const Batch&, int) -> Result<Outcomes> {

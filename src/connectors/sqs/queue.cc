@@ -37,6 +37,13 @@ constexpr std::array kCodes = {
     CodeRow{"InternalFailure", ErrorCode::kUnavailable},
     CodeRow{"InternalError", ErrorCode::kUnavailable},
     CodeRow{"ServiceUnavailable", ErrorCode::kUnavailable},
+    // What a call is refused with for what its messages hold.
+    CodeRow{"InvalidMessageContents", ErrorCode::kInvalidRecords},
+    CodeRow{"InvalidParameterValue", ErrorCode::kInvalidRecords},
+    CodeRow{"MalformedRequest", ErrorCode::kInvalidRecords},
+    CodeRow{"Serialization", ErrorCode::kInvalidRecords},
+    CodeRow{"BatchRequestTooLong", ErrorCode::kInvalidRecords},
+    CodeRow{"AWS.SimpleQueueService.BatchRequestTooLong", ErrorCode::kInvalidRecords},
 };
 
 // `com.amazonaws.sqs#QueueDoesNotExist` -> `QueueDoesNotExist`.
@@ -76,6 +83,8 @@ Error ErrorOf(const net::HttpAnswer& answer, const std::string& queue_url, const
     code = known->code;
   } else if (answer.status >= 500 || answer.status == 429) {
     code = ErrorCode::kUnavailable;
+  } else if (answer.status == 400 && name.empty()) {
+    code = ErrorCode::kInvalidRecords;  // the server could not even read it
   } else if (answer.status == 401) {
     code = ErrorCode::kUnauthenticated;
   } else if (answer.status == 403) {
@@ -90,6 +99,15 @@ bool IsFinalCode(const std::string& name) {
   const auto* known =
       std::find_if(kCodes.begin(), kCodes.end(), [&](const CodeRow& row) { return row.name == bare; });
   return known == kCodes.end() || !IsRetryable(known->code);
+}
+
+// Some servers cannot read a call with the two characters that are none, U+FFFE and U+FFFF; escaped, only the
+// entry that has them is refused.
+std::string Readable(std::string json) {
+  for (const auto& [raw, escaped] : {std::pair("\xef\xbf\xbe", "\\ufffe"), std::pair("\xef\xbf\xbf", "\\uffff")}) {
+    for (size_t at = json.find(raw); at != std::string::npos; at = json.find(raw, at)) json.replace(at, 3, escaped);
+  }
+  return json;
 }
 
 // One outcome for each of `count` entries, which were named `0`, `1`, ...
@@ -239,9 +257,9 @@ Result<std::vector<EntryOutcome>> Queue::Send(const std::vector<Outgoing>& outgo
     }
     entries.push_back(std::move(entry));
   }
+  const std::string call = Readable(Dump({{"QueueUrl", options_.queue_url}, {"Entries", entries}}));
   ASSIGN_OR_RETURN(const std::string body,
-                   Call("SendMessageBatch", Dump({{"QueueUrl", options_.queue_url}, {"Entries", entries}}),
-                        milliseconds(0), std::move(stop)));
+                   Call("SendMessageBatch", call, milliseconds(0), std::move(stop)));
   return ReadOutcomes(body, outgoing.size());
 }
 

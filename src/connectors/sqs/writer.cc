@@ -90,6 +90,8 @@ class SqsWriter final : public pipeline::IngestionWriter {
   std::vector<Lane> MakeLanes(const arrow::RecordBatch& records, Outcomes* outcomes) const;
   Status SendLane(Lane& lane, Outcomes* outcomes, const std::stop_token& stop);
   Status SendPack(Queue& queue, Pack pack, Outcomes* outcomes, const std::stop_token& stop) const;
+  Status SendApart(Queue& queue, Pack pack, const Error& why, Outcomes* outcomes,
+                   const std::stop_token& stop) const;
 
   const WriterOptions options_;
   const bool is_fifo_;
@@ -143,11 +145,32 @@ std::vector<SqsWriter::Lane> SqsWriter::MakeLanes(const arrow::RecordBatch& reco
   return lanes;
 }
 
+// The server refused the call for one of its entries, and does not say which.
+Status SqsWriter::SendApart(Queue& queue, Pack pack, const Error& why, Outcomes* outcomes,
+                            const std::stop_token& stop) const {
+  if (pack.rows.size() == 1) {
+    (*outcomes)[static_cast<size_t>(pack.rows.front())] = {.kind = OutcomeKind::kRejected,
+                                                           .reason = why.ToString()};
+    return {};
+  }
+  for (size_t i = 0; i < pack.rows.size(); ++i) {
+    Pack one;
+    one.rows.push_back(pack.rows[i]);
+    one.entries.push_back(std::move(pack.entries[i]));
+    RETURN_IF_ERROR(SendPack(queue, std::move(one), outcomes, stop));
+  }
+  return {};
+}
+
 // Entries that were not taken are sent again, those of a FIFO queue before what comes behind them.
 Status SqsWriter::SendPack(Queue& queue, Pack pack, Outcomes* outcomes, const std::stop_token& stop) const {
   auto pause = kFirstPause;
   for (int tries = 1;; ++tries) {
-    ASSIGN_OR_RETURN(const auto sent, queue.Send(pack.entries, stop));
+    const auto answer = queue.Send(pack.entries, stop);
+    if (!answer.ok() && answer.error().code() == ErrorCode::kInvalidRecords)
+      return SendApart(queue, std::move(pack), answer.error(), outcomes, stop);
+    if (!answer.ok()) return answer.error();
+    const auto& sent = *answer;
     Pack again;
     for (size_t i = 0; i < sent.size(); ++i) {
       Outcome& outcome = (*outcomes)[static_cast<size_t>(pack.rows[i])];
