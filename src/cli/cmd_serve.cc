@@ -267,6 +267,7 @@ Status Serve(Session& session, const ServeArgs& args) {
   if (!args.pipelines.empty()) {
     pipelines = MakePipelineHost(session);
     options.more_metrics = [&pipelines] { return pipelines->Metrics(); };
+    options.more_health = [&pipelines]() -> Status { return HowTheyAre(*pipelines); };
   }
   ASSIGN_OR_RETURN(auto node, server::Server::Start(*workspace, session.clock(), std::move(options)));
   voice->Tell(LogLevel::kInfo, "start",

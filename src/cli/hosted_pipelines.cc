@@ -53,6 +53,15 @@ std::unique_ptr<pipeline::PipelineHost> MakePipelineHost(Session& session) {
       HostFor(session), [&session](const std::string& path) { return LoadPipeline(session, path); });
 }
 
+Status HowTheyAre(const pipeline::PipelineHost& host) {
+  for (const auto& one : host.health()) {
+    if (one.ailments.empty()) continue;
+    return MakeError(ErrorCode::kUnavailable, "pipeline '{}': {}: {}", one.pipeline,
+                     one.ailments.front().stage, one.ailments.front().reason);
+  }
+  return {};
+}
+
 // An input that ended by an error has not been read as a whole.
 Status HowInputsEnded(const pipeline::PipelineHost& host) {
   for (const auto& one : host.health()) {

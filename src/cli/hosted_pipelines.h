@@ -16,6 +16,8 @@ Result<std::vector<std::string>> PipelineFiles(const std::vector<std::string>& p
 
 // Reads files with this program's templates, tells its notes.
 std::unique_ptr<pipeline::PipelineHost> MakePipelineHost(Session& session);
+// Why one of them cannot go on for now. OK while all can.
+Status HowTheyAre(const pipeline::PipelineHost& host);
 
 // Reloads the host's pipelines when their files change or SIGHUP came, until a stop is asked for or one
 // cannot go on, which is the error. `on_tick` is called about every second.

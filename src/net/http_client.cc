@@ -179,17 +179,30 @@ ErrorCode CodeOf(CURLcode code) {
   }
 }
 
-Result<List> MakeHeaderList(const Headers& headers) {
+Status AppendLine(const std::string& line, List* list) {
+  curl_slist* longer = curl_slist_append(list->get(), line.c_str());
+  if (longer == nullptr) return Error(ErrorCode::kResourceExhausted, "out of memory");
+  (void)list->release();
+  list->reset(longer);
+  return {};
+}
+
+// From here on it is worth asking first whether the server wants the body at all.
+constexpr uint64_t kLargeBody = 1 << 20;
+
+bool HasLargeBody(const HttpCall& call) {
+  return (call.source ? call.source_bytes.value_or(kLargeBody) : call.body.size()) >= kLargeBody;
+}
+
+Result<List> MakeHeaderList(const Headers& headers, bool may_ask_first) {
   List list;
   for (const auto& [name, value] : headers.fields()) {
     if (!IsSafeField(name, value)) return InvalidArgument("'{}: {}' is not a header field", name, value);
     // The library takes `name;` for a field without a value.
-    const std::string line = value.empty() ? name + ";" : name + ": " + value;
-    curl_slist* longer = curl_slist_append(list.get(), line.c_str());
-    if (longer == nullptr) return Error(ErrorCode::kResourceExhausted, "out of memory");
-    (void)list.release();
-    list.reset(longer);
+    RETURN_IF_ERROR(AppendLine(value.empty() ? name + ";" : name + ": " + value, &list));
   }
+  // It would wait for up to a second for a leave to send that many servers do not give.
+  if (!may_ask_first && !headers.Contains("Expect")) RETURN_IF_ERROR(AppendLine("Expect:", &list));
   return list;
 }
 
@@ -329,7 +342,7 @@ Result<HttpAnswer> CurlClient::SendOnce(const HttpCall& call, std::stop_token st
   if (call.aws && call.source) return InvalidArgument("a body in pieces cannot be signed");
   Headers all = call.headers;
   if (call.aws && !call.aws->session_token.empty()) all.Add("X-Amz-Security-Token", call.aws->session_token);
-  ASSIGN_OR_RETURN(const List headers, MakeHeaderList(all));
+  ASSIGN_OR_RETURN(const List headers, MakeHeaderList(all, HasLargeBody(call)));
   Transfer transfer{.call = call, .options = options_, .stop = std::move(stop), .curl = curl_};
   transfer.follows = redirect != nullptr;
   char message[CURL_ERROR_SIZE] = {};

@@ -170,6 +170,16 @@ TEST_F(HttpClientTest, SendsMethodsHeadersAndBodies) {
   EXPECT_EQ(answer.headers.Find("Content-Length"), "5");
 }
 
+TEST_F(HttpClientTest, AsksForLeaveOnlyBeforeLargeBodies) {
+  for (const size_t size : {size_t{100}, size_t{2} << 20}) {
+    HttpCall call = Call("/signed");
+    call.method = "POST";
+    call.body = std::string(size, 'x');
+    ASSERT_OK_AND_ASSIGN(const HttpAnswer answer, client_->Send(call));
+    EXPECT_EQ(answer.body.find("Expect:100-continue") != std::string::npos, size > 100) << answer.body;
+  }
+}
+
 TEST_F(HttpClientTest, ReusesItsConnection) {
   ASSERT_OK_AND_ASSIGN(const HttpAnswer first, client_->Send(Call("/echo")));
   ASSERT_OK_AND_ASSIGN(const HttpAnswer second, client_->Send(Call("/echo")));

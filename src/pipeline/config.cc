@@ -116,13 +116,21 @@ Status ReadPolicies(SettingsReader& reader, const Tree& root, PipelineConfig* co
   return {};
 }
 
+Status CheckRate(const Settings& limits) {
+  const double rate = limits.number("records_per_second");
+  if (!(rate >= 0)) return limits.Complain("records_per_second", fmt::format("{} is less than 0", rate));
+  return {};
+}
+
 Status ReadTenants(SettingsReader& reader, const Tree& root, TenantOptions* tenants) {
   ASSIGN_OR_RETURN(const auto group, Group(reader, root, "tenants", TenantsDeclared()));
   tenants->all = {group.number("records_per_second"), group.bytes("bytes_per_second")};
   tenants->known = group.texts("known");
+  RETURN_IF_ERROR(CheckRate(group));
   static const std::vector<Option> limits(TenantsDeclared().begin(), TenantsDeclared().begin() + 2);
   for (const auto& [tenant, tree] : group.tree("limits").members) {
     ASSIGN_OR_RETURN(const auto one, reader.ReadGroup(tree, "limits", limits));
+    RETURN_IF_ERROR(CheckRate(one));
     tenants->named[tenant] = {one.number("records_per_second"), one.bytes("bytes_per_second")};
   }
   return {};
@@ -151,27 +159,36 @@ Status ReadSteps(SettingsReader& reader, const Tree& root, PipelineConfig* confi
   return {};
 }
 
-// Without a word about it nothing is lost: a file takes them, where the technology of files is there.
+// Made with the first of them, where the technology of files is there.
+Status ReadFileOfRejects(SettingsReader& reader, const Tree& root, const Registry& registry,
+                         const PipelineConfig& config, std::optional<Settings>* settings) {
+  if (!registry.Find(ConnectorKind::kWriter, "file").ok()) return {};
+  const auto text = [&](std::string value) {
+    return Tree{.kind = Tree::Kind::kText, .text = std::move(value), .place = root.place};
+  };
+  const Tree file{.kind = Tree::Kind::kMap,
+                  .members = {{"type", text("file")}, {"path", text(config.state + "/dead-letters.ndjson")}},
+                  .place = root.place};
+  ASSIGN_OR_RETURN(*settings, reader.Read(file, ConnectorKind::kWriter));
+  return {};
+}
+
+// Without a word about it nothing is lost either.
 Status ReadDeadLetter(SettingsReader& reader, const Tree& root, const Registry& registry,
                       PipelineConfig* config) {
   const Tree* given = root.Find("dead_letter");
   if (given != nullptr && given->kind != Tree::Kind::kNull) {
     if (given->kind == Tree::Kind::kText && given->text == "none") return {};
     ASSIGN_OR_RETURN(config->dead_letter, reader.Read(*given, ConnectorKind::kWriter));
+    if (config->dead_letter->type() != "file")
+      RETURN_IF_ERROR(ReadFileOfRejects(reader, root, registry, *config, &config->last_resort));
     if (config->dead_letter->has("format") && config->dead_letter->text("format") == "pretty")
       return config->dead_letter->Complain("format",
                                            "'pipeline replay' reads dead letters one a line: leave it out");
     return {};
   }
-  if (!registry.Find(ConnectorKind::kWriter, "file").ok()) return {};
-  const auto text = [&](std::string value) {
-    return Tree{.kind = Tree::Kind::kText, .text = std::move(value), .place = root.place};
-  };
-  const Tree file{.kind = Tree::Kind::kMap,
-                  .members = {{"type", text("file")}, {"path", text(config->state + "/dead-letters.ndjson")}},
-                  .place = root.place};
-  ASSIGN_OR_RETURN(config->dead_letter, reader.Read(file, ConnectorKind::kWriter));
-  config->keeps_rejects = true;
+  RETURN_IF_ERROR(ReadFileOfRejects(reader, root, registry, *config, &config->dead_letter));
+  config->keeps_rejects = config->dead_letter.has_value();
   return {};
 }
 

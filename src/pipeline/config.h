@@ -71,6 +71,7 @@ struct PipelineConfig {
   Settings writer;
   std::optional<Settings> dead_letter;
   bool keeps_rejects = false;  // the file has no `dead_letter`: a file in `state` that is made when needed
+  std::optional<Settings> last_resort;  // that file, for what the writer of dead letters refuses
   std::optional<SpoolOptions> spool;
   QueueOptions queue;
   BatchOptions batch;

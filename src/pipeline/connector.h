@@ -27,6 +27,8 @@ struct Delivery {
   // One outcome for each row, once, on any thread; must not block. kFailed means: not acknowledged, deliver
   // again (or tell the sender to). Never called after Ingestor::Stop returned.
   std::function<void(const Outcomes&)> done;
+  // Called before Offer fails because its tenant is over its limit: how long until it may come again.
+  std::function<void(std::chrono::milliseconds)> limited;
   // The tenant of the credential that the request came with; a record with another `tenant_id` is rejected,
   // one without gets it. Empty = the records say.
   std::string tenant;

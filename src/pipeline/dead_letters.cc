@@ -63,39 +63,63 @@ Result<std::shared_ptr<arrow::RecordBatch>> Label(const std::vector<DeadLetter>&
 
 DeadLetters::DeadLetters(std::unique_ptr<IngestionWriter> writer, Environment& environment,
                          StageCounters& counters, std::string told)
-    : writer_(std::move(writer)), environment_(environment), counters_(counters), told_(std::move(told)) {}
+    : main_{std::move(writer)}, environment_(environment), counters_(counters), told_(std::move(told)) {}
+
+void DeadLetters::SetLastResort(std::unique_ptr<IngestionWriter> writer, std::string name) {
+  std::lock_guard lock(mutex_);
+  last_resort_.writer = std::move(writer);
+  last_resort_name_ = std::move(name);
+}
 
 Status DeadLetters::Open(std::stop_token stop) {
-  if (!writer_) return {};
+  if (!main_.writer) return {};
   std::lock_guard lock(mutex_);
-  auto status = writer_->Open(std::move(stop));
+  auto status = main_.writer->Open(std::move(stop));
   if (!status.ok()) return std::move(status).error().With("dead_letter");
-  is_open_ = true;
+  main_.is_open = true;
   return {};
 }
 
-// Leaves in `rows` what is not there yet. True when all is.
-Result<bool> DeadLetters::TryOnce(const Batch& batch, std::vector<int32_t>* rows, std::stop_token stop) {
-  if (!is_open_) RETURN_IF_ERROR(writer_->Open(stop));
-  is_open_ = true;
+// Leaves in `rows` what is not there yet, and moves what is refused for good to `refused`.
+Status DeadLetters::TryOnce(Place& place, const Batch& batch, std::vector<int32_t>* rows,
+                            std::vector<int32_t>* refused, std::string* why, std::stop_token stop) {
+  if (!place.is_open) RETURN_IF_ERROR(place.writer->Open(stop));
+  place.is_open = true;
   ASSIGN_OR_RETURN(const Batch part, TakeRows(batch, *rows));
-  ASSIGN_OR_RETURN(const Outcomes outcomes, writer_->Write(part, std::move(stop)));
+  ASSIGN_OR_RETURN(const Outcomes outcomes, place.writer->Write(part, std::move(stop)));
   std::vector<int32_t> left;
   for (size_t i = 0; i < rows->size(); ++i) {
-    // Even a dead letter that is refused has to stay somewhere, so that it is tried on.
-    if (i < outcomes.size() && outcomes[i].kind != OutcomeKind::kFailed &&
-        outcomes[i].kind != OutcomeKind::kRejected)
-      continue;
-    left.push_back((*rows)[i]);
+    const Outcome outcome = i < outcomes.size() ? outcomes[i] : Outcome{OutcomeKind::kFailed, "no outcome"};
+    if (outcome.kind != OutcomeKind::kFailed && outcome.kind != OutcomeKind::kRejected) continue;
+    *why = outcome.reason;
+    (outcome.kind == OutcomeKind::kRejected ? refused : &left)->push_back((*rows)[i]);
   }
   *rows = std::move(left);
-  return rows->empty();
+  return {};
+}
+
+// Tried until all rows are there or, where somebody asks for them, refused.
+Status DeadLetters::Put(Place& place, const Batch& batch, std::vector<int32_t> rows,
+                        std::vector<int32_t>* refused, std::stop_token stop) {
+  const RetryOptions retry;
+  for (int64_t attempt = 1;; ++attempt) {
+    std::string why;
+    std::vector<int32_t> kept_back;
+    const auto done = TryOnce(place, batch, &rows, refused ? refused : &kept_back, &why, stop);
+    rows.insert(rows.end(), kept_back.begin(), kept_back.end());
+    if (!done.ok()) why = done.error().ToString();
+    if (done.ok() && rows.empty()) return {};
+    if (attempt == 1) environment_.Note("the dead letters cannot be written, trying on: " + why);
+    ++counters_.retries;
+    if (!SleepFor(PauseBefore(retry, attempt), stop))
+      return MakeError(ErrorCode::kCancelled, "stopped before the dead letters were written: {}", why);
+  }
 }
 
 Status DeadLetters::Write(const std::vector<DeadLetter>& letters, std::stop_token stop) {
   if (letters.empty()) return {};
   counters_.records += letters.size();
-  if (!writer_) {
+  if (!main_.writer) {
     environment_.Note(fmt::format("{} record(s) rejected and, with dead_letter: none, gone; the first: {}",
                                   letters.size(), letters.front().reason));
     return {};
@@ -106,27 +130,29 @@ Status DeadLetters::Write(const std::vector<DeadLetter>& letters, std::stop_toke
   counters_.bytes += SizeOf(*batch.records);
   std::vector<int32_t> rows(letters.size());
   std::iota(rows.begin(), rows.end(), 0);
-  const RetryOptions retry;
-  for (int64_t attempt = 1;; ++attempt) {
-    auto done = TryOnce(batch, &rows, stop);
-    if (done.ok() && *done) {
-      counters_.batches += 1;
-      if (!told_.empty())
-        environment_.Note(fmt::format("{} record(s) rejected, kept in '{}'; the first: {}", letters.size(),
-                                      std::exchange(told_, ""), letters.front().reason));
-      return {};
-    }
-    const std::string why = done.ok() ? "refused" : done.error().ToString();
-    if (attempt == 1) environment_.Note("the dead letters cannot be written, trying on: " + why);
-    ++counters_.retries;
-    if (!SleepFor(PauseBefore(retry, attempt), stop))
-      return MakeError(ErrorCode::kCancelled, "stopped before the dead letters were written: {}", why);
+  // Even a dead letter that is refused has to stay somewhere.
+  std::vector<int32_t> refused;
+  RETURN_IF_ERROR(Put(main_, batch, std::move(rows), last_resort_.writer ? &refused : nullptr, stop));
+  if (!refused.empty()) {
+    environment_.Note(fmt::format("{} dead letter(s) refused by the writer of dead_letter, kept in '{}'",
+                                  refused.size(), last_resort_name_));
+    RETURN_IF_ERROR(Put(last_resort_, batch, std::move(refused), nullptr, stop));
   }
+  counters_.batches += 1;
+  if (!told_.empty())
+    environment_.Note(fmt::format("{} record(s) rejected, kept in '{}'; the first: {}", letters.size(),
+                                  std::exchange(told_, ""), letters.front().reason));
+  return {};
 }
 
 Status DeadLetters::Close() {
   std::lock_guard lock(mutex_);
-  return is_open_ ? writer_->Close() : OkStatus();
+  Status closed;
+  for (Place* place : {&main_, &last_resort_}) {
+    Status status = place->is_open ? place->writer->Close() : OkStatus();
+    if (closed.ok()) closed = std::move(status);
+  }
+  return closed;
 }
 
 }  // namespace sluice::pipeline

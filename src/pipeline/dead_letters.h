@@ -25,6 +25,8 @@ class DeadLetters {
   // first; empty: not.
   DeadLetters(std::unique_ptr<IngestionWriter> writer, Environment& environment, StageCounters& counters,
               std::string told = "");
+  // Where those go that the writer refuses for good, and what that place is called.
+  void SetLastResort(std::unique_ptr<IngestionWriter> writer, std::string name);
 
   // Else the first that is written opens the writer.
   Status Open(std::stop_token stop);
@@ -34,14 +36,23 @@ class DeadLetters {
   Status Close();
 
  private:
-  Result<bool> TryOnce(const Batch& batch, std::vector<int32_t>* rows, std::stop_token stop);
+  // A writer that is opened with the first that it gets.
+  struct Place {
+    std::unique_ptr<IngestionWriter> writer;
+    bool is_open = false;
+  };
+  Status Put(Place& place, const Batch& batch, std::vector<int32_t> rows, std::vector<int32_t>* refused,
+             std::stop_token stop);
+  static Status TryOnce(Place& place, const Batch& batch, std::vector<int32_t>* rows,
+                        std::vector<int32_t>* refused, std::string* why, std::stop_token stop);
 
-  const std::unique_ptr<IngestionWriter> writer_;
+  Place main_;  // under mutex_
   Environment& environment_;
   StageCounters& counters_;
   std::mutex mutex_;
-  bool is_open_ = false;  // under mutex_
-  std::string told_;      // under mutex_
+  Place last_resort_;             // under mutex_
+  std::string last_resort_name_;  // under mutex_
+  std::string told_;              // under mutex_
 };
 
 // The field is called so in the records.

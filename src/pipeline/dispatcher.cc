@@ -87,8 +87,10 @@ void Dispatcher::Process(Work work, Load* load) {
     const Error& error = output.error();
     const int64_t rows = work.input().rows();
     if (stop.stop_requested()) return work.ResolveRest({OutcomeKind::kFailed, error.ToString()});
-    if (!IsRetryable(error.code())) {
-      if (MayBeOneRow(error.code()) && rows > 1) {
+    // What a batch has no time for, its halves may have.
+    const bool may_be_halved = MayBeOneRow(error.code()) || error.code() == ErrorCode::kTimeout;
+    if (!IsRetryable(error.code()) || (may_be_halved && rows > 1)) {
+      if (may_be_halved && rows > 1) {
         auto front = work.Part(0, rows / 2);
         auto back = work.Part(rows / 2, rows);
         if (front.ok() && back.ok()) {

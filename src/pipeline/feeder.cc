@@ -2,6 +2,8 @@
 
 #include <arrow/record_batch.h>
 
+#include <algorithm>
+
 #include "pipeline/backoff.h"
 #include "pipeline/rows.h"
 
@@ -17,7 +19,8 @@ constexpr auto kNever = std::chrono::steady_clock::time_point::max();
 struct Feeder::State {
   std::mutex mutex;
   std::condition_variable_any changed;
-  int64_t open = 0;  // deliveries
+  int64_t open = 0;      // deliveries
+  int64_t failures = 0;  // of them in a row, nothing of which came through
   std::deque<Delivery> failed;
 };
 
@@ -35,6 +38,7 @@ Status Feeder::OfferPatiently(const Delivery& delivery, const std::stop_token& s
       }
       std::lock_guard lock(state->mutex);
       --state->open;
+      state->failures = rows.size() == outcomes.size() ? state->failures + 1 : 0;
       if (!rows.empty()) {
         auto again = TakeRows(batch, rows);
         if (again.ok()) {
@@ -71,9 +75,26 @@ Status Feeder::Feed(Delivery delivery, std::stop_token stop) {
 
 Status Feeder::Pump(std::stop_token stop) { return PumpUntil(kNever, stop); }
 
+// A pipeline that takes everything and fails at all of it would be kept busy for nothing.
+Status Feeder::PauseAfterFailures(std::chrono::steady_clock::time_point deadline,
+                                  const std::stop_token& stop) {
+  int64_t failures = 0;
+  {
+    std::lock_guard lock(state_->mutex);
+    if (!state_->failed.empty()) failures = state_->failures;
+  }
+  if (failures == 0) return {};
+  const auto left = std::chrono::duration_cast<Millis>(deadline - std::chrono::steady_clock::now());
+  const Millis pause = PauseBefore(RetryOptions(), failures);
+  if (!SleepFor(std::clamp(left, Millis(0), pause), stop) || left < pause)
+    return MakeError(ErrorCode::kCancelled, "stopped");
+  return {};
+}
+
 Status Feeder::PumpUntil(std::chrono::steady_clock::time_point deadline, const std::stop_token& stop) {
   while (true) {
     Delivery again;
+    RETURN_IF_ERROR(PauseAfterFailures(deadline, stop));
     {
       std::lock_guard lock(state_->mutex);
       if (state_->failed.empty()) return {};

@@ -31,6 +31,7 @@ class Feeder {
   struct State;
   Status OfferPatiently(const Delivery& delivery, const std::stop_token& stop,
                         std::chrono::steady_clock::time_point deadline);
+  Status PauseAfterFailures(std::chrono::steady_clock::time_point deadline, const std::stop_token& stop);
   Status PumpUntil(std::chrono::steady_clock::time_point deadline, const std::stop_token& stop);
 
   Intake& intake_;

@@ -107,10 +107,16 @@ Status IngestorPort::Offer(Delivery delivery, std::chrono::milliseconds patience
   if (!is_behind_spool_) RETURN_IF_ERROR(parts_.circuit.Check());
   const int64_t rows = delivery.batch.rows();
   ASSIGN_OR_RETURN(const Admitted admitted, Admit(parts_.tenants, &delivery));
-  RETURN_IF_ERROR(parts_.buckets.Spend(admitted.tenants, patience));
+  Millis wait{0};
+  if (Status spent = parts_.buckets.Spend(admitted.tenants, patience, &wait); !spent.ok()) {
+    if (wait.count() > 0 && delivery.limited) delivery.limited(wait);
+    return spent;
+  }
   uint64_t ticket = 0;
-  if (has_positions_ && !delivery.batch.places.empty())
-    ticket = parts_.positions.Begin(number_, type_, delivery.batch.places);
+  if (has_positions_ && !delivery.batch.places.empty()) {
+    ASSIGN_OR_RETURN(ticket,
+                     parts_.positions.Begin(number_, type_, delivery.batch.partition, delivery.batch.places));
+  }
   if (rows == 0) {
     if (ticket != 0) parts_.positions.Done(number_, ticket);
     if (delivery.done) gate_->Call([&] { delivery.done({}); });

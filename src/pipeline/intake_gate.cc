@@ -140,8 +140,21 @@ void TenantBuckets::GiveBack(const std::map<std::string, std::pair<uint64_t, uin
   Add(tenants, 1);
 }
 
+namespace {
+
+// What there is no limit of is not told.
+std::string Shown(const TenantLimits& limits) {
+  std::string text;
+  if (limits.records_per_second > 0) text = fmt::format("{} records", limits.records_per_second);
+  if (limits.bytes_per_second > 0)
+    text += fmt::format("{}{} bytes", text.empty() ? "" : " and ", limits.bytes_per_second);
+  return text;
+}
+
+}  // namespace
+
 Status TenantBuckets::Spend(const std::map<std::string, std::pair<uint64_t, uint64_t>>& tenants,
-                            Millis patience) {
+                            Millis patience, Millis* how_long) {
   const auto deadline = std::chrono::steady_clock::now() + patience;
   while (true) {
     Millis wait{0};
@@ -153,10 +166,12 @@ Status TenantBuckets::Spend(const std::map<std::string, std::pair<uint64_t, uint
         Add(tenants, -1);
         return {};
       }
-      if (std::chrono::steady_clock::now() + wait > deadline)
+      if (std::chrono::steady_clock::now() + wait > deadline) {
+        *how_long = wait;
         return MakeError(ErrorCode::kResourceExhausted,
-                         "tenant '{}' is over its limit of {} records and {} bytes a second; wait {} ms", who,
-                         LimitsOf(who).records_per_second, LimitsOf(who).bytes_per_second, wait.count());
+                         "tenant '{}' is over its limit of {} a second; wait {} ms", who,
+                         Shown(LimitsOf(who)), wait.count());
+      }
     }
     std::this_thread::sleep_for(std::min(wait, Millis(100)));
   }

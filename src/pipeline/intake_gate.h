@@ -30,8 +30,9 @@ class TenantBuckets {
   explicit TenantBuckets(const TenantOptions& options) : options_(options) {}
 
   // Takes what is sent from the tenants' allowances; waits, at most `patience`, while one is used up. Errors:
-  // kResourceExhausted naming the tenant; nothing was taken then.
-  Status Spend(const std::map<std::string, std::pair<uint64_t, uint64_t>>& tenants, Millis patience);
+  // kResourceExhausted naming the tenant; nothing was taken then, and `how_long` says until when.
+  Status Spend(const std::map<std::string, std::pair<uint64_t, uint64_t>>& tenants, Millis patience,
+               Millis* how_long);
   // What was spent for records that were not taken after all.
   void GiveBack(const std::map<std::string, std::pair<uint64_t, uint64_t>>& tenants);
 

@@ -30,8 +30,15 @@ Places PositionKeeper::StoredOf(const std::string& type) const {
   return found == stored_.end() ? Places() : found->second;
 }
 
-uint64_t PositionKeeper::Begin(size_t ingestor, const std::string& type, Places places) {
+Result<uint64_t> PositionKeeper::Begin(size_t ingestor, const std::string& type, const std::string& partition,
+                                       Places places) {
   std::lock_guard lock(mutex_);
+  const auto reader = readers_[type].try_emplace(partition, ingestor).first;
+  if (!partition.empty() && reader->second != ingestor)
+    return InvalidArgument(
+        "two ingestors of type '{}' read '{}', and would overwrite each other's position: take one away, or give it "
+        "a 'name' of its own where it has that option",
+        type, partition);
   const uint64_t ticket = next_ticket_++;
   open_[ingestor].push_back({ticket, type, std::move(places), false});
   return ticket;

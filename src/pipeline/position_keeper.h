@@ -22,7 +22,9 @@ class PositionKeeper {
   Places StoredOf(const std::string& type) const;
 
   // A delivery of ingestor number `ingestor`, in the order in which the upstream is read. Returns its ticket.
-  uint64_t Begin(size_t ingestor, const std::string& type, Places places);
+  // Errors: kInvalidArgument when another ingestor reads the partition too.
+  Result<uint64_t> Begin(size_t ingestor, const std::string& type, const std::string& partition,
+                         Places places);
   // It was not taken after all.
   void Forget(size_t ingestor, uint64_t ticket);
   // All its records are done; where its ingestor stands moves on when all before it are too.
@@ -45,6 +47,7 @@ class PositionKeeper {
   std::mutex save_mutex_;
   std::map<std::string, Places> stored_;  // by type
   std::map<size_t, std::deque<Delivered>> open_;
+  std::map<std::string, std::map<std::string, size_t>> readers_;  // by type and partition: the ingestor
   uint64_t next_ticket_ = 1;
   bool is_dirty_ = false;
 };

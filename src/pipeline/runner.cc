@@ -47,6 +47,10 @@ class RunnerImpl final : public Runner {
         std::move(dead), environment_,
         metrics_.Stage("dead_letter", config_.dead_letter ? config_.dead_letter->type() : "none"),
         config_.keeps_rejects ? environment_.Resolve(config_.dead_letter->text("path")) : "");
+    if (config_.last_resort) {
+      ASSIGN_OR_RETURN(auto last, host_.registry.MakeWriter(*config_.last_resort, environment_));
+      dead_letters_->SetLastResort(std::move(last), environment_.Resolve(config_.last_resort->text("path")));
+    }
     if (only) {
       ingestors_.push_back({"replay", false, std::move(only), nullptr});
       return {};

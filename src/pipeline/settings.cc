@@ -247,6 +247,9 @@ Status SettingsReader::ReadValue(const Tree& tree, const Option& option, Setting
         return {};
       }
       if (tree.kind != Tree::Kind::kList) return wrong();
+      // Of those that may come in, none might be meant, and all would be.
+      if (tree.items.empty())
+        return tree.Complain(fmt::format("option '{}' is empty: leave it out", option.name));
       for (const auto& item : tree.items) {
         if (item.kind != Tree::Kind::kText) return wrong();
         RETURN_IF_ERROR(CheckTemplates(item, option));
@@ -256,6 +259,8 @@ Status SettingsReader::ReadValue(const Tree& tree, const Option& option, Setting
       return {};
     case OptionType::kTextMap:
       if (tree.kind != Tree::Kind::kMap) return wrong();
+      if (tree.members.empty())
+        return tree.Complain(fmt::format("option '{}' is empty: leave it out", option.name));
       for (const auto& [name, item] : tree.members) {
         if (item.kind != Tree::Kind::kText && item.kind != Tree::Kind::kNull) return wrong();
         RETURN_IF_ERROR(CheckTemplates(item, option));

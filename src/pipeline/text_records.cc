@@ -175,7 +175,14 @@ Result<Delivery> TextRecords::Deliver(const std::vector<Line>& lines) {
   limits.max_record_bytes =
       static_cast<uint32_t>(std::min<uint64_t>(options_.max_record_bytes, 1U << 30)) * 2;
   ASSIGN_OR_RETURN(auto parsed, ParseRecords(json, limits));
-  for (auto& bad : parsed.bad) wrong[sent[static_cast<size_t>(bad.position)]] = std::move(bad.reason);
+  std::vector<std::string_view> shown;  // of each line, should it be bad
+  for (const auto& line : lines) shown.push_back(line.text);
+  for (auto& bad : parsed.bad) {
+    const size_t line = sent[static_cast<size_t>(bad.position)];
+    wrong[line] = std::move(bad.reason);
+    // With its columns' names, so that it can be mended and sent again.
+    if (options_.format == TextFormat::kCsv) shown[line] = bad.text;
+  }
 
   Delivery delivery;
   std::vector<std::shared_ptr<arrow::RecordBatch>> parts;
@@ -193,7 +200,7 @@ Result<Delivery> TextRecords::Deliver(const std::vector<Line>& lines) {
       continue;
     }
     place();
-    parts.push_back(RawRecord(lines[i].text.substr(
+    parts.push_back(RawRecord(shown[i].substr(
         0, wrong[i].find("larger than") == std::string::npos ? std::string_view::npos : kShownOfTooLong)));
     delivery.refused.push_back({static_cast<int64_t>(i), std::move(wrong[i])});
   }

@@ -60,6 +60,7 @@ struct Context {
   Limits limits;
   Capabilities capabilities;
   std::function<std::string()> more_metrics;
+  std::function<Status()> more_health;
 };
 
 // One request on its way to its answer.

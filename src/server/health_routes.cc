@@ -82,7 +82,8 @@ std::string TenantMetrics(const Context& context, const Caller& viewer) {
 void GetLive(const Context&, const CallPtr& call) { call->Answer(JsonResponse(200, {{"status", "live"}})); }
 
 void GetReady(const Context& context, const CallPtr& call) {
-  const Status health = context.gateway->health();
+  Status health = context.gateway->health();
+  if (health.ok() && context.more_health) health = context.more_health();
   if (health.ok()) return call->Answer(JsonResponse(200, {{"status", "ready"}}));
   auto response = Problem(503, "not ready: " + health.error().ToString(), call->id);
   response.headers.Set("Retry-After", "1");

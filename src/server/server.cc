@@ -62,6 +62,7 @@ class Node final : public Server {
     context.limits = limits;
     context.capabilities = options_.capabilities;
     context.more_metrics = options_.more_metrics;
+    context.more_health = options_.more_health;
     if (options_.runs_schedules) {
       options_.pulls.granted = [grants = options_.capabilities](const workspace::Entry& entry) {
         const auto slash = entry.alias.find('/');

@@ -32,6 +32,8 @@ struct ServerOptions {
   std::function<void(const std::string& dataset, const Status& outcome)> on_compaction;
   // Added to /metrics, as Prometheus text; null = nothing. Called on many threads.
   std::function<std::string()> more_metrics;
+  // Of what runs beside the node in its process: why it cannot go on, for /readyz.
+  std::function<Status()> more_health;
   bool runs_schedules = true;  // of the workspace's configuration
   PullerOptions pulls;
   std::chrono::milliseconds shutdown_grace{10'000};

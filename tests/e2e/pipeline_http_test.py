@@ -222,6 +222,45 @@ def test_unknown_tenants_are_refused():
         assert post(port, {}).status == 403
 
 
+def test_a_tenant_over_its_limit_is_told_when_to_come():
+    with Folder() as folder:
+        port, = free_ports(1)
+        folder.start("sink.yaml", to_file(port, more="tenants: {records_per_second: 1}\n"), port)
+        assert post(port, [{"tenant_id": "a", "data": str(i)} for i in range(30)]).status == 200
+        answer = post(port, {"tenant_id": "a"})
+        assert answer.status == 429 and int(answer.headers["Retry-After"]) > 5 and b"1 records a second" in answer.body, answer
+        assert post(port, {"tenant_id": "b"}).status == 200
+
+
+def test_a_node_is_not_ready_while_its_pipeline_is_not():
+    with harness.Workspace() as ws, Repository() as repository:
+        ws.write("p.yaml", "name: p\ningestors: [{type: generate, rate: 100}]\nwriter: {type: http, url: 'http://127.0.0.1:%d/ingest'}\n"
+                 "circuit: {failures: 2, pause: 5s}\nshutdown: 100ms\n" % repository.port)
+        node = ws.start("serve", "--listen", "127.0.0.1:0", "--pipelines", "p.yaml")
+        try:
+            line = ""
+            while "Serving workspace" not in line:
+                line = node.stderr.readline().decode()
+                assert line, "ended early"
+            port = int(line.split()[-1].rsplit(":", 1)[1])
+            threading.Thread(target=node.stderr.read, daemon=True).start()
+
+            def ready(expected):
+                deadline = time.monotonic() + 20
+                while (answer := post(port, b"", path="/readyz", method="GET")).status != expected:
+                    assert time.monotonic() < deadline, answer
+                    time.sleep(0.05)
+                return answer
+            ready(200)
+            repository.status = 503
+            assert b"pipeline 'p'" in ready(503).body
+            repository.status = 200
+            ready(200)
+        finally:
+            node.send_signal(signal.SIGTERM)
+            node.wait(20)
+
+
 def test_says_at_the_start_what_is_wrong():
     with Folder() as folder:
         ports = free_ports(3)
@@ -357,6 +396,6 @@ def test_repeats_are_forwarded_once():
 if __name__ == "__main__":
     main([test_is_compatible_with_the_original, test_takes_batches_and_names_outcomes, test_chain_of_three_hops_enriches,
           test_nothing_acknowledged_is_lost_when_hops_are_killed, test_hostile_bodies_do_no_harm, test_random_bodies_do_no_harm,
-          test_tokens_fix_the_tenant, test_unknown_tenants_are_refused, test_says_at_the_start_what_is_wrong,
+          test_tokens_fix_the_tenant, test_unknown_tenants_are_refused, test_a_tenant_over_its_limit_is_told_when_to_come, test_a_node_is_not_ready_while_its_pipeline_is_not, test_says_at_the_start_what_is_wrong,
           test_waits_for_a_repository_that_is_away, test_drains_on_a_signal, test_tls, test_processors_work_together,
           test_repeats_are_forwarded_once])

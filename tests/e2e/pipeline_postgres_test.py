@@ -69,6 +69,19 @@ def of_two_batches_the_later_updates():
             assert postgres.sql(f"SELECT count(*) FROM feedback WHERE data = 'new {turn}'") == "10", "an earlier batch came later"
 
 
+def a_dead_letter_that_is_refused_stays_in_a_file():
+    with Postgres() as postgres, Workspace(init=False) as ws:
+        ws.write("in.ndjson", '{"uuid": "nul", "data": "a\\u0000b"}\n' + records(0, 3) + "no record\n")
+        writer = f"{{type: postgres, uri: '{postgres.uri()}', create_table: true, table: "
+        ws.write("p.yaml", f"name: p\nstate: var\ningestors: [{{type: file, path: in.ndjson, follow: false}}]\nwriter: {writer}good}}\n"
+                 f"dead_letter: {writer}dead}}\n")
+        done = ws.run("run", "p.yaml", timeout=30)
+        assert b"refused by the writer of dead_letter" in done.err, done.err
+        assert postgres.sql("SELECT count(*), (SELECT string_agg(data, '') FROM dead) FROM good") == "3|no record"
+        with open(os.path.join(ws.folder, "var", "dead-letters.ndjson"), encoding="utf-8") as file:
+            assert [json.loads(line)["uuid"] for line in file] == ["nul"]
+
+
 def wrong_credentials_end_it_at_once():
     with Postgres() as postgres, Workspace(init=False) as ws:
         ws.write("in.ndjson", records(0, 10))
@@ -141,5 +154,5 @@ def the_first_of_a_batch_counts():
 
 
 if __name__ == "__main__":
-    main([stores_a_file_and_repeats_nothing, updates_what_comes_again, of_two_batches_the_later_updates, wrong_credentials_end_it_at_once, survives_kills_of_the_program_and_the_server, two_programs_with_the_same_records,
+    main([stores_a_file_and_repeats_nothing, updates_what_comes_again, of_two_batches_the_later_updates, a_dead_letter_that_is_refused_stays_in_a_file, wrong_credentials_end_it_at_once, survives_kills_of_the_program_and_the_server, two_programs_with_the_same_records,
           two_programs_that_update_the_same_records, the_first_of_a_batch_counts])

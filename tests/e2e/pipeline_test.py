@@ -375,6 +375,70 @@ def metrics_and_health():
             process.kill()
 
 
+def a_file_that_was_moved_away_is_made_again():
+    with folder() as ws:
+        ws.write("p.yaml", "name: p\ningestors: [{type: generate, rate: 500}]\nwriter: {type: file, path: out.ndjson}\n")
+        process = ws.start("run", "p.yaml")
+        out, old = ws.folder + "/out.ndjson", ws.folder + "/old.ndjson"
+        try:
+            eventually(lambda: count(out) > 50)
+            os.rename(out, old)
+            eventually(lambda: os.path.exists(out) and count(out) > 50)
+            process.send_signal(signal.SIGTERM)
+            assert wait(process).code == 0
+        finally:
+            process.kill()
+        numbers = [int(r["data_id"]) for r in read(old) + read(out)]
+        assert numbers == list(range(len(numbers)))
+
+
+def two_that_read_one_file_are_refused():
+    with folder() as ws:
+        ws.write("in.ndjson", lines(range(3)))
+        one = "{type: file, path: in.ndjson, follow: false}"
+        ws.write("p.yaml", f"ingestors: [{one}, {one}]\nwriter: {{type: file, path: out.ndjson}}\n")
+        done = ws.run("run", "p.yaml", code=None)
+        assert done.code != 0 and b"overwrite each other's position" in done.err, done
+
+
+def csv_records_can_be_replayed_when_mended():
+    with folder() as ws:
+        ws.write("in.csv", "uuid,data,created_at\na,first,2024-01-01T00:00:00Z\nb,second,soon\n")
+        ws.write("p.yaml", "ingestors: [{type: file, path: in.csv, follow: false, format: csv}]\nwriter: {type: file, path: out.ndjson}\n"
+                 "dead_letter: {type: file, path: dead.ndjson}\n")
+        ws.run("run", "p.yaml")
+        dead = read(ws.folder + "/dead.ndjson")
+        assert json.loads(dead[0]["data"]) == {"uuid": "b", "data": "second", "created_at": "soon"}, dead
+        dead[0]["data"] = dead[0]["data"].replace("soon", "2024-01-02T00:00:00Z")
+        ws.write("mended.ndjson", json.dumps(dead[0]) + "\n")
+        ws.run("pipeline", "replay", "p.yaml", "mended.ndjson")
+        assert [r["uuid"] for r in read(ws.folder + "/out.ndjson")] == ["a", "b"]
+
+
+def sql_makes_no_second_field_of_a_name():
+    with folder() as ws:
+        ws.write("p.yaml", "ingestors: [{type: stdio}]\nprocessors: [{type: sql, query: \"select uuid, data, json_object(data, 1) as extra from input\"}]\n"
+                 "writer: {type: file, path: out.ndjson}\ndead_letter: {type: file, path: dead.ndjson}\n")
+        ws.run("run", "p.yaml", data=b'{"uuid":"a","data":"stars"}\n{"uuid":"b","data":"tenant_id"}\n')
+        assert [r["uuid"] for r in read(ws.folder + "/out.ndjson")] == ["a"]
+        dead = read(ws.folder + "/dead.ndjson")
+        assert "'tenant_id'" in dead[0]["dead_letter"]["reason"], dead
+
+
+def a_processor_that_fails_is_given_time():
+    with folder() as ws:
+        ws.write("p.yaml", "ingestors: [{type: stdio}]\nprocessors: [{type: exec, command: ['false'], mode: per_batch}]\n"
+                 "retry: {attempts: 1}\nwriter: {type: file, path: out.ndjson}\nshutdown: 100ms\n")
+        process = ws.start("run", "p.yaml", stdin=subprocess.PIPE)
+        process.stdin.write(lines(range(3)).encode())
+        process.stdin.close()
+        process.stdin = None
+        time.sleep(2)
+        process.send_signal(signal.SIGTERM)
+        said = wait(process).err
+        assert said.count(b"\n") < 60, said[-2000:]
+
+
 def a_full_disk_is_waited_for():
     """The writer's file may not grow: nothing is acknowledged, nothing lost, memory stays."""
     with folder() as ws:
@@ -464,6 +528,10 @@ BAD = [
     ("writer: {type: stdio}", "'ingestors' needs a list of at least one"),
     ("ingestors: [{type: stdio}]\nwriter: {type: stdio}\nretri: 3", "p.yaml:3: unknown key 'retri'; did you mean 'retry'"),
     ("ingestors: [{type: stdio}]\nwriter: {type: stdio}\nretry: {max: 30}", "option 'max': '30' is no duration, such as"),
+    ("ingestors: [{type: stdio}]\nwriter: {type: stdio}\ntenants: {known: []}", "p.yaml:3: option 'known' is empty: leave it out"),
+    ("ingestors: [{type: stdio}]\nwriter: {type: stdio}\ntenants: {records_per_second: -1}", "-1 is less than 0"),
+    ("ingestors: [{type: http, listen: '127.0.0.1:1', tokens: {a: same, b: same}}]\nwriter: {type: stdio}", "the token of 'b' is another one's too"),
+    ("ingestors: [{type: http, listen: '127.0.0.1:1', path: '/a?b=c'}]\nwriter: {type: stdio}", "a path without query and blanks"),
     ("ingestors: [{type: stdio}]\nwriter: {type: stdio}\nspool: {max_size: 1GiB}", "'spool' needs the option 'path'"),
     ("ingestors: [{type: stdio}]\nwriter: {type: stdio}\nname: a/b", "'a/b' is no name of a pipeline"),
     ("ingestors: [{type: stdio}]\nwriter: {type: file, path: '${{ env.SLUICE_NOT_SET }}'}", "p.yaml:2: Missing values for variable(s)"),
@@ -515,5 +583,6 @@ if __name__ == "__main__":
     main([file_to_file, stdin_to_stdout, csv_lines, malformed_records_become_dead_letters_and_can_be_replayed,
           rejected_records_are_kept_without_a_word_about_it, passwords_in_urls_are_told_to_nobody, a_wrong_expression_is_named, replay_takes_the_label_off,
           a_followed_file_and_sigterm, kill_with_a_spool, a_torn_spool, reload_loses_nothing, a_reload_leaves_no_record_in_the_spool,
-          a_broken_input_ends_the_run, metrics_and_health, a_full_disk_is_waited_for, fan_out_with_a_best_effort_branch, a_node_hosts_pipelines, bad_files_are_explained, drafts_run,
+          a_broken_input_ends_the_run, metrics_and_health, a_file_that_was_moved_away_is_made_again, two_that_read_one_file_are_refused,
+          csv_records_can_be_replayed_when_mended, sql_makes_no_second_field_of_a_name, a_processor_that_fails_is_given_time, a_full_disk_is_waited_for, fan_out_with_a_best_effort_branch, a_node_hosts_pipelines, bad_files_are_explained, drafts_run,
           connectors_are_listed_and_shown])

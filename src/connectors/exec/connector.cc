@@ -32,6 +32,7 @@ Result<std::unique_ptr<pipeline::Processor>> Make(const pipeline::Settings& sett
     return settings.Complain("folder", fmt::format("'{}' is no folder", options.child.folder));
   options.child.variables = settings.text_map("variables");
   options.child.max_line_bytes = settings.bytes("max_line");
+  if (options.child.max_line_bytes == 0) return settings.Complain("max_line", "no record fits into 0 bytes");
   options.child.on_error_line = [&environment,
                                  name = program.substr(program.rfind('/') + 1)](std::string_view line) {
     environment.Note(fmt::format("{}: {}", name, line));

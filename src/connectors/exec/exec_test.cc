@@ -103,6 +103,18 @@ TEST_F(ExecTest, BlamesTheProgramThatFailsOnAll) {
   EXPECT_NE(out.error().ToString().find("exit code 3"), std::string::npos) << out.error().ToString();
 }
 
+TEST_F(ExecTest, BlamesTheProgramAlsoWhenRecordsComeOneByOne) {
+  Script("exit 3\n");
+  Make();
+  const auto one = [&] {
+    return processor_->Process(BatchOf("{\"uuid\":\"1\",\"data\":\"one\"}\n"), &rejected_, {});
+  };
+  EXPECT_TRUE(one().ok());
+  EXPECT_TRUE(one().ok());
+  for (int i = 0; i < 3; ++i) EXPECT_FALSE(one().ok());
+  EXPECT_EQ(rejected_.size(), 2U);
+}
+
 TEST_F(ExecTest, EndsAProgramThatHangs) {
   Script(
       "while read -r line; do case $line in *two*) sleep 100;; *) printf '%s\\n' \"$line\";; esac; done\n");

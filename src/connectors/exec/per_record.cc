@@ -38,22 +38,28 @@ class PerRecord final : public pipeline::Processor {
   Result<Batch> Process(Batch batch, std::vector<Reject>* rejected, std::stop_token stop) override {
     if (batch.rows() == 0) return batch;
     Answers answers;
-    int blamed = 0;
     int64_t row = 0;
     while (row < batch.rows()) {
       const int64_t before = row;
       Status sent = Ask(batch, &row, batch.rows(), stop, &answers);
-      if (sent.ok()) break;
+      if (sent.ok()) {
+        blamed_ = 0;
+        break;
+      }
       if (sent.error().code() == ErrorCode::kCancelled || child_failed_) return AsPassing(sent.error());
-      if (row > before) blamed = 0;
+      if (row > before) blamed_ = 0;
       // The record that it did not answer, alone, to a fresh program.
       const int64_t suspect = row;
       for (int i = 1; i < kTries && !sent.ok() && row == suspect; ++i) {
         sent = Ask(batch, &row, suspect + 1, stop, &answers);
         if (!sent.ok() && sent.error().code() == ErrorCode::kCancelled) return sent.error();
       }
-      if (row > suspect) continue;
-      if (++blamed == kMostBlamed || child_failed_) return AsPassing(sent.error());
+      if (row > suspect) {
+        blamed_ = 0;
+        continue;
+      }
+      if (blamed_ + 1 >= kMostBlamed || child_failed_) return AsPassing(sent.error());
+      ++blamed_;
       rejected->push_back({suspect, sent.error().ToString()});
       ++row;
     }
@@ -139,6 +145,7 @@ class PerRecord final : public pipeline::Processor {
   const ExecOptions options_;
   std::unique_ptr<Child> child_;
   bool child_failed_ = false;  // to start
+  int blamed_ = 0;             // records in a row, of this batch and those before
 };
 
 }  // namespace

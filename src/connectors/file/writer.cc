@@ -29,7 +29,7 @@ class FileWriter final : public pipeline::IngestionWriter {
 
   Result<pipeline::Outcomes> Write(const pipeline::Batch& batch, std::stop_token) override {
     if (batch.rows() == 0) return pipeline::Outcomes();
-    if (!file_) RETURN_IF_ERROR(OpenFile());
+    if (!file_ || !IsAtItsPath()) RETURN_IF_ERROR(Open({}));
     std::string text;
     for (int64_t row = 0; row < batch.rows(); ++row) {
       pipeline::AppendRecord(*batch.records, row, {.write_empty = true, .pretty = is_pretty_}, &text);
@@ -59,6 +59,14 @@ class FileWriter final : public pipeline::IngestionWriter {
       return InvalidArgument("'{}' is no plain file", path_);
     }
     return {};
+  }
+
+  // Not when it was moved or removed since: what is written to it then is nowhere that anybody looks.
+  bool IsAtItsPath() const {
+    struct stat ours = {};
+    struct stat there = {};
+    return ::fstat(file_->fd(), &ours) == 0 && ::stat(path_.c_str(), &there) == 0 &&
+           ours.st_dev == there.st_dev && ours.st_ino == there.st_ino;
   }
 
   // At the end that the file has now: others may write to it too, a replay to the dead letters of a running

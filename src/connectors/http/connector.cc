@@ -1,7 +1,10 @@
 #include "connectors/http/connector.h"
 
+#include <set>
+
 #include "connectors/http/ingestor.h"
 #include "connectors/http/writer.h"
+#include "net/headers.h"
 #include "pipeline/environment.h"
 #include "pipeline/registry.h"
 #include "pipeline/settings.h"
@@ -116,12 +119,19 @@ Result<std::unique_ptr<pipeline::Ingestor>> IngestorOf(const Settings& settings,
     return settings.Complain("listen", parsed.error().message());
   options.path = settings.text("path");
   if (!options.path.starts_with('/')) return settings.Complain("path", "a path begins with '/'");
+  if (options.path.find_first_of("?# \t\r\n") != std::string::npos)
+    return settings.Complain("path", "a path without query and blanks, such as /ingest");
   options.max_body_bytes = settings.bytes("max_body");
   if (options.max_body_bytes == 0) return settings.Complain("max_body", "no record fits into 0 bytes");
   options.token = settings.text("token");
   options.tokens = settings.text_map("tokens");
+  std::set<std::string> seen;
   for (const auto& [tenant, token] : options.tokens) {
     if (tenant.empty() || token.empty()) return settings.Complain("tokens", "a tenant or a token is empty");
+    if (token == options.token || !seen.insert(token).second)
+      return settings.Complain(
+          "tokens",
+          fmt::format("the token of '{}' is another one's too: it would not say whose records come", tenant));
   }
   options.tenants = settings.texts("tenants");
   options.rate = settings.number("rate");
@@ -155,8 +165,13 @@ Result<std::unique_ptr<pipeline::IngestionWriter>> WriterOf(const Settings& sett
     return settings.Complain("connections", fmt::format("1 to {}", kMostConnections));
   options.connections = static_cast<int>(connections);
   options.max_body_bytes = settings.bytes("max_body");
+  if (options.max_body_bytes == 0) return settings.Complain("max_body", "no record fits into 0 bytes");
   options.token = settings.text("token");
   options.headers = settings.text_map("headers");
+  for (const auto& [name, value] : options.headers) {
+    if (!options.token.empty() && net::EqualsIgnoringCase(name, "Authorization"))
+      return settings.Complain("token", "it is a header Authorization, which 'headers' has as well");
+  }
   if (!settings.text("ca_file").empty()) options.ca_file = environment.Resolve(settings.text("ca_file"));
   auto writer = http::MakeWriter(std::move(options), environment);
   if (!writer.ok()) return settings.Complain("url", writer.error().message());

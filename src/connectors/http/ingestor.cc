@@ -300,8 +300,14 @@ class HttpIngestor final : public pipeline::Ingestor, private net::HttpHandler {
     delivery.batch.records = call->records;
     delivery.tenant = call->tenant;
     delivery.done = [call](const Outcomes& outcomes) { call->responder.Send(AnswerOf(*call, outcomes)); };
+    std::optional<milliseconds> limited;
+    delivery.limited = [&limited](milliseconds wait) { limited = wait; };
     const Status taken = intake_->Offer(std::move(delivery), patience);
     if (taken.ok()) return true;
+    if (limited) {
+      call->responder.Send(Later(429, taken.error().ToString(), *limited));
+      return true;
+    }
     if (taken.error().code() == ErrorCode::kResourceExhausted && !is_last_try) return false;
     const int status = taken.error().code() == ErrorCode::kInvalidArgument ? 422 : 503;
     call->responder.Send(Later(status, taken.error().ToString(), std::chrono::seconds(1)));

@@ -354,6 +354,7 @@ Result<std::unique_ptr<pipeline::IngestionWriter>> MakeOdfWriter(const pipeline:
   options.token = settings.text("token");
   options.ca_file = settings.text("ca_file");
   options.timeout = settings.duration("timeout");
+  if (options.timeout.count() <= 0) return settings.Complain("timeout", "a time limit is more than 0");
   if (options.url.empty()) {
     options.url = "http://node";
     options.unix_socket = FindSocket(environment.Resolve("."));

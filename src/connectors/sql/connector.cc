@@ -1,4 +1,5 @@
 #include "connectors/sql/connector.h"
+#include <nlohmann/json.hpp>
 
 #include <arrow/api.h>
 #include <arrow/compute/api.h>
@@ -52,6 +53,16 @@ Result<Mapping> MapColumns(const arrow::Schema& result) {
     mapping[static_cast<size_t>(column)] = i;
   }
   return mapping;
+}
+
+// A name in this object that is none for an unknown field; empty when there is none.
+std::string FieldOfModelIn(std::string_view object) {
+  const auto json = nlohmann::json::parse(object, nullptr, /*allow_exceptions=*/false);
+  for (const auto& [name, value] : json.items()) {
+    if (pipeline::RecordSchema()->GetFieldIndex(name) >= 0 && name != pipeline::ColumnName(Column::kExtra))
+      return name;
+  }
+  return {};
 }
 
 // Null texts as empty ones.
@@ -178,7 +189,12 @@ class Sql final : public pipeline::Processor {
         if (origin >= 0 && given.IsValid(origin) && given.GetView(origin) == text) continue;
         std::string why;
         const bool is_object = column == Column::kMetadata || text.starts_with('{');
-        if (pipeline::IsJson(text, pipeline::ParseLimits().max_depth, &why) && is_object) continue;
+        if (pipeline::IsJson(text, pipeline::ParseLimits().max_depth, &why) && is_object) {
+          const std::string taken = column == Column::kExtra ? FieldOfModelIn(text) : "";
+          if (taken.empty()) continue;
+          return MakeError(ErrorCode::kInvalidRecords,
+                           "the query puts '{}' into extra, which is a field of the record itself", taken);
+        }
         return MakeError(ErrorCode::kInvalidRecords, "the query gives '{}' for {}, which is no JSON{}",
                          text.substr(0, 100), pipeline::ColumnName(column), is_object ? "" : " object");
       }

@@ -104,8 +104,10 @@ bool IsFinalCode(const std::string& name) {
 // Some servers cannot read a call with the two characters that are none, U+FFFE and U+FFFF; escaped, only the
 // entry that has them is refused.
 std::string Readable(std::string json) {
-  for (const auto& [raw, escaped] : {std::pair("\xef\xbf\xbe", "\\ufffe"), std::pair("\xef\xbf\xbf", "\\uffff")}) {
-    for (size_t at = json.find(raw); at != std::string::npos; at = json.find(raw, at)) json.replace(at, 3, escaped);
+  for (const auto& [raw, escaped] :
+       {std::pair("\xef\xbf\xbe", "\\ufffe"), std::pair("\xef\xbf\xbf", "\\uffff")}) {
+    for (size_t at = json.find(raw); at != std::string::npos; at = json.find(raw, at))
+      json.replace(at, 3, escaped);
   }
   return json;
 }
@@ -258,8 +260,7 @@ Result<std::vector<EntryOutcome>> Queue::Send(const std::vector<Outgoing>& outgo
     entries.push_back(std::move(entry));
   }
   const std::string call = Readable(Dump({{"QueueUrl", options_.queue_url}, {"Entries", entries}}));
-  ASSIGN_OR_RETURN(const std::string body,
-                   Call("SendMessageBatch", call, milliseconds(0), std::move(stop)));
+  ASSIGN_OR_RETURN(const std::string body, Call("SendMessageBatch", call, milliseconds(0), std::move(stop)));
   return ReadOutcomes(body, outgoing.size());
 }
 
