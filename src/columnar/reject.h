@@ -13,6 +13,8 @@ struct Reject {
   std::string value;   // shortened to 200 bytes
   std::string reason;
   std::string raw;  // the record's text where the reader still has it, for the rejects file
+  bool of_result =
+      false;  // the record is a row of a query's result, which may come of any records of the input
 };
 
 }  // namespace sluice::columnar

@@ -283,6 +283,7 @@ Result<std::shared_ptr<arrow::RecordBatch>> Frame::LeaveOut(const std::vector<Ba
     if (first[row] == nullptr) continue;
     columnar::Reject reject;
     reject.record = RecordOf(static_cast<int64_t>(row));
+    reject.of_result = preprocess_ != nullptr;
     reject.column = first[row]->column;
     reject.value = first[row]->value;
     reject.reason = first[row]->reason;

@@ -35,6 +35,7 @@ Status RejectLog::Add(const std::string& input, const std::vector<columnar::Reje
     nlohmann::ordered_json row = {
         {"input", input},        {"record", reject.record}, {"line", reject.line}, {"column", reject.column},
         {"value", reject.value}, {"reason", reject.reason}, {"raw", reject.raw}};
+    if (reject.of_result) row["of"] = "result of the query";
     const std::string text = row.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
     if (std::fwrite(text.data(), 1, text.size(), file_) != text.size()) {
       return FromErrno(errno, fmt::format("cannot write rejects file '{}'", path_));
@@ -70,7 +71,8 @@ Status RejectLog::Sync() {
 std::string Describe(const columnar::Reject& reject) {
   std::string text;
   if (reject.line > 0) text += fmt::format("line {}, ", reject.line);
-  text += fmt::format("record {}", reject.record);
+  text += reject.of_result ? fmt::format("row {} of the query's result", reject.record)
+                           : fmt::format("record {}", reject.record);
   if (!reject.column.empty()) text += fmt::format(", column '{}'", reject.column);
   text += ": ";
   if (!reject.value.empty() && reject.reason.find(reject.value) == std::string::npos) {

@@ -13,8 +13,8 @@ namespace sluice::ingest {
 enum class OnError { kFail, kSkip };
 
 // What becomes of bad records: they are counted, the first ones kept for the message, and with kSkip written
-// to a file, one JSON object a line {input, record, line, column, value, reason, raw}. Confined to one
-// thread.
+// to a file, one JSON object a line {input, record, line, column, value, reason, raw}, with an `of` where the
+// record is a row of a query's result. Confined to one thread.
 class RejectLog {
  public:
   // `path` may be empty: count only. Errors: what opening the file brings.
