@@ -8,6 +8,8 @@
 #include <thread>
 
 #include "app/connectors.h"
+#include "app/last_words.h"
+#include "app/standard_files.h"
 #include "cli/commands.h"
 #include "pipeline/registry.h"
 
@@ -36,18 +38,20 @@ void WatchSignals(std::stop_source stop, const std::atomic<bool>& paging) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  if (!sluice::app::FillStandardFiles()) _exit(1);  // with nowhere to say why
   // Arrow's own allocator returns pages to the kernel that the next batch asks for again, cleared.
   setenv("ARROW_DEFAULT_MEMORY_POOL", "system", /*overwrite=*/0);
   std::stop_source stop;
   std::atomic<bool> paging = false;
-  WatchSignals(stop, paging);
+  std::set_terminate(sluice::app::EndProgram);
   int code = 1;
   try {
+    WatchSignals(stop, paging);
     sluice::pipeline::Registry registry;
     sluice::app::RegisterConnectors(registry);
     code = sluice::cli::Run(argc, argv, stop.get_token(), paging, registry);
-  } catch (const std::exception& error) {
-    std::fprintf(stderr, "Error: internal: %s\n", error.what());
+  } catch (...) {
+    code = sluice::app::ExplainException();
   }
   std::fflush(nullptr);
   _exit(code);  // libraries' threads and static objects are not waited for

@@ -1,11 +1,11 @@
 #include <algorithm>
-#include <iostream>
 #include <iterator>
 
 #include "cli/commands.h"
 #include "cli/manifest_files.h"
 #include "cli/progress_bar.h"
 #include "cli/rows.h"
+#include "cli/standard_input.h"
 #include "cli/usage.h"
 #include "ingest/frame.h"
 #include "ingest/metadata_commit.h"
@@ -33,8 +33,10 @@ struct NamedSnapshot {
 
 Result<std::vector<NamedSnapshot>> ReadSnapshots(Session& session, const AddOptions& options) {
   ASSIGN_OR_RETURN(auto texts, ReadManifests(session, options.manifests, options.recursive));
-  if (options.use_stdin)
-    texts.push_back({"standard input", std::string(std::istreambuf_iterator<char>(std::cin), {}), false});
+  if (options.use_stdin) {
+    ASSIGN_OR_RETURN(auto piped, ReadStandardInput());
+    texts.push_back({"standard input", std::move(piped), false});
+  }
   std::vector<NamedSnapshot> snapshots;
   for (const auto& [origin, text, is_from_url] : texts) {
     ASSIGN_OR_RETURN(auto manifests, odf::ParseManifests(text, origin));
@@ -232,7 +234,7 @@ struct CommitArgs {
 Status Commit(Session& session, const CommitArgs& args) {
   std::string text;
   if (args.file == "-") {
-    text = std::string(std::istreambuf_iterator<char>(std::cin), {});
+    ASSIGN_OR_RETURN(text, ReadStandardInput());
   } else {
     ASSIGN_OR_RETURN(text, ReadManifestFile(args.file));
   }

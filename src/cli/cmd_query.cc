@@ -5,12 +5,12 @@
 #include <cerrno>
 #include <filesystem>
 #include <fstream>
-#include <iostream>
 #include <iterator>
 
 #include "cli/commands.h"
 #include "cli/file_set.h"
 #include "cli/remote_query.h"
+#include "cli/standard_input.h"
 #include "cli/usage.h"
 #include "workspace/query.h"
 
@@ -77,7 +77,7 @@ Result<std::string> Statement(const SqlOptions& options) {
   }
   if (isatty(STDIN_FILENO) == 1)
     return UsageError("give the query with -c 'select ...', --script FILE, or on standard input");
-  return std::string(std::istreambuf_iterator<char>(std::cin), {});
+  return ReadStandardInput();
 }
 
 Status Drain(sql::QueryResult& result, const workspace::BatchVisitor& visit) {

@@ -1,11 +1,11 @@
 #include <fstream>
-#include <iostream>
 #include <iterator>
 #include <map>
 
 #include "cli/commands.h"
 #include "cli/error_table.h"
 #include "cli/node_client.h"
+#include "cli/standard_input.h"
 #include "cli/usage.h"
 #include "odf/yaml.h"
 #include "poll/workspace_pull.h"
@@ -19,7 +19,7 @@ namespace {
 Status Decode(Session& session, const std::string& path) {
   std::string bytes;
   if (path == "-") {
-    bytes = std::string(std::istreambuf_iterator<char>(std::cin), {});
+    ASSIGN_OR_RETURN(bytes, ReadStandardInput());
   } else {
     std::ifstream file(path, std::ios::binary);
     if (!file) return UsageError("cannot read '{}'", path);

@@ -259,9 +259,10 @@ class SliceWriterImpl final : public SliceWriter {
     to_encode_.Close();
     to_hash_.Close();
     encode_thread_.join();
-    hash_thread_.join();
+    // These two are not there when the system gave no more threads.
+    if (hash_thread_.joinable()) hash_thread_.join();
     to_file_.Close();  // only the encoder fills it
-    file_thread_.join();
+    if (file_thread_.joinable()) file_thread_.join();
   }
 
   const std::shared_ptr<arrow::Schema> schema_;

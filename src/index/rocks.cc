@@ -77,6 +77,8 @@ rocksdb::Options IndexOptions() {
   options.target_file_size_base = 32 << 20;
   options.max_open_files = 256;
   options.max_background_jobs = 2;
+  // Each of sixteen threads would be started even for one file, and its failing to start ends the process.
+  options.max_file_opening_threads = 1;
   options.avoid_flush_during_recovery = true;
   options.skip_stats_update_on_db_open = true;
   options.skip_checking_sst_file_sizes_on_db_open = true;

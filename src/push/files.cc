@@ -51,6 +51,7 @@ Result<std::string> InputFile::ReadAt(uint64_t offset, size_t size) const {
                           ? ::read(fd_, bytes.data(), size)
                           : ::pread(fd_, bytes.data() + got, size - got, static_cast<off_t>(offset + got));
     if (n < 0 && errno == EINTR) continue;
+    if (n < 0 && errno == EBADF) return InvalidArgument("{} is closed", path_);  // standard input
     if (n < 0) return FromErrno(errno, fmt::format("cannot read '{}'", path_));
     got += static_cast<size_t>(n);
     if (n == 0 || is_pipe_) break;

@@ -17,6 +17,7 @@ Result<size_t> ReadFd(int fd, const std::string& name, char* buffer, size_t size
   for (;;) {
     const ssize_t n = ::read(fd, buffer, size);
     if (n >= 0) return static_cast<size_t>(n);
+    if (errno == EBADF) return InvalidArgument("{} is closed", name);  // only standard input can be
     if (errno != EINTR) return FromErrno(errno, fmt::format("read '{}'", name));
   }
 }
