@@ -75,6 +75,14 @@ std::string Describe(const arrow::Field& field) {
   return field.nullable() ? "Option<" + text + ">" : text;
 }
 
+// The type as it comes back from the dataset's schema, which knows one kind of dates, one of decimals, and no
+// time without a zone: a slice with another than that could not be continued.
+Result<std::shared_ptr<arrow::DataType>> AsDeclared(const arrow::Field& field, const arrow::DataType& type) {
+  const auto declared = odf::FromArrow(type);
+  if (!declared.ok()) return Error(declared.error()).With(fmt::format("column '{}'", field.name()));
+  return odf::ToArrow(*declared);
+}
+
 Error SchemaConflict(const std::vector<std::string>& differences, bool has_schema) {
   return MakeError(ErrorCode::kConflict,
                    "IncompatibleSchema: the data does not fit {}: {}; a source with another "
@@ -197,9 +205,11 @@ Status Shaper::Plan(const ShapeSpec& spec, const arrow::Schema& frame) {
     const auto& field = renamed->field(i);
     Column column{i, Convert::kKeep};
     auto type = stored->field(i)->type();
-    if (!type->Equals(*field->type())) column.convert = Convert::kPlain;
     // What no manifest could declare, because it has no logical hash, becomes its JSON text (decisions.md 6).
-    if (!columnar::CheckHashable(field->name(), *type).ok()) {
+    if (columnar::CheckHashable(field->name(), *type).ok()) {
+      ASSIGN_OR_RETURN(type, AsDeclared(*field, *type));
+      if (!type->Equals(*field->type())) column.convert = Convert::kPlain;
+    } else {
       column.convert = Convert::kJson;
       type = arrow::utf8();
     }

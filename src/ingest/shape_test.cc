@@ -69,6 +69,38 @@ TEST(ShaperTest, TypesWithoutALogicalHashBecomeTheirJson) {
   EXPECT_EQ(rows->column(2)->null_count(), 2);
 }
 
+TEST(ShaperTest, TakesASecondFrameOfEveryTypeThatItTook) {
+  struct Case {
+    std::shared_ptr<arrow::DataType> type;
+    const char* value;
+    std::shared_ptr<arrow::DataType> shaped;
+  };
+  const auto naive = arrow::timestamp(arrow::TimeUnit::MICRO);
+  const auto micros = arrow::timestamp(arrow::TimeUnit::MICRO, "UTC");
+  const Case cases[] = {
+      {arrow::date64(), "[86400000]", arrow::date32()},
+      {arrow::decimal256(38, 1), R"(["1.5"])", arrow::decimal128(38, 1)},
+      {arrow::decimal256(39, 1), R"(["1.5"])", arrow::decimal256(39, 1)},
+      {arrow::list(naive), "[[1500]]", arrow::list(micros)},
+      {arrow::list(arrow::decimal256(5, 1)), R"([["1.5"]])", arrow::list(arrow::decimal128(5, 1))},
+      {arrow::struct_({arrow::field("x", naive), arrow::field("d", arrow::date64())}), "[[1500, 86400000]]",
+       arrow::struct_({arrow::field("x", micros), arrow::field("d", arrow::date32())})},
+  };
+  for (const auto& [type, value, shaped_type] : cases) {
+    auto frame = arrow::schema({arrow::field("k", type)});
+    ASSERT_OK_AND_ASSIGN(auto shaper, Shaper::Make(Spec(), frame));
+    EXPECT_TRUE(shaper.schema()->field(0)->type()->Equals(*shaped_type)) << type->ToString();
+    std::vector<BadValue> bad;
+    ASSERT_OK_AND_ASSIGN(auto rows, shaper.Apply(*Batch(frame, {value}), &bad));
+    const auto expected = Batch(arrow::schema({shaper.schema()->field(0)}), {value});
+    if (type->id() != arrow::Type::DATE64 && type->id() != arrow::Type::STRUCT)
+      EXPECT_TRUE(rows->column(0)->Equals(*expected->column(0))) << rows->column(0)->ToString();
+    auto spec = Spec();
+    spec.dataset_schema = DatasetWith({shaper.schema()->field(0)});
+    EXPECT_OK(Shaper::Make(spec, frame)) << type->ToString();
+  }
+}
+
 TEST(ShaperTest, RefusesTimesThatNobodyCanWrite) {
   auto frame = arrow::schema({arrow::field("t", Millis())});
   ASSERT_OK_AND_ASSIGN(auto shaper, Shaper::Make(Spec(), frame));
