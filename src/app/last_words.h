@@ -6,8 +6,8 @@ namespace sluice::app {
 // memory or of threads is the machine's, and named as such; anything else is a fault of the program.
 int ExplainException();
 
-// For std::set_terminate: what nobody could catch, such as a lack of memory in a thread, ends the program with
-// the same words. Nothing is cleaned up, as after a kill.
+// For std::set_terminate: what nobody could catch, such as a lack of memory in a thread, ends the program
+// with the same words. Nothing is cleaned up, as after a kill.
 [[noreturn]] void EndProgram();
 
 }  // namespace sluice::app

@@ -6,6 +6,7 @@
 #include <arrow/type.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "base/cancel.h"
 #include "base/names.h"
@@ -14,6 +15,7 @@
 #include "columnar/plain_types.h"
 #include "ingest/frame_plan.h"
 #include "merge/ops.h"
+#include "ingest/inner_values.h"
 
 namespace sluice::ingest {
 namespace {
@@ -113,7 +115,8 @@ Result<std::unique_ptr<Frame>> Frame::Open(std::shared_ptr<FramePlan> plan,
   }
   ASSIGN_OR_RETURN(frame->preprocess_, frame->plan_->TakePreprocess(frame->read_schema_, options.sql));
   frame->unshaped_ = frame->preprocess_ ? frame->preprocess_->schema() : frame->read_schema_;
-  auto shaper = frame->plan_->ShaperOf(frame->unshaped_);
+  RETURN_IF_ERROR(frame->PeekAtStructs());
+  auto shaper = frame->MakeShaper();
   if (!shaper.ok()) return std::move(shaper).error().With(frame->input_name_);
   frame->shaper_ = std::move(*shaper);
   frame->schema_ = frame->shaper_->schema();
@@ -121,6 +124,27 @@ Result<std::unique_ptr<Frame>> Frame::Open(std::shared_ptr<FramePlan> plan,
 }
 
 Frame::~Frame() { CloseInput(); }
+
+// The first rows decide what inferred structs are, as they do in a JSON input without a schema.
+Status Frame::PeekAtStructs() {
+  const ShapeSpec& spec = plan_->shape();
+  const bool has_structs =
+      std::any_of(unshaped_->fields().begin(), unshaped_->fields().end(),
+                  [](const auto& field) { return field->type()->id() == arrow::Type::STRUCT; });
+  if (!has_structs || !spec.is_inferred || spec.dataset_schema || spec.agreed_schema) return {};
+  ASSIGN_OR_RETURN(peeked_, NextQueried());
+  for (int i = 0; peeked_ && i < peeked_->num_columns(); ++i) {
+    if (HasNullStruct(*peeked_->column(i))) null_structs_.insert(unshaped_->field(i)->name());
+  }
+  return {};
+}
+
+Result<Shaper> Frame::MakeShaper() {
+  if (null_structs_.empty()) return plan_->ShaperOf(unshaped_);
+  ShapeSpec spec = plan_->shape();
+  spec.null_structs = null_structs_;
+  return Shaper::Make(spec, unshaped_);
+}
 
 Status Frame::AlignTo(const odf::DataSchema& schema) {
   if (!shaper_) return {};
@@ -135,6 +159,7 @@ Status Frame::AlignTo(const odf::DataSchema& schema) {
 
 void Frame::CloseInput() {
   pending_.clear();
+  peeked_.reset();
   if (ended_well_ && preprocess_) plan_->GiveBack(read_schema_, std::move(preprocess_));
   preprocess_.reset();
   reader_.reset();
@@ -193,7 +218,10 @@ Result<std::shared_ptr<arrow::RecordBatch>> Frame::NextQueried() {
 
 Result<std::shared_ptr<arrow::RecordBatch>> Frame::Next() {
   while (true) {
-    ASSIGN_OR_RETURN(auto batch, NextQueried());
+    auto batch = std::exchange(peeked_, nullptr);
+    if (!batch) {
+      ASSIGN_OR_RETURN(batch, NextQueried());
+    }
     if (!batch) {
       RETURN_IF_ERROR(CheckRefused());
       ended_well_ = true;

@@ -2,6 +2,7 @@
 
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -66,6 +67,8 @@ class Frame {
   Frame() = default;
   Result<std::shared_ptr<arrow::RecordBatch>> NextRead();
   Result<std::shared_ptr<arrow::RecordBatch>> NextQueried();
+  Status PeekAtStructs();
+  Result<Shaper> MakeShaper();
   Status CheckRefused() const;
   // Adds the NULLs in the shaped rows' key columns.
   void FindNullKeys(const arrow::RecordBatch& shaped, std::vector<BadValue>* bad) const;
@@ -88,6 +91,8 @@ class Frame {
   std::shared_ptr<arrow::Schema> unshaped_;
   std::optional<Shaper> shaper_;
   std::shared_ptr<arrow::Schema> schema_;
+  std::shared_ptr<arrow::RecordBatch> peeked_;  // first rows, not yet handed on
+  std::set<std::string> null_structs_;
   sql::RecordBatches pending_;  // query results not yet handed on, in reverse order
   bool queried_all_ = false;
   bool ended_well_ = false;  // the query may be used again

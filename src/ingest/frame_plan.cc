@@ -30,6 +30,7 @@ Result<std::shared_ptr<FramePlan>> FramePlan::Make(SourceDefinition source, cons
   plan->shape_.vocabulary = state.vocabulary;
   plan->shape_.merge = source.merge.kind;
   plan->shape_.default_preprocess = !source.preprocess && !source.read.schema;
+  plan->shape_.is_inferred = source.preprocess || !source.read.schema;
   plan->shape_.dataset_schema = state.schema;
   plan->source_ = std::move(source);
   if (!state.schema) RETURN_IF_ERROR(plan->AgreeWithOthers(state));

@@ -15,6 +15,7 @@
 #include "columnar/json_text.h"
 #include "columnar/logical_hash.h"
 #include "columnar/plain_types.h"
+#include "ingest/inner_values.h"
 #include "odf/arrow_schema.h"
 
 namespace sluice::ingest {
@@ -81,6 +82,17 @@ Result<std::shared_ptr<arrow::DataType>> AsDeclared(const arrow::Field& field, c
   const auto declared = odf::FromArrow(type);
   if (!declared.ok()) return Error(declared.error()).With(fmt::format("column '{}'", field.name()));
   return odf::ToArrow(*declared);
+}
+
+// True for an inferred struct that is null in some rows, now or when the dataset got its schema: those have
+// no logical hash, and the column is one of JSON texts.
+bool IsJsonText(const ShapeSpec& spec, const arrow::Field& field) {
+  if (!spec.is_inferred || field.type()->id() != arrow::Type::STRUCT) return false;
+  const auto& known = spec.dataset_schema ? spec.dataset_schema : spec.agreed_schema;
+  if (!known) return spec.null_structs.contains(field.name());
+  return std::any_of(known->fields.begin(), known->fields.end(), [&](const auto& column) {
+    return column.name == field.name() && column.type.inner().kind == odf::TypeKind::kString;
+  });
 }
 
 Error SchemaConflict(const std::vector<std::string>& differences, bool has_schema) {
@@ -206,7 +218,7 @@ Status Shaper::Plan(const ShapeSpec& spec, const arrow::Schema& frame) {
     Column column{i, Convert::kKeep};
     auto type = stored->field(i)->type();
     // What no manifest could declare, because it has no logical hash, becomes its JSON text (decisions.md 6).
-    if (columnar::CheckHashable(field->name(), *type).ok()) {
+    if (columnar::CheckHashable(field->name(), *type).ok() && !IsJsonText(spec, *field)) {
       ASSIGN_OR_RETURN(type, AsDeclared(*field, *type));
       if (!type->Equals(*field->type())) column.convert = Convert::kPlain;
     } else {
@@ -354,6 +366,7 @@ Result<std::shared_ptr<arrow::RecordBatch>> Shaper::Apply(const arrow::RecordBat
       }
     }
     if (field->type()->Equals(*MillisUtc())) CheckTimes(*array, field->name(), bad);
+    FindBadInnerValues(*array, field->name(), bad);
     if (!field->nullable() && array->null_count() > 0) {
       for (int64_t row = 0; row < array->length(); ++row) {
         if (array->IsNull(row))

@@ -2,6 +2,7 @@
 
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -24,6 +25,10 @@ struct ShapeSpec {
   // No preprocess query and no ODF schema: system columns are renamed, the event time is coerced
   // (odf-ingest.md 2.2).
   bool default_preprocess = false;
+  // Nobody declared the frame's types: they are the file's, or what a query makes.
+  bool is_inferred = false;
+  // Of those, structs that are null in some of the rows; they count while there is neither schema.
+  std::set<std::string> null_structs;
   // The dataset's schema with its system columns, when it has one.
   std::optional<odf::DataSchema> dataset_schema;
   // While it has none: what its sources agree on, with system columns, whose types say nothing.

@@ -101,6 +101,42 @@ TEST(ShaperTest, TakesASecondFrameOfEveryTypeThatItTook) {
   }
 }
 
+TEST(ShaperTest, NamesTheInnerValuesThatNoDatasetCanHold) {
+  const auto required = arrow::field("item", arrow::int64(), false);
+  const auto structs = arrow::struct_({arrow::field("x", arrow::list(required))});
+  auto frame = arrow::schema({arrow::field("l", arrow::list(required)),
+                              arrow::field("f", arrow::fixed_size_list(arrow::int64(), 2)),
+                              arrow::field("s", structs)});
+  ASSERT_OK_AND_ASSIGN(auto shaper, Shaper::Make(Spec(), frame));
+  std::vector<BadValue> bad;
+  ASSERT_OK(shaper.Apply(
+      *Batch(frame, {"[[1], null, [], [1, null], [2]]", "[[1, 2], null, [1, null], [1, 2], [1, 2]]",
+                     "[[[1]], [[2]], null, [[3]], [[4, null]]]"}),
+      &bad));
+  std::vector<std::string> found;
+  for (const auto& value : bad) found.push_back(std::to_string(value.row) + " " + value.column);
+  EXPECT_EQ(found, (std::vector<std::string>{"1 f", "2 s", "3 l[]", "4 s.x[]"}));
+}
+
+TEST(ShaperTest, InferredStructsWithNullRowsAreTexts) {
+  auto frame = arrow::schema({arrow::field("s", arrow::struct_({arrow::field("a", arrow::int32())}))});
+  auto spec = Spec();
+  spec.is_inferred = true;
+  ASSERT_OK_AND_ASSIGN(auto whole, Shaper::Make(spec, frame));
+  EXPECT_EQ(whole.schema()->field(0)->type()->id(), arrow::Type::STRUCT);
+  spec.null_structs.insert("s");
+  ASSERT_OK_AND_ASSIGN(auto texts, Shaper::Make(spec, frame));
+  std::vector<BadValue> bad;
+  ASSERT_OK_AND_ASSIGN(auto rows, texts.Apply(*Batch(frame, {"[[1], null]"}), &bad));
+  EXPECT_TRUE(bad.empty());
+  EXPECT_EQ(static_cast<const arrow::StringArray&>(*rows->column(0)).GetString(0), R"({"a":1})");
+  // Once the dataset has its schema that alone counts.
+  spec.null_structs.clear();
+  spec.dataset_schema = DatasetWith({arrow::field("s", arrow::utf8())});
+  ASSERT_OK_AND_ASSIGN(auto later, Shaper::Make(spec, frame));
+  EXPECT_EQ(later.schema()->field(1)->type()->id(), arrow::Type::STRING);
+}
+
 TEST(ShaperTest, RefusesTimesThatNobodyCanWrite) {
   auto frame = arrow::schema({arrow::field("t", Millis())});
   ASSERT_OK_AND_ASSIGN(auto shaper, Shaper::Make(Spec(), frame));

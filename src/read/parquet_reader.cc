@@ -15,7 +15,9 @@
 #include "base/names.h"
 #include "columnar/arrow_status.h"
 #include "columnar/cast.h"
+#include "columnar/format.h"
 #include "columnar/slice.h"
+#include "read/leaves.h"
 #include "read/local_input.h"
 #include "read/rejects.h"
 
@@ -34,6 +36,31 @@ std::vector<std::string_view> CellsOf(const arrow::StringArray& array) {
   return cells;
 }
 
+// The value of a row as people are told of it; nested ones are too long for that.
+std::string ValueText(const arrow::Array& row) {
+  if (row.type_id() != arrow::Type::STRING) return "";
+  return static_cast<const arrow::StringArray&>(row).GetString(0);
+}
+
+// Rows as JSON, for the rejects file.
+Status AddRaw(const arrow::RecordBatch& rows, int64_t first_record, std::vector<columnar::Reject>* rejects) {
+  std::string text;
+  const auto keep = [&text](std::string_view part) -> Status {
+    text += part;
+    return {};
+  };
+  for (columnar::Reject& reject : *rejects) {
+    text.clear();
+    ASSIGN_OR_RETURN(auto writer,
+                     columnar::RowWriter::Make(columnar::OutputFormat::kNdJson, rows.schema(), keep));
+    RETURN_IF_ERROR(writer->Write(*rows.Slice(reject.record - 1 - first_record, 1)));
+    RETURN_IF_ERROR(writer->Finish());
+    while (text.ends_with('\n')) text.pop_back();
+    reject.raw = Printable(text);
+  }
+  return {};
+}
+
 // One batch on its way to the declared schema.
 class BatchCast {
  public:
@@ -43,7 +70,10 @@ class BatchCast {
   Result<std::shared_ptr<arrow::Array>> Column(const std::shared_ptr<arrow::Field>& field) {
     const auto source = batch_.GetColumnByName(field->name());
     if (!source) return columnar::ToResult(arrow::MakeArrayOfNull(field->type(), batch_.num_rows()));
+    if (!HasOnlyUtf8(*source)) RefuseTextsOf(*source, *field);
     ASSIGN_OR_RETURN(auto array, Cast(source, *field));
+    if (array != source && CountInfinite(*array) != CountInfinite(*source))
+      RETURN_IF_ERROR(RefuseInfinite(*source, *array, *field));
     if (!field->nullable() && array->null_count() > 0) {
       for (int64_t i = 0; i < array->length(); ++i) {
         if (array->IsNull(i)) Refuse(i, *field, "", std::string(columnar::kNullInRequired));
@@ -58,6 +88,24 @@ class BatchCast {
   void Refuse(int64_t row, const arrow::Field& field, const std::string& value, std::string reason) {
     if (rejects_.MarkRow(row))
       rejects_.Add(first_record_ + row, -1, field.name(), value, std::move(reason), "");
+  }
+
+  void RefuseTextsOf(const arrow::Array& source, const arrow::Field& field) {
+    for (int64_t i = 0; i < source.length(); ++i) {
+      if (const auto row = source.Slice(i, 1); !HasOnlyUtf8(*row))
+        Refuse(i, field, ValueText(*row), "text that is not UTF-8");
+    }
+  }
+
+  // A cast says nothing of a number that is too large for its new type.
+  Status RefuseInfinite(const arrow::Array& source, const arrow::Array& array, const arrow::Field& field) {
+    for (int64_t i = 0; i < source.length(); ++i) {
+      const auto row = source.Slice(i, 1);
+      if (CountInfinite(*row) == CountInfinite(*array.Slice(i, 1))) continue;
+      ASSIGN_OR_RETURN_ARROW(auto value, source.GetScalar(i));
+      Refuse(i, field, value->ToString(), fmt::format("out of range of '{}'", field.type()->ToString()));
+    }
+    return {};
   }
 
   Result<std::shared_ptr<arrow::Array>> Cast(const std::shared_ptr<arrow::Array>& source,
@@ -135,28 +183,25 @@ class ParquetInputReader final : public Reader {
     auto piece = rest_->Slice(0, batch_rows_);
     rest_ = rest_->num_rows() > batch_rows_ ? rest_->Slice(batch_rows_) : nullptr;
     ReadBatch batch;
-    if (!declared_) {
-      batch.rows = piece;
-    } else {
-      RETURN_IF_ERROR(Project(*piece, &batch));
-    }
+    RETURN_IF_ERROR(Project(*piece, declared_ ? declared_ : piece->schema(), &batch));
     records_ += piece->num_rows();
     return std::optional<ReadBatch>(std::move(batch));
   }
 
  private:
-  Status Project(const arrow::RecordBatch& piece, ReadBatch* batch) {
+  Status Project(const arrow::RecordBatch& piece, const std::shared_ptr<arrow::Schema>& schema,
+                 ReadBatch* batch) {
     BatchCast cast(piece, records_);
     arrow::ArrayVector arrays;
-    for (const auto& field : declared_->fields()) {
+    for (const auto& field : schema->fields()) {
       ASSIGN_OR_RETURN(auto array, cast.Column(field));
       arrays.push_back(std::move(array));
     }
     ASSIGN_OR_RETURN(batch->rows,
-                     DropRows(arrow::RecordBatch::Make(declared_, piece.num_rows(), std::move(arrays)),
+                     DropRows(arrow::RecordBatch::Make(schema, piece.num_rows(), std::move(arrays)),
                               cast.rejects()->rows()));
     batch->rejects = cast.rejects()->Take();
-    return {};
+    return AddRaw(piece, records_, &batch->rejects);
   }
 
   LocalInput input_;
@@ -203,6 +248,8 @@ Result<std::unique_ptr<Reader>> OpenParquet(std::shared_ptr<arrow::Schema> decla
     }
     opened = columnar::SliceReader::OpenFile(input.path, columns);
   }
+  if (opened.ok() && (*opened)->schema()->num_fields() == 0 && !declared)
+    return InvalidArgument("'{}' has no columns", name);
   if (!opened.ok()) {
     // A damaged input is a wrong input, not a damaged dataset.
     Error error = std::move(opened).error();

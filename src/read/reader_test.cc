@@ -92,6 +92,43 @@ TEST(ParquetReaderTest, RefusesRowsThatDoNotFit) {
   EXPECT_THAT(out.rejects, SizeIs(3));
 }
 
+TEST(ParquetReaderTest, RefusesTextThatIsNotUtf8AtAnyDepth) {
+  const auto schema = arrow::schema({arrow::field("n", arrow::int64()), arrow::field("s", arrow::utf8()),
+                                     arrow::field("l", arrow::list(arrow::field("item", arrow::utf8())))});
+  std::string bytes =
+      ParquetBytes(schema, R"([[1, "flat?", ["a"]], [2, "b", ["inner?"]], [3, "good", ["c", null]]])");
+  for (const char* text : {"flat?", "inner?"}) {
+    for (size_t at = bytes.find(text); at != std::string::npos; at = bytes.find(text, at))
+      bytes[at + std::string_view(text).size() - 1] = '\xff';
+  }
+  ASSERT_OK_AND_ASSIGN(ReadOutcome out, ReadText(Step(ReadFormat::kParquet), bytes));
+  EXPECT_THAT(out.rows, SizeIs(1));
+  ASSERT_THAT(out.rejects, SizeIs(2));
+  EXPECT_EQ(out.rejects[0].record, 1);
+  EXPECT_EQ(out.rejects[0].column, "s");
+  EXPECT_THAT(out.rejects[0].reason, HasSubstr("UTF-8"));
+  EXPECT_EQ(out.rejects[0].raw, "{\"n\":1,\"s\":\"flat\xef\xbf\xbd\",\"l\":[\"a\"]}");
+  EXPECT_EQ(out.rejects[1].column, "l");
+  ASSERT_OK_AND_ASSIGN(out, ReadText(Step(ReadFormat::kParquet, {Field("s", TypeKind::kString)}), bytes));
+  EXPECT_THAT(out.rows, ElementsAre("b", "good"));
+}
+
+TEST(ParquetReaderTest, RefusesNumbersThatWouldBecomeInfinite) {
+  const auto bytes =
+      ParquetBytes(arrow::schema({arrow::field("f", arrow::float64())}), "[[1e300], [1.5], [Inf], [null]]");
+  ASSERT_OK_AND_ASSIGN(ReadOutcome out,
+                       ReadText(Step(ReadFormat::kParquet, {Field("f", TypeKind::kFloat32)}), bytes));
+  EXPECT_THAT(out.rows, ElementsAre("1.5", "inf", "·"));
+  ASSERT_THAT(out.rejects, SizeIs(1));
+  EXPECT_EQ(out.rejects[0].record, 1);
+  EXPECT_THAT(out.rejects[0].reason, HasSubstr("out of range"));
+}
+
+TEST(ParquetReaderTest, RefusesAFileWithoutColumns) {
+  EXPECT_THAT(ReadText(Step(ReadFormat::kParquet), ParquetBytes(arrow::schema(arrow::FieldVector{}), "[]")),
+              IsError(ErrorCode::kInvalidArgument, HasSubstr("no columns")));
+}
+
 TEST(ParquetReaderTest, RefusesMissingAndUnknownColumns) {
   auto step = Step(ReadFormat::kParquet, {Field("nope", TypeKind::kString, false)});
   EXPECT_THAT(ReadText(step, CitiesParquet()), IsError(ErrorCode::kInvalidArgument, HasSubstr("'nope'")));
