@@ -14,8 +14,8 @@
 #include "columnar/format.h"
 #include "columnar/plain_types.h"
 #include "ingest/frame_plan.h"
-#include "merge/ops.h"
 #include "ingest/inner_values.h"
+#include "merge/ops.h"
 
 namespace sluice::ingest {
 namespace {
