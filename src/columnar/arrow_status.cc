@@ -17,6 +17,7 @@ Error FromArrowStatus(const arrow::Status& status) {
                                                                       : ErrorCode::kUnavailable,
                    message);
     case arrow::StatusCode::OutOfMemory:
+      return Error(ErrorCode::kResourceExhausted, "out of memory: " + message);
     case arrow::StatusCode::CapacityError:
       return Error(ErrorCode::kResourceExhausted, message);
     case arrow::StatusCode::Cancelled:
