@@ -280,7 +280,8 @@ Result<ChainState> Dataset::Preview(const std::vector<odf::MetadataEvent>& event
     block.prev_block_hash = next.head;
     block.sequence_number = next.head ? next.sequence + 1 : 0;
     block.event = event;
-    RETURN_IF_ERROR(next.Apply(block, odf::HashBlock(odf::EncodeBlock(block))));
+    ASSIGN_OR_RETURN(const auto bytes, odf::EncodeBlock(block));
+    RETURN_IF_ERROR(next.Apply(block, odf::HashBlock(bytes)));
   }
   return next;
 }
@@ -288,7 +289,7 @@ Result<ChainState> Dataset::Preview(const std::vector<odf::MetadataEvent>& event
 Status Dataset::Append(odf::MetadataBlock block, odf::Judging judging, NewBlocks* blocks) {
   block.prev_block_hash = blocks->state.head;
   block.sequence_number = blocks->state.head ? blocks->state.sequence + 1 : 0;
-  std::string bytes = odf::EncodeBlock(block);
+  ASSIGN_OR_RETURN(std::string bytes, odf::EncodeBlock(block));
   const Multihash hash = odf::HashBlock(bytes);
   RETURN_IF_ERROR(blocks->state.Apply(block, hash, judging));
   blocks->bytes.push_back(std::move(bytes));

@@ -241,7 +241,7 @@ TEST_F(VerifyMutationTest, BlocksThatBreakARuleAreNamedAndTheNextIsJudgedByItsOw
   std::optional<Multihash> previous = blocks_[3];
   const auto put = [&](odf::MetadataBlock block) {
     block.prev_block_hash = previous;
-    const std::string bytes = odf::EncodeBlock(block);
+    const std::string bytes = *odf::EncodeBlock(block);
     previous = odf::HashBlock(bytes);
     Write(BlockName(*previous), bytes);
     return *previous;

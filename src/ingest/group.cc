@@ -306,7 +306,8 @@ Status Group::MakeEvents(dataset::CommitRequest* request) {
   request->system_time = system_time_;
   auto add = [&](odf::MetadataEvent event) -> Status {
     odf::MetadataBlock block{system_time_, chain.head, chain.sequence + 1, std::move(event)};
-    RETURN_IF_ERROR(chain.Apply(block, odf::HashBlock(odf::EncodeBlock(block))));
+    ASSIGN_OR_RETURN(const auto bytes, odf::EncodeBlock(block));
+    RETURN_IF_ERROR(chain.Apply(block, odf::HashBlock(bytes)));
     request->events.push_back(std::move(block.event));
     return {};
   };

@@ -421,7 +421,8 @@ Status Ingestion::AddEvents(const IngestInput& input, MergedBatch& merged, odf::
                             std::vector<odf::MetadataEvent>* events) const {
   auto add = [&](odf::MetadataEvent event) -> Status {
     odf::MetadataBlock block{system_time_, chain->head, chain->sequence + 1, std::move(event)};
-    RETURN_IF_ERROR(chain->Apply(block, odf::HashBlock(odf::EncodeBlock(block))));
+    ASSIGN_OR_RETURN(const auto bytes, odf::EncodeBlock(block));
+    RETURN_IF_ERROR(chain->Apply(block, odf::HashBlock(bytes)));
     events->push_back(std::move(block.event));
     return {};
   };

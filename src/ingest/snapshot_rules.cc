@@ -27,7 +27,8 @@ Status CheckSnapshot(const odf::DatasetSnapshot& snapshot, const SourceRuleOptio
   odf::ChainState chain;
   auto apply = [&](odf::MetadataEvent event) -> Status {
     odf::MetadataBlock block{Instant{}, chain.head, chain.head ? chain.sequence + 1 : 0, std::move(event)};
-    return chain.Apply(block, odf::HashBlock(odf::EncodeBlock(block)));
+    ASSIGN_OR_RETURN(const auto bytes, odf::EncodeBlock(block));
+    return chain.Apply(block, odf::HashBlock(bytes));
   };
   RETURN_IF_ERROR(apply(odf::Seed{odf::DatasetId::FromSeed("check"), snapshot.kind}));
   for (const auto& event : snapshot.metadata) RETURN_IF_ERROR(apply(event));

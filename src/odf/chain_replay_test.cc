@@ -86,7 +86,7 @@ TEST(ChainReplayTest, ChainsOfVersion2Hold) {
 TEST(ChainReplayTest, ThePublishedChainHolds) {
   ChainState state;
   for (const testing::BlockVector& vector : testing::ChainBlocks()) {
-    ASSERT_OK(state.Apply(vector.block, HashBlock(EncodeBlock(vector.block)))) << vector.name;
+    ASSERT_OK(state.Apply(vector.block, HashBlock(*EncodeBlock(vector.block)))) << vector.name;
   }
   EXPECT_EQ(state.sequence + 1, testing::ChainBlocks().size());
 }

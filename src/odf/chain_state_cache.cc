@@ -49,7 +49,10 @@ class Writer {
     Put(value.has_value());
     if (value) Put(*value);
   }
-  void PutEvent(MetadataEvent event) { Put(EncodeBlock(MetadataBlock{.event = std::move(event)})); }
+  // What cannot be encoded is in no chain; the empty text would be refused when it is read.
+  void PutEvent(MetadataEvent event) {
+    Put(EncodeBlock(MetadataBlock{.event = std::move(event)}).value_or(""));
+  }
   template <class Event>
   void PutEvent(const std::optional<Event>& event) {
     Put(event.has_value());

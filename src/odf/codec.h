@@ -12,8 +12,10 @@ namespace sluice::odf {
 inline constexpr int kBlockVersion = 3;
 inline constexpr size_t kMaxBlockBytes = 64 << 20;
 
-// Canonical bytes of a block in version 3: children first, fields in slot order, no sharing.
-std::string EncodeBlock(const MetadataBlock& block);
+// Canonical bytes of a block in version 3: children first, fields in slot order, no sharing. They are read
+// back before they are given out, because a block that nobody can read makes a dataset useless. Errors:
+// kInvalidArgument for what DecodeBlock would refuse, such as text that is not UTF-8.
+Result<std::string> EncodeBlock(const MetadataBlock& block);
 
 // The same in the layout of version 2, for tests against old chains. Never written to a dataset.
 std::string EncodeBlockV2(const MetadataBlock& block);

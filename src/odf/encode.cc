@@ -244,7 +244,14 @@ std::string Encode(const MetadataBlock& block, int32_t version) {
 
 }  // namespace
 
-std::string EncodeBlock(const MetadataBlock& block) { return Encode(block, kBlockVersion); }
+Result<std::string> EncodeBlock(const MetadataBlock& block) {
+  std::string bytes = Encode(block, kBlockVersion);
+  if (const auto again = DecodeBlock(bytes); !again.ok()) {
+    return InvalidArgument("an event {} like this cannot be stored, because it could not be read back: {}",
+                           KindNameOf(block.event), again.error().message());
+  }
+  return bytes;
+}
 
 std::string EncodeBlockV2(const MetadataBlock& block) { return Encode(block, 2); }
 

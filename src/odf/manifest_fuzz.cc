@@ -32,7 +32,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
       if (!HasPrintableTimes(text)) continue;
       Require(again.ok() && std::get<MetadataEvent>(again->at(0)) == *event,
               "a written event reads as itself");
-      const auto block = DecodeBlock(EncodeBlock({{}, std::nullopt, 0, *event}));
+      const auto block = DecodeBlock(*EncodeBlock({{}, std::nullopt, 0, *event}));
       Require(block.ok() && block->event == *event, "an event that was read can be stored");
     }
   }

@@ -22,7 +22,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace sluice::odf;
   const auto block = DecodeBlock({reinterpret_cast<const char*>(data), size});
   if (!block.ok()) return 0;
-  const auto again = DecodeBlock(EncodeBlock(*block));
+  const auto again = DecodeBlock(*EncodeBlock(*block));
   Require(again.ok() && *again == *block, "a decoded block encodes to itself in version 3");
   const auto older = DecodeBlock(EncodeBlockV2(*block));
   Require(older.ok() && *older == *block, "a decoded block encodes to itself in version 2");

@@ -44,7 +44,7 @@ TEST(YamlTest, ReadsBackEveryBlockOfTheVectors) {
 TEST(YamlTest, RandomEventsSurviveTheBlockEncoding) {
   for (uint32_t seed = 0; seed < 4000; ++seed) {
     const MetadataBlock block = testing::InEnvelope(testing::RandomEvent(seed));
-    const auto v3 = DecodeBlock(EncodeBlock(block));
+    const auto v3 = DecodeBlock(*EncodeBlock(block));
     ASSERT_THAT(v3, IsOk()) << "seed " << seed;
     ASSERT_TRUE(*v3 == block) << "seed " << seed;
     const auto v2 = DecodeBlock(EncodeBlockV2(block));
