@@ -64,6 +64,14 @@ bool IsRegularFile(const std::string& path) {
   return stat(path.c_str(), &info) == 0 && S_ISREG(info.st_mode);
 }
 
+// The file at `path`, or without one standard input; also by another name.
+bool IsSameFile(const std::string* path, const std::string& other) {
+  struct stat info, other_info;
+  const bool known = path != nullptr ? stat(path->c_str(), &info) == 0 : fstat(STDIN_FILENO, &info) == 0;
+  return known && S_ISREG(info.st_mode) && stat(other.c_str(), &other_info) == 0 &&
+         info.st_dev == other_info.st_dev && info.st_ino == other_info.st_ino;
+}
+
 class IngestCommand {
  public:
   IngestCommand(Session& session, const IngestArgs& args) : session_(session), args_(args) {}
@@ -102,6 +110,12 @@ class IngestCommand {
     if (!args_.state.empty() && paths_.size() > 1) return UsageError("--state goes with one input");
     if (!args_.rejects.empty() && args_.on_error != "skip")
       return UsageError("--rejects goes with --on-error skip");
+    for (const auto& path : paths_) {
+      if (IsSameFile(&path, args_.rejects))
+        return UsageError("--rejects would write into the input '{}': name another file", path);
+    }
+    if (args_.use_stdin && IsSameFile(nullptr, args_.rejects))
+      return UsageError("--rejects would write into the input '{}': name another file", args_.rejects);
     if (!args_.event_time.empty()) {
       auto time = ParseInstant(args_.event_time);
       if (!time.ok()) return std::move(time).error().With("usage");
@@ -241,12 +255,8 @@ class IngestCommand {
     }
     if (auto projection = read::DescribeProjection(outcome.projection); !projection.empty())
       session_.Say("{}: {}", name, projection);
-    if (counts.duplicates > 0) {
-      std::string keys;
-      for (const auto& key : counts.first_duplicates) keys += (keys.empty() ? "" : ", ") + key;
-      session_.Warn(
-          fmt::format("{}: {} record(s) repeat a key within the input: {}", name, counts.duplicates, keys));
-    }
+    if (auto repeated = merge::DescribeDuplicates(counts); !repeated.empty())
+      session_.Warn(fmt::format("{}: {}", name, repeated));
     if (outcome.status == ingest::IngestStatus::kCommitted) {
       committed_ = true;
       if (!args_.dry_run) session_.Say("Block #{}: {}", outcome.sequence, outcome.new_head.ToString());

@@ -31,28 +31,44 @@ const std::array<Dialect, 3>& Table() {
 constexpr std::string_view kWholeTypes =
     "('TINYINT', 'SMALLINT', 'INTEGER', 'BIGINT', 'UTINYINT', 'USMALLINT', 'UINTEGER', 'UBIGINT', 'HUGEINT')";
 
-// Steps that several functions share. `typeof` is known when a statement is planned, so that one branch of
-// each CASE remains; the others need only be well-formed, which TRY_CAST is for every type.
-std::vector<std::pair<std::string, std::string>> SharedMacros(const Dialect& dialect) {
-  std::vector<std::pair<std::string, std::string>> out;
-  std::string cast = dialect.try_casts ? "TRY_CAST" : "CAST";
-  std::string bad_text =
-      dialect.try_casts
-          ? "TRY_CAST(split_part(trim(CAST(a AS VARCHAR)), '.', 1) AS {0})"
-          : "CASE WHEN contains(CAST(a AS VARCHAR), '.') OR contains(lower(CAST(a AS VARCHAR)), 'e') THEN "
-            "error('could not convert text ''' || CAST(a AS VARCHAR) || ''' to {0}') ELSE CAST(a AS {0}) END";
+// What becomes of text that is cast to a whole number, `{0}`.
+constexpr std::string_view kTextCut = "TRY_CAST(split_part(trim(CAST(a AS VARCHAR)), '.', 1) AS {0})";
+constexpr std::string_view kTextRefused =
+    "CASE WHEN contains(CAST(a AS VARCHAR), '.') OR contains(lower(CAST(a AS VARCHAR)), 'e') THEN "
+    "error('could not convert text ''' || CAST(a AS VARCHAR) || ''' to {0}') ELSE CAST(a AS {0}) END";
+constexpr std::string_view kTextNull =
+    "CASE WHEN NOT contains(CAST(a AS VARCHAR), '.') AND NOT contains(lower(CAST(a AS VARCHAR)), 'e') THEN "
+    "TRY_CAST(a AS {0}) END";
+
+// Casts to whole numbers, which truncate where the engine rounds.
+void AddWholeCasts(std::string_view text, std::string_view prefix, std::string_view cast,
+                   std::vector<std::pair<std::string, std::string>>& out) {
   for (std::string_view type :
        {"TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT"}) {
     out.emplace_back(
-        fmt::format("cast_{}", Lower(type)),
+        fmt::format("{}{}", prefix, Lower(type)),
         fmt::format(
             "(a) AS CASE WHEN typeof(a) IN ('DOUBLE', 'FLOAT') THEN {1}(trunc(TRY_CAST(a AS DOUBLE)) AS {0}) "
             "WHEN starts_with(typeof(a), 'DECIMAL') THEN {1}(split_part(CAST(a AS VARCHAR), '.', 1) AS {0}) "
             "WHEN starts_with(typeof(a), 'TIMESTAMP') THEN {1}(epoch_us(TRY_CAST(a AS TIMESTAMP)) // 1000000 "
             "AS {0}) "
             "WHEN typeof(a) = 'VARCHAR' THEN {2} ELSE {1}(a AS {0}) END",
-            type, cast, fmt::format(fmt::runtime(bad_text), type)));
+            type, cast, fmt::format(fmt::runtime(text), type)));
   }
+}
+
+// The engine divides whole numbers by zero to NULL, and floats to infinities.
+constexpr std::string_view kUnlessByZero =
+    "(a, b) AS CASE WHEN typeof(a) NOT IN ('DOUBLE', 'FLOAT') AND typeof(b) NOT IN ('DOUBLE', 'FLOAT') "
+    "AND b = 0 AND a IS NOT NULL THEN error('division by zero') ELSE a {} b END";
+
+// Steps that several functions share. `typeof` is known when a statement is planned, so that one branch of
+// each CASE remains; the others need only be well-formed, which TRY_CAST is for every type.
+std::vector<std::pair<std::string, std::string>> SharedMacros(const Dialect& dialect) {
+  std::vector<std::pair<std::string, std::string>> out;
+  std::string cast = dialect.try_casts ? "TRY_CAST" : "CAST";
+  AddWholeCasts(dialect.try_casts ? kTextCut : kTextRefused, "cast_", cast, out);
+  if (!dialect.try_casts) AddWholeCasts(kTextNull, "try_cast_", "TRY_CAST", out);
   out.emplace_back("cast_varchar",
                    "(a) AS CASE WHEN typeof(a) = 'TIMESTAMP' THEN replace(CAST(a AS VARCHAR), ' ', 'T') "
                    "WHEN typeof(a) = 'TIMESTAMP WITH TIME ZONE' THEN replace(CAST(TRY_CAST(a AS TIMESTAMP) "
@@ -64,6 +80,16 @@ std::vector<std::pair<std::string, std::string>> SharedMacros(const Dialect& dia
                                           "make_timestamptz(CAST(TRY_CAST(a AS DOUBLE) * m AS BIGINT)) "
                                           "ELSE {}(a AS TIMESTAMP WITH TIME ZONE) END",
                                           kWholeTypes, cast));
+  if (dialect.try_casts) {
+    out.emplace_back("divide", "(a, b) AS a / nullif(b, 0)");
+    out.emplace_back("remainder", "(a, b) AS a % nullif(b, 0)");
+  } else {
+    out.emplace_back("divide", fmt::format(fmt::runtime(kUnlessByZero), "//"));
+    out.emplace_back("remainder", fmt::format(fmt::runtime(kUnlessByZero), "%"));
+  }
+  out.emplace_back("epoch", "(a) AS date_part('epoch', a)");
+  // An instant cut to so many microseconds.
+  out.emplace_back("cut", "(a, m) AS make_timestamptz(epoch_us(a) // m * m)");
   out.emplace_back("seconds", "(a) AS @instant(a, 1000000)");
   out.emplace_back(
       "path",

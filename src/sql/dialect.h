@@ -24,6 +24,7 @@ enum class CallRewrite {
   kNullConcat,    // NULL when any argument is
   kNamedStruct,   // 'name', value, ... pairs
   kArrowCast,     // the second argument names an Arrow type
+  kDatePart,      // the first argument may be 'epoch', of which the fraction stays
 };
 
 struct DialectFunction {
@@ -43,7 +44,7 @@ struct Dialect {
   LexRules lex;
   bool truncate_integer_division;
   bool wide_literals;  // 1 is Int64, 1.5 a double; else as in the engine: Int32 and decimal
-  bool try_casts;      // a cast that fails gives NULL
+  bool try_casts;      // a cast that fails gives NULL, and so does a division by zero
   std::span<const DialectFunction> functions;
 
   const DialectFunction* Find(std::string_view lower_name) const;

@@ -99,6 +99,28 @@ TEST(DialectTest, SyntaxGivesItsTypeAndValue) {
       {"datafusion", "to_timestamp('2020-01-02')", "timestamp[us, tz=UTC]", "2020-01-02 00:00:00.000000Z"},
       {"datafusion", "to_timestamp(1577926923)", "timestamp[us, tz=UTC]", "2020-01-02 01:02:03.000000Z"},
       {"datafusion", "try_cast('x' as bigint)", "int64", "null"},
+      {"datafusion", "try_cast(12.7 as bigint)", "int64", "12"},
+      {"datafusion", "try_cast('12' as int)", "int32", "12"},
+      {"datafusion", "try_cast('12.7' as int)", "int32", "null"},
+      {"datafusion", "try_cast('1e3' as bigint)", "int64", "null"},
+      {"datafusion", "try_cast(1e300 as bigint)", "int64", "null"},
+      {"datafusion", "cast(to_timestamp('2020-01-01T00:00:01.987654Z') as timestamp(3))",
+       "timestamp[us, tz=UTC]", "2020-01-01 00:00:01.987000Z"},
+      {"datafusion", "cast('2020-01-01T00:00:01.9Z' as timestamp(0))", "timestamp[us, tz=UTC]",
+       "2020-01-01 00:00:01.000000Z"},
+      {"datafusion", "cast('2020-01-01T00:00:01.987654Z' as timestamp(9))", "timestamp[us, tz=UTC]",
+       "2020-01-01 00:00:01.987654Z"},
+      {"datafusion", "try_cast('x' as timestamp(3))", "timestamp[us, tz=UTC]", "null"},
+      {"datafusion", "extract(epoch from to_timestamp('2050-01-01T00:00:00.5Z'))", "double", "2524608000.5"},
+      {"datafusion", "date_part('EPOCH', date '2050-01-01')", "double", "2524608000"},
+      {"datafusion", "to_timestamp('2020-01-01T00:00:00.5Z') || ''", "string", "2020-01-01 00:00:00.5+00"},
+      {"datafusion", "concat(to_timestamp('2020-01-01T00:00:00.5Z'))", "string", "2020-01-01 00:00:00.5+00"},
+      {"datafusion", "cast(to_timestamp('2020-01-01T00:00:00.5Z') as varchar)", "string",
+       "2020-01-01T00:00:00.5Z"},
+      {"datafusion", "one / (one + one)", "int64", "0"},
+      {"datafusion", "nullif(one, 1) / (one - 1)", "int64", "null"},
+      {"datafusion", "1.5 / (one - 1)", "double", "null"},
+      {"datafusion", "sum(one) / count(one)", "int64", "1"},
       {"datafusion", "'a' || 'b'", "string", "ab"},
       {"datafusion", "'a' || nullif(cast(one as varchar), '1')", "string", "null"},
       {"datafusion", "'abc' ~ 'b'", "bool", "true"},
@@ -142,6 +164,11 @@ TEST(DialectTest, SyntaxGivesItsTypeAndValue) {
       {"flink", "7 / 2", "int32", "3"},
       {"flink", "`one` + 1", "int64", "2"},
       {"flink", "CAST(2.9 AS BIGINT)", "int64", "2"},
+      {"flink", "TRY_CAST(2.9 AS BIGINT)", "int64", "2"},
+      {"flink", "CAST(TO_TIMESTAMP_LTZ(1577926923004, 3) AS TIMESTAMP(0))", "timestamp[us, tz=UTC]",
+       "2020-01-02 01:02:03.000000Z"},
+      {"spark", "7 / 0", "double", "null"},
+      {"spark", "7 % 0", "int32", "null"},
   };
   auto batch = MakeBatch({{"one", Int64s({1})}});
   Limits limits{.threads = 1};
@@ -157,6 +184,24 @@ TEST(DialectTest, SyntaxGivesItsTypeAndValue) {
     EXPECT_OK(out);
     if (!out.ok()) continue;
     EXPECT_EQ(Show(*CellOf(*out, 0)), test.value);
+  }
+}
+
+TEST(DialectTest, RefusesToDivideByZero) {
+  auto batch = MakeBatch({{"one", Int64s({1})}});
+  Limits limits{.threads = 1};
+  for (const char* engine : {"datafusion", "flink"}) {
+    for (const char* expression :
+         {"one / (one - 1)", "one % (one - 1)", "7 / 0", "sum(one) / (count(one) - 1)",
+          "cast('7' as decimal(10, 2)) % (one - 1)"}) {
+      SCOPED_TRACE(fmt::format("{}: {}", engine, expression));
+      ASSERT_OK_AND_ASSIGN(
+          const auto preprocess,
+          Preprocess::Prepare(OneStep(engine, fmt::format("select {} as x from input", expression)),
+                              batch->schema(), limits));
+      EXPECT_THAT(preprocess->Run({batch}),
+                  IsError(ErrorCode::kInvalidRecords, testing::HasSubstr("division by zero")));
+    }
   }
 }
 

@@ -2,6 +2,7 @@
 
 #include <arrow/api.h>
 
+#include <algorithm>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <set>
@@ -24,7 +25,42 @@ struct Registration {
   RecordBatches batches;
   std::vector<std::string> paths;
   bool is_parquet = false;
+  // Columns of files that the engine cannot read, with what is said to a query that asks for their values.
+  // Every other query is answered.
+  std::map<std::string, std::string> unread;
 };
+
+bool HasWideDecimal(const arrow::DataType& type) {
+  if (type.id() == arrow::Type::DECIMAL256) return true;
+  return std::any_of(type.fields().begin(), type.fields().end(),
+                     [](const auto& field) { return HasWideDecimal(*field->type()); });
+}
+
+// What the engine reads a file's column as, where it does not have the type itself. Wide decimals come out
+// wrong: see Registration::unread.
+std::shared_ptr<arrow::DataType> TypeAsRead(const std::shared_ptr<arrow::DataType>& type) {
+  switch (type->id()) {
+    case arrow::Type::HALF_FLOAT:
+      return arrow::float32();
+    case arrow::Type::DECIMAL256:
+      return arrow::float64();
+    case arrow::Type::LIST:
+      return arrow::list(type->field(0)->WithType(TypeAsRead(type->field(0)->type())));
+    case arrow::Type::STRUCT: {
+      arrow::FieldVector fields;
+      for (const auto& field : type->fields()) fields.push_back(field->WithType(TypeAsRead(field->type())));
+      return arrow::struct_(fields);
+    }
+    default:
+      return type;
+  }
+}
+
+std::shared_ptr<arrow::Schema> AsRead(const arrow::Schema& schema) {
+  arrow::FieldVector fields;
+  for (const auto& field : schema.fields()) fields.push_back(field->WithType(TypeAsRead(field->type())));
+  return arrow::schema(std::move(fields));
+}
 
 class DuckEngine final : public Engine {
  public:
@@ -43,16 +79,24 @@ class DuckEngine final : public Engine {
                                batch->schema()->ToString(), schema->ToString());
       }
     }
-    return Add(name, {std::move(schema), std::move(batches), {}, false});
+    return Add(name, {std::move(schema), std::move(batches), {}, false, {}});
   }
 
   Status RegisterParquet(const std::string& name, std::shared_ptr<arrow::Schema> schema,
                          std::vector<std::string> paths) override {
+    std::map<std::string, std::string> unread;
+    for (const auto& field : schema->fields()) {
+      if (!HasWideDecimal(*field->type())) continue;
+      unread[field->name()] =
+          fmt::format("column '{}' of type {} cannot be queried: a query knows decimals of up to 38 digits",
+                      field->name(), field->type()->ToString());
+    }
+    schema = AsRead(*schema);
     RETURN_IF_ERROR(CheckScannable(*schema));
     if (fenced_ && session_ != nullptr) {
       return Internal("table '{}' over files is registered after the first query of a fenced engine", name);
     }
-    return Add(name, {std::move(schema), {}, std::move(paths), true});
+    return Add(name, {std::move(schema), {}, std::move(paths), true, std::move(unread)});
   }
 
   Result<std::unique_ptr<QueryResult>> Query(const std::string& statement, std::stop_token stop) override {
@@ -128,6 +172,11 @@ class DuckEngine final : public Engine {
         found = QuoteName(names[static_cast<size_t>(i)]);
       }
       complete = complete && !found.empty();
+      if (const auto it = registration.unread.find(field.name());
+          it != registration.unread.end() && !found.empty()) {
+        found = fmt::format("(CASE WHEN {0} IS NOT NULL THEN error({1}) ELSE {0} END)", found,
+                            QuoteText(it->second));
+      }
       fields.push_back(QuoteName(EncodeName(field.name())));
       columns.push_back(fmt::format("{} AS {}", found.empty() ? "NULL" : EncodedValue(*field.type(), found),
                                     fields.back()));

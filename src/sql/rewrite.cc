@@ -10,6 +10,7 @@
 #include "sql/engine_error.h"
 #include "sql/names.h"
 #include "sql/session.h"
+#include "sql/tree_internal.h"
 
 namespace sluice::sql {
 namespace {
@@ -53,45 +54,6 @@ constexpr auto kSessionWords = std::to_array<std::string_view>(
 template <size_t N>
 bool Contains(const std::array<std::string_view, N>& words, std::string_view word) {
   return std::find(words.begin(), words.end(), word) != words.end();
-}
-
-std::string Lower(std::string text) {
-  for (char& c : text) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-  return text;
-}
-
-std::string TextOf(const json& node, const char* key) {
-  auto found = node.find(key);
-  return found != node.end() && found->is_string() ? found->get<std::string>() : std::string();
-}
-
-json MakeCall(const std::string& name, json arguments) {
-  return {{"class", "FUNCTION"},   {"type", "FUNCTION"},
-          {"alias", ""},           {"query_location", 0},
-          {"function_name", name}, {"schema", ""},
-          {"catalog", ""},         {"children", std::move(arguments)},
-          {"filter", nullptr},     {"order_bys", {{"type", "ORDER_MODIFIER"}, {"orders", json::array()}}},
-          {"distinct", false},     {"is_operator", false},
-          {"export_state", false}};
-}
-
-json MakeType(std::string_view id) { return {{"id", id}, {"type_info", nullptr}}; }
-
-json MakeCast(json child, json type, bool try_cast) {
-  return {{"class", "CAST"},     {"type", "OPERATOR_CAST"},   {"alias", ""},
-          {"query_location", 0}, {"child", std::move(child)}, {"cast_type", std::move(type)},
-          {"try_cast", try_cast}};
-}
-
-bool IsTextConstant(const json& node) {
-  return TextOf(node, "class") == "CONSTANT" && !node["value"].value("is_null", true) &&
-         node["value"]["value"].is_string() && node["value"]["type"].value("id", "") == "VARCHAR";
-}
-
-// Moves the alias of `from` to the node that replaces it.
-void TakeAlias(json& replacement, json& from) {
-  replacement["alias"] = TextOf(from, "alias");
-  from["alias"] = "";
 }
 
 class Rewriter {
@@ -306,6 +268,10 @@ class Rewriter {
     }
     if (function->kind == FunctionKind::kWindow)
       return InvalidArgument("function '{}' needs OVER (...)", function->name);
+    if (function->rewrite == CallRewrite::kDatePart && IsEpoch(node["children"])) {
+      UseMacro(node, "epoch", json::array({node["children"][1]}));
+      return {};
+    }
     RETURN_IF_ERROR(RewriteArguments(node, *function));
     Rename(node, *function);
     return {};
@@ -316,14 +282,31 @@ class Rewriter {
       if (function.native != "||") node["function_name"] = function.native;
       return;
     }
-    if (function.macro.empty()) return;
-    std::string macro = MacroName(*dialect_, function.name);
+    if (!function.macro.empty()) UseMacro(node, function.name, node["children"]);
+  }
+
+  // Makes `node` a call of one of the dialect's macros.
+  void UseMacro(json& node, std::string_view name, json arguments) {
+    std::string macro = MacroName(*dialect_, name);
     used_.insert(macro);
     node["function_name"] = macro;
+    node["is_operator"] = false;
+    node["children"] = std::move(arguments);
+  }
+
+  static bool IsEpoch(const json& arguments) {
+    return arguments.size() == 2 && IsTextConstant(arguments[0]) &&
+           Lower(arguments[0]["value"]["value"].get<std::string>()) == "epoch";
   }
 
   Status RewriteOperator(json& node, const std::string& name) {
-    if (dialect_->name != "datafusion" || node["children"].size() != 2) return {};
+    if (node["children"].size() != 2) return {};
+    const bool divides = name == "/" || name == "//";
+    if ((divides || name == "%") && !IsNonzeroNumber(node["children"][1])) {
+      UseMacro(node, divides ? "divide" : "remainder", node["children"]);
+      return {};
+    }
+    if (dialect_->name != "datafusion") return {};
     const char* function = name == "->" ? "json_get_json" : name == "->>" ? "json_as_text" : nullptr;
     if (function != nullptr) {
       node["is_operator"] = false;
@@ -452,11 +435,13 @@ class Rewriter {
     static constexpr auto kWhole = std::to_array<std::string_view>(
         {"TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT"});
     std::string macro;
-    if (Contains(kWhole, id) && (!try_cast || dialect_->try_casts)) {
-      macro = MacroName(*dialect_, "cast_" + Lower(id));
+    if (Contains(kWhole, id)) {
+      macro = MacroName(*dialect_, (try_cast && !dialect_->try_casts ? "try_cast_" : "cast_") + Lower(id));
     } else if (id == "VARCHAR") {
       macro = MacroName(*dialect_, "cast_varchar");
-    } else if (id == "TIMESTAMP" || id == "TIMESTAMP WITH TIME ZONE") {
+    } else if (id == "TIMESTAMP_S" || id == "TIMESTAMP_MS") {
+      return RewriteCutCast(node, id == "TIMESTAMP_S" ? 1'000'000 : 1'000);
+    } else if (id == "TIMESTAMP" || id == "TIMESTAMP_NS" || id == "TIMESTAMP WITH TIME ZONE") {
       if (dialect_->try_casts) {
         macro = MacroName(*dialect_, "seconds");
       } else {
@@ -469,6 +454,18 @@ class Rewriter {
     used_.insert(macro);
     json call = MakeCall(macro, json::array({node["child"]}));
     TakeAlias(call, node);
+    node = std::move(call);
+    return {};
+  }
+
+  // `timestamp(0)`, `timestamp(3)`: instants keep their type and lose their fraction.
+  Status RewriteCutCast(json& node, int64_t micros) {
+    node["cast_type"] = MakeType("TIMESTAMP");
+    RETURN_IF_ERROR(RewriteCast(node));
+    const std::string macro = MacroName(*dialect_, "cut");
+    used_.insert(macro);
+    json call = MakeCall(macro, json::array({node, MakeWholeNumber(micros)}));
+    TakeAlias(call, call["children"][0]);
     node = std::move(call);
     return {};
   }
@@ -494,32 +491,6 @@ class Rewriter {
       cast["child"]["alias"] = "";
       node = std::move(cast);
     }
-  }
-
-  // The digits of a decimal literal; a 128-bit one has two halves.
-  static std::optional<std::string> DecimalText(const json& value) {
-    const json& raw = value["value"];
-    int scale = 0;
-    if (value["type"]["type_info"].is_object()) scale = value["type"]["type_info"].value("scale", 0);
-    __int128 number = 0;
-    if (raw.is_number_integer()) {
-      number = raw.get<int64_t>();
-    } else if (raw.is_object()) {
-      number =
-          (static_cast<__int128>(raw.value("upper", int64_t{0})) << 64) + raw.value("lower", uint64_t{0});
-    } else {
-      return std::nullopt;
-    }
-    bool negative = number < 0;
-    auto rest = negative ? -static_cast<unsigned __int128>(number) : static_cast<unsigned __int128>(number);
-    std::string digits;
-    do {
-      digits.insert(digits.begin(), static_cast<char>('0' + static_cast<int>(rest % 10)));
-      rest /= 10;
-    } while (rest > 0);
-    while (static_cast<int>(digits.size()) <= scale) digits.insert(digits.begin(), '0');
-    if (scale > 0) digits.insert(digits.size() - static_cast<size_t>(scale), ".");
-    return (negative ? "-" : "") + digits;
   }
 
   const RewriteOptions& options_;
