@@ -84,7 +84,12 @@ class TarStream final : public ByteStream {
                         pattern_.empty() ? "" : " that '" + pattern_ + "' names");
       }
       if (Lib().entry_filetype(entry) != AE_IFREG) continue;
-      if (!pattern_.empty() && !MatchesGlob(pattern_, PathOf(entry))) continue;
+      const std::string path = PathOf(entry);
+      if (!pattern_.empty() && !MatchesGlob(pattern_, path)) continue;
+      if (LeadsOut(path)) {
+        return InvalidArgument("entry '{}' of '{}' leads out of the archive: it is not read", path,
+                               reader_.name());
+      }
       in_file_ = true;
       ++files_;
     }
@@ -145,6 +150,7 @@ Status StreamReader::Start() {
 
 Result<archive_entry*> StreamReader::NextEntry() {
   archive_entry* entry = nullptr;
+  const TextLocale locale;
   const int code = Lib().read_next_header(archive_.get(), &entry);
   if (code == ARCHIVE_EOF) return nullptr;
   // A warning is about a header's extras, such as a name in another character set.
@@ -159,7 +165,25 @@ Result<size_t> StreamReader::Read(char* buffer, size_t size) {
   return static_cast<size_t>(n);
 }
 
+TextLocale::TextLocale() {
+  static const locale_t kText = ::newlocale(LC_CTYPE_MASK, "C.UTF-8", nullptr);
+  before_ = ::uselocale(kText);  // of none: only asks
+}
+
+TextLocale::~TextLocale() { ::uselocale(before_); }
+
+bool LeadsOut(const std::string& path) {
+  if (path.starts_with('/')) return true;
+  for (size_t at = 0; at <= path.size();) {
+    const size_t end = std::min(path.find('/', at), path.size());
+    if (path.substr(at, end - at) == "..") return true;
+    at = end + 1;
+  }
+  return false;
+}
+
 std::string PathOf(archive_entry* entry) {
+  const TextLocale locale;
   const char* path = Lib().entry_pathname_utf8(entry);
   if (path == nullptr) path = Lib().entry_pathname(entry);
   return path != nullptr ? path : "";

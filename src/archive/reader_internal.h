@@ -1,5 +1,6 @@
 #pragma once
 
+#include <clocale>
 #include <memory>
 #include <optional>
 #include <string>
@@ -57,6 +58,22 @@ class StreamReader {
 
 // The path of an entry as UTF-8 where the archive says so, else as stored.
 std::string PathOf(archive_entry* entry);
+
+// Nothing is written to an entry's path; but one that leads out of the archive was made to do harm.
+bool LeadsOut(const std::string& path);
+
+// While it lives, the library keeps names of entries that are not ASCII: it reads them by the thread's
+// locale, and drops them in that of a program that has set none.
+class TextLocale {
+ public:
+  TextLocale();
+  ~TextLocale();
+  TextLocale(const TextLocale&) = delete;
+  TextLocale& operator=(const TextLocale&) = delete;
+
+ private:
+  locale_t before_;
+};
 
 // zlib formats: gzip with all members and their checksums, which libarchive does not compare, and deflate.
 std::unique_ptr<ByteStream> Inflate(Codec codec, ReadBytes input, Guard guard);

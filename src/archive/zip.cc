@@ -32,6 +32,7 @@ class SeekingReader {
   ::archive* get() const { return archive_.get(); }
   Result<archive_entry*> NextEntry() {
     archive_entry* entry = nullptr;
+    const TextLocale locale;
     const int code = Lib().read_next_header(archive_.get(), &entry);
     if (code == ARCHIVE_EOF) return nullptr;
     if (code != ARCHIVE_OK && code != ARCHIVE_WARN) return LastError("is not a whole zip archive");
@@ -51,17 +52,6 @@ class SeekingReader {
 bool IsFile(archive_entry* entry, const std::string& path) {
   return Lib().entry_filetype(entry) == AE_IFREG && !path.empty() && !path.ends_with('/') &&
          !path.starts_with("__MACOSX/");
-}
-
-// Nothing is written to an entry's path; but one that leads out of the archive was made to do harm.
-bool LeadsOut(const std::string& path) {
-  if (path.starts_with('/') || path.find('\\') != std::string::npos) return true;
-  for (size_t at = 0; at <= path.size();) {
-    const size_t end = std::min(path.find('/', at), path.size());
-    if (path.substr(at, end - at) == "..") return true;
-    at = end + 1;
-  }
-  return false;
 }
 
 class EntryStream final : public ByteStream {
@@ -135,7 +125,7 @@ Result<size_t> ZipFile::FindOne(const std::string& sub_path) const {
 
 Result<std::unique_ptr<ByteStream>> ZipFile::OpenEntry(size_t index) const {
   const auto& wanted = entries_.at(index);
-  if (LeadsOut(wanted.path))
+  if (LeadsOut(wanted.path) || wanted.path.find('\\') != std::string::npos)
     return InvalidArgument("entry '{}' of '{}' leads out of the archive: it is not read", wanted.path, name_);
   ASSIGN_OR_RETURN(auto reader, SeekingReader::Open(path_, name_));
   size_t at = 0;

@@ -127,7 +127,7 @@ Status Preview(Session& session, const PreviewArgs& args) {
   if (!subject.is_manifest) {
     ASSIGN_OR_RETURN(settings.may, poll::CapabilitiesOf(workspace->root(), subject.source));
   }
-  const poll::WorkspaceVariables variables(config, secrets, subject.alias, settings.may.environment);
+  const poll::WorkspaceVariables variables(config, secrets, subject.alias, poll::ReachOf(settings.may));
   settings.variables = &variables;
   ASSIGN_OR_RETURN(const auto folder, MakeTempFolder());
   poll::PullTarget target;

@@ -23,7 +23,7 @@ using Json = nlohmann::json;
 struct PullArgs {
   std::vector<std::string> datasets;
   bool all = false, recursive = false, fetch_uncacheable = false, force = false, late = false, watch = false;
-  std::string set_watermark, format, every, on_error, rejects;
+  std::string set_watermark, format, every, on_error, rejects, on_duplicate;
   int jobs = 4;
   int64_t batch_rows = read::ReadOptions().batch_rows;
 };
@@ -42,6 +42,7 @@ class PullCommand {
       return UsageError("--rejects goes with --on-error skip");
     ASSIGN_OR_RETURN(workspace_, session_.OpenWorkspace());
     RETURN_IF_ERROR(LoadConfig());
+    RETURN_IF_ERROR(CheckTogether());
     if (args_.watch && !args_.rejects.empty()) return UsageError("--rejects goes with one dataset");
     if (args_.watch) return Watch();
     RETURN_IF_ERROR(Choose());
@@ -52,6 +53,19 @@ class PullCommand {
   }
 
  private:
+  // What says nothing to a watcher, or to who only sets a watermark.
+  Status CheckTogether() const {
+    if (args_.watch && !args_.format.empty())
+      return UsageError("--watch tells of each run as it ends: -o goes with a pull that ends");
+    if (args_.watch && !args_.set_watermark.empty())
+      return UsageError("--set-watermark goes without --watch");
+    const bool pulls = args_.fetch_uncacheable || args_.force || args_.late || !args_.on_error.empty() ||
+                       !args_.on_duplicate.empty() || !args_.format.empty();
+    if (!args_.set_watermark.empty() && pulls)
+      return UsageError("--set-watermark pulls nothing, and goes without the options of a pull");
+    return {};
+  }
+
   Status LoadConfig() {
     ASSIGN_OR_RETURN(auto config, workspace::Config::Load(workspace_->root()));
     config_ = std::make_unique<workspace::Config>(std::move(config));
@@ -148,13 +162,14 @@ class PullCommand {
     if (const auto& source = dataset->state().polling_source) {
       ASSIGN_OR_RETURN(settings.may, poll::CapabilitiesOf(workspace_->root(), source->event));
     }
-    auto& variables = variables_.emplace_back(*config_, *secrets_, entry.alias, settings.may.environment);
+    auto& variables = variables_.emplace_back(*config_, *secrets_, entry.alias, poll::ReachOf(settings.may));
     settings.variables = &variables;
     settings.fetch_uncacheable = args_.fetch_uncacheable;
     settings.force = args_.force;
     settings.late = args_.late;
     if (args_.on_error == "skip") settings.on_error = ingest::OnError::kSkip;
     settings.rejects_path = args_.rejects;
+    settings.refuse_duplicates = args_.on_duplicate == "error";
     settings.batch_rows = args_.batch_rows;
     settings.stop = session_.stop();
     return settings;
@@ -221,8 +236,11 @@ class PullCommand {
     Status result;
     options.on_done = [&](const workspace::Entry&, const Status& status, const poll::PullOutcome& outcome) {
       MutexLock lock(mutex_);
-      result = status;
       Report(alias, outcome);
+      // Ended with the watcher: it says nothing of the source.
+      if (session_.stop().stop_requested() && !status.ok() && status.error().code() == ErrorCode::kCancelled)
+        return;
+      result = status;
       if (!status.ok()) session_.Warn(fmt::format("Failed to pull {}: {}", alias, status.error().ToString()));
     };
     poll::PullAll({entry}, options);
@@ -379,6 +397,10 @@ void AddPull(Commands& commands) {
       ->check(CLI::IsMember({"fail", "skip"}));
   command->add_option("--rejects", args->rejects,
                       "With --on-error skip: append bad records and reasons to this file");
+  command
+      ->add_option("--on-duplicate", args->on_duplicate,
+                   "Snapshot, a key twice in one input: last (default) or error")
+      ->check(CLI::IsMember({"last", "error"}));
   command->add_option("--set-watermark", args->set_watermark, "Only set the watermark (RFC 3339)");
   command->add_option("-j,--jobs", args->jobs, "Datasets pulled at the same time (default 4)")
       ->check(CLI::Range(1, 64));

@@ -17,6 +17,7 @@
 #include "fetch/streams.h"
 #include "net/http_client.h"
 #include "net/http_condition.h"
+#include "read/rejects.h"
 
 namespace sluice::fetch {
 namespace {
@@ -56,6 +57,12 @@ bool ParseContentRange(std::string_view text, uint64_t* start, uint64_t* total) 
   if (slash == std::string_view::npos) return false;
   std::from_chars(text.data() + slash + 1, end, *total);
   return true;
+}
+
+// Empty for bytes that are no text: HTTP allows them, the source states of a dataset do not.
+std::string ValidatorIn(const net::Headers& headers, std::string_view name) {
+  std::string value = headers.Find(name).value_or("");
+  return read::IsUtf8(value) ? value : std::string();
 }
 
 }  // namespace
@@ -215,12 +222,17 @@ Status Download::Shared::OnHeaders(int status, const net::Headers& headers, uint
     body_began = true;
     return {};
   }
-  if (status != 200) return {};
+  if (status == 206)
+    return InvalidArgument("the server answered 206, a part, to a request for the whole: nothing was taken");
+  if (status == 202) {
+    return MakeError(ErrorCode::kUnavailable, "the server answered 202: what is asked for is not ready yet");
+  }
+  if (status != 200 && status != 203) return {};
   DownloadInfo next;
   next.key = spec.key;
   next.fetched_at = context.clock->Now();
-  next.etag = headers.Find("ETag").value_or("");
-  next.last_modified = headers.Find("Last-Modified").value_or("");
+  next.etag = ValidatorIn(headers, "ETag");
+  next.last_modified = ValidatorIn(headers, "Last-Modified");
   next.media_type = headers.Find("Content-Type").value_or("");
   next.content_encoding = headers.Find("Content-Encoding").value_or("");
   if (next.content_encoding == "identity") next.content_encoding.clear();
@@ -392,6 +404,10 @@ Result<bool> Download::Shared::Attempt(net::HttpClient& client, const std::stop_
   call.sink = [this](std::string_view bytes) { return OnBytes(bytes); };
   ASSIGN_OR_RETURN(const auto answer, client.Send(call, stop));
   if (answer.status == 304 && have == 0) {
+    if (!call.headers.Contains("If-None-Match") && !call.headers.Contains("If-Modified-Since")) {
+      return MakeError(ErrorCode::kUnavailable,
+                       "'{}' answered 304, not modified, to a request without a condition", answer.url);
+    }
     Settle(saved ? Start::kSaved : Start::kNotModified);
     return true;
   }

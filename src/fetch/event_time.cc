@@ -69,6 +69,13 @@ std::optional<Instant> ParseBy(const std::string& text, const char* format) {
   parts.tm_mday = 1;
   const char* end = strptime(text.c_str(), format, &parts);
   if (end == nullptr || *end != 0) return std::nullopt;
+  // The 31st of February is no day; timegm would take it for one in March.
+  std::tm day{};
+  day.tm_year = parts.tm_year;
+  day.tm_mon = parts.tm_mon;
+  day.tm_mday = parts.tm_mday;
+  (void)timegm(&day);
+  if (day.tm_mday != parts.tm_mday || day.tm_mon != parts.tm_mon) return std::nullopt;
   const long zone = parts.tm_gmtoff;  // set by %z alone
   const std::time_t seconds = timegm(&parts);
   return Instant{seconds - zone, 0};

@@ -1,11 +1,13 @@
 #include "fetch/fetch.h"
 
+#include <algorithm>
 #include <filesystem>
 
 #include "base/names.h"
 #include "fetch/event_time.h"
 #include "fetch/kept_output.h"
 #include "fetch/kinds_internal.h"
+#include "net/headers.h"
 
 namespace sluice::fetch {
 namespace {
@@ -43,6 +45,7 @@ Result<Fetched> FetchUrl(const odf::FetchUrl& step, const FetchRequest& request,
       if (!scheme.fetch) return Refused(name);
       auto fetched = scheme.fetch(call, request, context);
       if (!fetched.ok()) return call.redactor->Clean(fetched.error());
+      for (auto& input : fetched->inputs) input.redactor = call.redactor;
       return fetched;
     }
     if (scheme.fetch) known.emplace_back(scheme.name);
@@ -86,8 +89,15 @@ Result<Fetched> Fetch(const FetchRequest& request, const FetchContext& context) 
 Status CheckFetch(const odf::FetchStep& step) {
   if (const auto* url = std::get_if<odf::FetchUrl>(&step)) {
     RETURN_IF_ERROR(CheckTemplate(url->url));
+    // A zero byte would cut the URL short where it is used.
+    if (std::any_of(url->url.begin(), url->url.end(), [](char c) { return c >= 0 && c < ' '; }))
+      return InvalidArgument("the URL has a control character in it");
     if (url->headers) {
-      for (const auto& header : *url->headers) RETURN_IF_ERROR(CheckTemplate(header.value));
+      for (const auto& header : *url->headers) {
+        RETURN_IF_ERROR(CheckTemplate(header.value));
+        if (!net::IsSafeField(header.name, ""))
+          return InvalidArgument("'{}' is not a name of an HTTP header", header.name);
+      }
     }
     return CheckEventTime(url->event_time, false, true);
   }

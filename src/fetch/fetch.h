@@ -6,6 +6,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <stop_token>
 #include <string>
 #include <vector>
@@ -38,7 +39,7 @@ struct HttpSettings {
 struct Capabilities {
   bool files = true;              // `file:` and filesGlob
   bool commands = true;           // `exec:`, and pipes other than the usual decompressors
-  bool environment = true;        // `env.NAME` of the process (asked by the Variables given)
+  bool environment = true;        // `env.NAME` beyond the dataset's own (asked by the Variables given)
   bool private_addresses = true;  // loopback, private and link-local ones
 };
 
@@ -67,11 +68,12 @@ struct FetchRequest {
   odf::FetchStep step;
   std::optional<odf::SourceState> previous;  // of the source, in the chain
   bool polled_before = false;                // rows or a state were taken since the source was activated
-  std::optional<uint64_t> state_sequence;    // number of the block that holds `previous`
+  uint64_t rows = 0;                         // that the dataset has
   bool fetch_uncacheable = false;            // also what cannot be asked whether it changed
   bool force = false;                        // also what has not changed
-  bool late = false;        // filesGlob: files that came late or changed, instead of new ones
-  size_t max_files = 1000;  // filesGlob: at once
+  bool late = false;                 // filesGlob: files that came late or changed, instead of new ones
+  std::set<std::string> late_taken;  // not again, although they go on changing
+  size_t max_files = 1000;           // filesGlob: at once
 };
 
 // One thing to be read. Its functions may be called until the Fetched that holds it goes.
@@ -88,10 +90,11 @@ struct FetchedInput {
   // What the content is: the same text means the same bytes. Nothing while they are still coming; not given =
   // it cannot be said. Errors: it changed while it was read.
   std::function<Result<std::optional<std::string>>()> identity;
-  std::string media_type;    // as the server says; empty = not known
-  bool from_server = false;  // an answer, which may be a page about an error
-  bool decoded = false;      // the server had compressed it on the way, which is undone
-  bool with_next = false;    // its state covers the next input too: one commit takes both
+  std::shared_ptr<const Redactor> redactor;  // to be asked before people see a part of it; null = no secrets
+  std::string media_type;                    // as the server says; empty = not known
+  bool from_server = false;                  // an answer, which may be a page about an error
+  bool decoded = false;                      // the server had compressed it on the way, which is undone
+  bool with_next = false;                    // its state covers the next input too: one commit takes both
 };
 
 struct Fetched {
@@ -99,10 +102,11 @@ struct Fetched {
   bool has_more = false;             // another fetch after these brings more
   bool uncacheable = false;          // not asked: there is no way to tell whether it changed
   std::vector<std::string> notes;    // for people
-  // To be called, where given: before a commit of the first so many inputs; after it; and when inputs were
-  // refused by what came after, so that the same bytes are asked for anew next time.
+  // To be called, where given: before a commit of the first so many inputs; after it, with the number of rows
+  // that the dataset then had after each; and when inputs were refused by what came after, so that the same
+  // bytes are asked for anew next time.
   std::function<Status(size_t inputs)> before_commit;
-  std::function<Status()> on_committed;
+  std::function<Status(const std::vector<uint64_t>& rows_after)> on_committed;
   std::function<void()> on_refused;
 };
 

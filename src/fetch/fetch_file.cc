@@ -24,7 +24,11 @@ Result<std::string> PathOf(const std::string& url) {
     rest.remove_prefix(slash);
   }
   if (!rest.starts_with('/')) return InvalidArgument("'{}' is not an absolute path: write file:///path", url);
-  return net::PercentDecode(rest);
+  ASSIGN_OR_RETURN(auto path, net::PercentDecode(rest));
+  // The system would take what comes before it for the whole path.
+  if (path.find('\0') != std::string::npos)
+    return InvalidArgument("'{}' is not a path: it has a zero byte in it", url);
+  return path;
 }
 
 }  // namespace

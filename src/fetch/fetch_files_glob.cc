@@ -7,6 +7,7 @@
 #include "fetch/file_stamp.h"
 #include "fetch/kinds_internal.h"
 #include "fetch/taken_files.h"
+#include "read/rejects.h"
 
 namespace sluice::fetch {
 namespace {
@@ -16,9 +17,14 @@ struct Candidate {
   std::string base_name;
   std::optional<Instant> event_time;  // by which they are ordered, if so
 
+  // Errors: kInvalidArgument for a name that could not be kept as a state, or has no event time.
   static Result<Candidate> Make(const odf::FetchFilesGlob& step, std::string path) {
     Candidate made;
     made.base_name = path.substr(path.rfind('/') + 1);
+    if (!read::IsUtf8(made.base_name)) {
+      return InvalidArgument("the name of the file '{}' is not UTF-8, which the source's state is: rename it",
+                             read::Printable(path));
+    }
     made.path = std::move(path);
     if (step.order == odf::SourceOrdering::kByEventTime) {
       ASSIGN_OR_RETURN(made.event_time, PathEventTime(*step.event_time, made.base_name));
@@ -99,8 +105,8 @@ Result<Fetched> FetchFilesGlob(const odf::FetchFilesGlob& step, const FetchReque
   if (found.fresh.empty() && !request.previous && !request.polled_before)
     return NotFound("no file matches '{}'", step.path);
 
-  ASSIGN_OR_RETURN(auto index, TakenFiles::Load(context.taken_files_path, request.previous.has_value(),
-                                                request.state_sequence.value_or(0)));
+  ASSIGN_OR_RETURN(auto index,
+                   TakenFiles::Load(context.taken_files_path, request.previous.has_value(), request.rows));
   std::vector<Candidate> late;
   std::vector<std::string> first_seen;
   if (step.cache == odf::SourceCaching::kForever) found.settled.clear();  // never looked at again
@@ -109,7 +115,7 @@ Result<Fetched> FetchFilesGlob(const odf::FetchFilesGlob& step, const FetchReque
     if (!stamp.ok()) continue;
     if (index->is_new()) {
       first_seen.push_back(file.path);  // nothing is known of what was taken: all of it, then
-    } else if (!index->Has(file.path, *stamp)) {
+    } else if (!index->Has(file.path, *stamp) && !request.late_taken.contains(file.path)) {
       late.push_back(std::move(file));
     }
   }
@@ -139,7 +145,9 @@ Result<Fetched> FetchFilesGlob(const odf::FetchFilesGlob& step, const FetchReque
   fetched.before_commit = [shared_index, paths](size_t inputs) {
     return shared_index->Announce({paths.begin(), paths.begin() + static_cast<std::ptrdiff_t>(inputs)});
   };
-  fetched.on_committed = [shared_index] { return shared_index->Confirm(); };
+  fetched.on_committed = [shared_index](const std::vector<uint64_t>& rows_after) {
+    return shared_index->Confirm(rows_after);
+  };
   return fetched;
 }
 

@@ -55,6 +55,9 @@ TEST(TemplateTest, HidesWhatItUsed) {
   Redactor redactor;
   EXPECT_EQ(Expand("k=${{ env.key }}", &redactor), "k=geheim");
   EXPECT_EQ(redactor.Clean("GET k=geheim, geheim"), "GET k=${{ env.key }}, ${{ env.key }}");
+  redactor.Hide("no", "***");
+  redactor.Hide("a b", "+++");
+  EXPECT_EQ(redactor.Clean("cannot get k=no&l=a%20b, 'no'"), "cannot get k=***&l=+++, '***'");
 }
 
 TEST(FileListTest, OrdersAsPeopleCount) {
@@ -119,11 +122,15 @@ TEST(EventTimeTest, ReadsNamesAndDates) {
   }
   source.timestamp_format = "%Y%m%d %H%M";
   EXPECT_FALSE(PathEventTime(source, "x-2020.csv").ok());
+  source.timestamp_format.reset();
+  for (const char* day : {"2021-02-29", "2021-04-31", "2020-02-30"})
+    EXPECT_FALSE(PathEventTime(source, fmt::format("x-{}.csv", day)).ok()) << day;
+  EXPECT_EQ(FormatInstant(*PathEventTime(source, "x-2020-02-29.csv")), "2020-02-29T00:00:00Z");
   EXPECT_FALSE(PathEventTime(source, "y.csv").ok());
 }
 
-std::string Page(const std::string& text, const odf::ReadStep& step) {
-  auto source = RefuseErrorPage(read::MakeMemorySource(text, "x"), step);
+std::string Page(const std::string& text, const odf::ReadStep& step, std::string_view media_type = "") {
+  auto source = RefuseErrorPage(read::MakeMemorySource(text, "x"), step, media_type);
   if (!source.ok()) return "refused";
   return *ReadHead(**source, 1 << 20);
 }
@@ -140,6 +147,12 @@ TEST(ErrorPageTest, LeavesDataAlone) {
        {std::string("{\"error\": 1, \"value\": 2}"), std::string("{\"a\":1}\n{\"error\":2}\n")})
     EXPECT_EQ(Page(text, json), text);
   EXPECT_EQ(Page("<html>", json), "refused");
+  for (const char* text :
+       {"<h1>502 Bad Gateway</h1>\n", "<!-- down -->\n<p>", "\n<BR>\n", "<center>no</center>"})
+    EXPECT_EQ(Page(text, csv), "refused") << text;
+  EXPECT_EQ(Page("<TICKER>,<DATE>\nA,1\n", csv, "text/csv"), "<TICKER>,<DATE>\nA,1\n");
+  EXPECT_EQ(Page("<font>sorry</font>\n", csv, "text/html; charset=utf-8"), "refused");
+  EXPECT_EQ(Page("a,b\n1,2\n", csv, "text/html"), "a,b\n1,2\n");
   EXPECT_EQ(Page("{\"error\": \"no\"}", json), "refused");
   odf::DataSchema schema;
   schema.fields.emplace_back();

@@ -36,8 +36,10 @@ Result<std::unique_ptr<read::ByteSource>> Prepare(const std::optional<std::vecto
                                                   const PrepareOptions& options);
 
 // Refuses, with its first line, a page about an error that a server sent in place of data: HTML or XML where
-// none is read, a JSON object about an error (odf-ingest.md 5.5). `source` is given back as it was.
+// none is read, a JSON object about an error (odf-ingest.md 5.5). `media_type` is what the server calls it,
+// or empty. `source` is given back as it was.
 Result<std::unique_ptr<read::ByteSource>> RefuseErrorPage(std::unique_ptr<read::ByteSource> source,
-                                                          const odf::ReadStep& step);
+                                                          const odf::ReadStep& step,
+                                                          std::string_view media_type);
 
 }  // namespace sluice::fetch

@@ -16,37 +16,38 @@ namespace sluice::fetch {
 // thread and, by the lock of a pull, to one process.
 class TakenFiles {
  public:
-  // `has_state`: whether the source has a state; without one the index starts anew. `state_sequence`: number
-  // of the block that holds it; tells whether files that were announced, but not confirmed, were committed.
-  // `path` may be empty: nothing is kept. Errors: I/O.
-  static Result<std::unique_ptr<TakenFiles>> Load(const std::string& path, bool has_state,
-                                                  uint64_t state_sequence);
+  // `has_state`: whether the source has a state; without one the index starts anew. `rows`: how many the
+  // dataset has. They tell, also after a compaction, whether files that were announced, but not confirmed,
+  // were committed, and which files a reset took out again. `path` may be empty: nothing is kept. Errors:
+  // I/O.
+  static Result<std::unique_ptr<TakenFiles>> Load(const std::string& path, bool has_state, uint64_t rows);
 
   // Nothing was known when it was loaded.
   bool is_new() const { return is_new_; }
   bool Has(const std::string& file, const FileStamp& stamp) const;
   Status Record(const std::vector<std::string>& files);
-  // Says, durably, that a commit with these files is next; Confirm says that it is made.
+  // Says, durably, that a commit with these files is next; Confirm says that it is made, and how many rows
+  // the dataset had after each of them.
   Status Announce(std::vector<std::string> files);
-  Status Confirm();
+  Status Confirm(const std::vector<uint64_t>& rows_after);
 
  private:
   struct Seen {
     uint64_t bytes = 0;
     Instant changed;
-    bool operator==(const Seen&) const = default;
+    uint64_t rows = 0;  // of the dataset when it was taken
   };
-  TakenFiles(std::string path, uint64_t state_sequence)
-      : path_(std::move(path)), state_sequence_(state_sequence) {}
+  using Files = std::vector<std::pair<std::string, Seen>>;
+  TakenFiles(std::string path, uint64_t rows) : path_(std::move(path)), rows_(rows) {}
   Status ReadAll();
   Status ResolveAnnounced();
-  Status Append(const std::vector<std::pair<std::string, Seen>>& files);
+  Status Append(const Files& files);
 
   std::string path_;
-  uint64_t state_sequence_;
+  uint64_t rows_;
   bool is_new_ = true;
   std::unordered_map<std::string, Seen> seen_;
-  std::vector<std::pair<std::string, Seen>> announced_;
+  Files announced_;
 };
 
 }  // namespace sluice::fetch

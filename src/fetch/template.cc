@@ -5,13 +5,15 @@
 #include <algorithm>
 #include <functional>
 
+#include "net/url.h"
+
 namespace sluice::fetch {
 namespace {
 
 constexpr std::string_view kOpen = "${{";
 constexpr std::string_view kClose = "}}";
-// Shorter values would take the text around them apart, and are no secrets.
-constexpr size_t kShortestSecret = 4;
+// Shorter ones are part of many words, and are looked for as words of their own.
+constexpr size_t kShortSecret = 4;
 
 std::string_view Trim(std::string_view text) {
   while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
@@ -32,6 +34,11 @@ bool IsNumber(std::string_view text) {
   };
   if (dot == std::string_view::npos) return digits(text);
   return digits(text.substr(0, dot)) && digits(text.substr(dot + 1));
+}
+
+// Whether no letter or digit is beside it.
+bool StandsAlone(std::string_view text, size_t at, size_t size) {
+  return (at == 0 || !IsNameChar(text[at - 1])) && (at + size == text.size() || !IsNameChar(text[at + size]));
 }
 
 struct Alternative {
@@ -99,7 +106,9 @@ Status Walk(std::string_view text, const std::function<void(std::string_view)>& 
 }  // namespace
 
 void Redactor::Hide(const std::string& secret, std::string shown) {
-  if (secret.size() < kShortestSecret) return;
+  if (secret.empty()) return;
+  const std::string encoded = net::PercentEncode(secret);
+  if (encoded != secret) hidden_.emplace_back(encoded, shown);
   hidden_.emplace_back(secret, std::move(shown));
   // A secret that holds another one goes first.
   std::stable_sort(hidden_.begin(), hidden_.end(),
@@ -109,8 +118,14 @@ void Redactor::Hide(const std::string& secret, std::string shown) {
 std::string Redactor::Clean(std::string_view text) const {
   std::string clean(text);
   for (const auto& [secret, shown] : hidden_) {
-    for (size_t at = clean.find(secret); at != std::string::npos; at = clean.find(secret, at + shown.size()))
+    for (size_t at = clean.find(secret); at != std::string::npos; at = clean.find(secret, at)) {
+      if (secret.size() < kShortSecret && !StandsAlone(clean, at, secret.size())) {
+        ++at;
+        continue;
+      }
       clean.replace(at, secret.size(), shown);
+      at += shown.size();
+    }
   }
   return clean;
 }

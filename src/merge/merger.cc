@@ -17,18 +17,7 @@ Error NoColumn(std::string_view role, const std::string& column, const arrow::Sc
 Status CheckSpec(const MergeSpec& spec) {
   const odf::MergeStrategy& strategy = spec.strategy;
   if (spec.input == nullptr) return Internal("a merge without an input schema");
-  if (strategy.kind != odf::MergeKind::kAppend && strategy.primary_key.empty()) {
-    return InvalidArgument("the merge strategy needs a primary key of at least one column");
-  }
-  for (const std::string& column : strategy.primary_key) {
-    if (spec.input->GetFieldIndex(column) < 0) return NoColumn("primary key", column, *spec.input);
-  }
-  if (strategy.compare_columns) {
-    if (strategy.compare_columns->empty()) return InvalidArgument("'compareColumns' names no column");
-    for (const std::string& column : *strategy.compare_columns) {
-      if (spec.input->GetFieldIndex(column) < 0) return NoColumn("comparison", column, *spec.input);
-    }
-  }
+  RETURN_IF_ERROR(CheckColumns(strategy, *spec.input));
   if (spec.input->GetFieldIndex(spec.vocabulary.event_time) < 0) {
     return NoColumn("event time", spec.vocabulary.event_time, *spec.input);
   }
@@ -42,6 +31,21 @@ Status CheckSpec(const MergeSpec& spec) {
 }
 
 }  // namespace
+
+Status CheckColumns(const odf::MergeStrategy& strategy, const arrow::Schema& input) {
+  if (strategy.kind != odf::MergeKind::kAppend && strategy.primary_key.empty()) {
+    return InvalidArgument("the merge strategy needs a primary key of at least one column");
+  }
+  for (const std::string& column : strategy.primary_key) {
+    if (input.GetFieldIndex(column) < 0) return NoColumn("primary key", column, input);
+  }
+  if (!strategy.compare_columns) return {};
+  if (strategy.compare_columns->empty()) return InvalidArgument("'compareColumns' names no column");
+  for (const std::string& column : *strategy.compare_columns) {
+    if (input.GetFieldIndex(column) < 0) return NoColumn("comparison", column, input);
+  }
+  return {};
+}
 
 HistoryNeed NeedOf(odf::MergeKind kind) {
   switch (kind) {
@@ -158,6 +162,12 @@ Status CheckColumns(const arrow::Schema& expected, const arrow::RecordBatch& row
   if (columnar::SameColumns(expected, *rows.schema())) return OkStatus();
   return Internal("rows with columns '{}' came to a merge of '{}'",
                   fmt::join(rows.schema()->field_names(), "', '"), fmt::join(expected.field_names(), "', '"));
+}
+
+std::string DescribeDuplicates(const MergeCounts& counts) {
+  if (counts.duplicates == 0) return "";
+  return fmt::format("{} record(s) repeat a key within the input: {}", counts.duplicates,
+                     fmt::join(counts.first_duplicates, ", "));
 }
 
 }  // namespace sluice::merge

@@ -63,6 +63,12 @@ struct MergeCounts {
   std::vector<std::string> first_duplicates;  // key values for people, at most 5
 };
 
+// Whether the input has the columns that the strategy names. Errors: kInvalidArgument naming one and them.
+Status CheckColumns(const odf::MergeStrategy& strategy, const arrow::Schema& input);
+
+// `2 record(s) repeat a key within the input: a, b`; empty when none does.
+std::string DescribeDuplicates(const MergeCounts& counts);
+
 // One group of input batches of one source through one strategy. Push the batches' rows in input order and
 // end each batch; a later batch sees what earlier ones of the group wrote, so the outcome is that of merging
 // and committing them one by one. Confined to one thread. Event times stay as they came (NULL ones are filled

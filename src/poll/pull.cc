@@ -4,6 +4,8 @@
 #include <arrow/type.h>
 
 #include <algorithm>
+#include <filesystem>
+#include <set>
 
 #include "base/cancel.h"
 #include "fetch/prepare.h"
@@ -54,14 +56,19 @@ Result<std::unique_ptr<read::ByteSource>> OpenPrepared(const fetch::FetchedInput
   if (input.from_server && prepares && std::holds_alternative<odf::PrepDecompress>(source.prepare->front())) {
     odf::ReadStep any = source.read;
     any.format = odf::ReadFormat::kParquet;
-    ASSIGN_OR_RETURN(bytes, fetch::RefuseErrorPage(std::move(bytes), any));
+    ASSIGN_OR_RETURN(bytes, fetch::RefuseErrorPage(std::move(bytes), any, input.media_type));
   }
   fetch::PrepareOptions its = options;
   its.decoded = input.decoded;
   its.keep.identity = input.identity;
   ASSIGN_OR_RETURN(bytes, fetch::Prepare(source.prepare, std::move(bytes), its));
   if (!input.from_server) return bytes;
-  return fetch::RefuseErrorPage(std::move(bytes), source.read);
+  return fetch::RefuseErrorPage(std::move(bytes), source.read, input.media_type);
+}
+
+// What a server answers may repeat what it was asked with.
+Error WithoutSecrets(const std::vector<fetch::FetchedInput>& inputs, const Error& error) {
+  return inputs.front().redactor ? inputs.front().redactor->Clean(error) : error;
 }
 
 class Puller {
@@ -115,10 +122,11 @@ class Puller {
     fetch::FetchRequest request;
     request.step = source.event.fetch;
     request.previous = source.state;
-    request.state_sequence = source.state_sequence;
+    request.rows = RowsOf(state);
     request.polled_before = source.polled;
     request.fetch_uncacheable = settings_.fetch_uncacheable;
     request.late = settings_.late;
+    request.late_taken = late_taken_;
     request.max_files = settings_.max_files;
     // Only the first time round: else there would be no end to it.
     request.force = settings_.force && outcome_.inputs == 0;
@@ -153,18 +161,26 @@ class Puller {
       if (refused && fetched.on_refused) fetched.on_refused();
       // On a full disk it may be what fills it.
       if (refused || code == ErrorCode::kResourceExhausted) fetch::DropPrepared(target_.savepoint_folder);
-      return std::move(taken).error();
+      return WithoutSecrets(fetched.inputs, taken.error());
     }
-    if (fetched.on_committed) RETURN_IF_ERROR(fetched.on_committed());
+    if (fetched.on_committed) RETURN_IF_ERROR(fetched.on_committed(*taken));
+    for (size_t i = 0; settings_.late && i < taken->size(); ++i) late_taken_.insert(fetched.inputs[i].name);
     // Committed: nothing of it is needed again.
-    const bool has_more = fetched.has_more || *taken < fetched.inputs.size();
+    const bool has_more = fetched.has_more || taken->size() < fetched.inputs.size();
     fetched = {};
     RETURN_IF_ERROR(fetch::DropSavepoints(target_.savepoint_folder));
     return has_more;
   }
 
-  // Reads and commits; once more when the content changed on its way. How many of the inputs were taken.
-  Result<size_t> Take(const fetch::Fetched& fetched, const odf::ChainState::PollingSource& at) {
+  static uint64_t RowsOf(const odf::ChainState& state) {
+    const auto last = state.last_offset();
+    return last ? *last + 1 : 0;
+  }
+
+  // Reads and commits; once more when the content changed on its way. Of each input that was taken, how many
+  // rows the dataset had after it.
+  Result<std::vector<uint64_t>> Take(const fetch::Fetched& fetched,
+                                     const odf::ChainState::PollingSource& at) {
     for (int attempt = 1;; ++attempt) {
       auto taken = TakeOnce(fetched, at);
       const auto& first = fetched.inputs.front();
@@ -175,13 +191,20 @@ class Puller {
     }
   }
 
-  Result<size_t> TakeOnce(const fetch::Fetched& fetched, const odf::ChainState::PollingSource& at) {
+  Result<std::vector<uint64_t>> TakeOnce(const fetch::Fetched& fetched,
+                                         const odf::ChainState::PollingSource& at) {
+    std::vector<uint64_t> rows_after;
+    uint64_t rows = RowsOf(target_.dataset->state());
     auto prepare = PrepareOptionsOf(target_, settings_);
     prepare.keep.folder = target_.savepoint_folder;
     prepare.keep.clock = settings_.clock;
     prepare.keep.tell = [this](std::string note) { Note(std::move(note)); };
     std::vector<ingest::IngestInput> inputs;
     for (const auto& one : fetched.inputs) {
+      std::error_code error;
+      if (!settings_.rejects_path.empty() &&
+          std::filesystem::equivalent(one.name, settings_.rejects_path, error))
+        return InvalidArgument("--rejects would write into the input '{}': name another file", one.name);
       ingest::IngestInput input;
       input.replayable = true;
       input.event_time = one.event_time;
@@ -191,6 +214,7 @@ class Puller {
       inputs.push_back(std::move(input));
     }
     ingest::IngestOptions options;
+    options.refuse_duplicates = settings_.refuse_duplicates;
     options.polling =
         ingest::PollingOptions{settings_.state_name, at, fetched.before_commit, settings_.max_rows};
     options.frame.read.stop = settings_.stop;
@@ -204,15 +228,18 @@ class Puller {
     ASSIGN_OR_RETURN(auto rejects, ingest::RejectLog::Open(settings_.on_error, settings_.rejects_path));
     ASSIGN_OR_RETURN(auto outcomes, ingest::Ingest(context, std::move(inputs), *rejects, options));
     for (const auto& one : outcomes) {
+      if (one.offsets) rows = std::max(rows, one.offsets->end + 1);
+      rows_after.push_back(rows);
       outcome_.updated = outcome_.updated || one.status == ingest::IngestStatus::kCommitted;
       outcome_.records_read += one.records_read;
       outcome_.records_added += one.records_added;
       ++outcome_.inputs;
       auto projection = read::DescribeProjection(one.projection);
       if (!projection.empty()) Note(std::move(projection));
+      if (auto repeated = merge::DescribeDuplicates(one.counts); !repeated.empty()) Note(std::move(repeated));
     }
     outcome_.records_skipped += rejects->count();
-    return outcomes.size();
+    return rows_after;
   }
 
   const PullTarget& target_;
@@ -220,6 +247,7 @@ class Puller {
   PullProgress* progress_;
   const fetch::FetchContext context_;
   PullOutcome& outcome_;
+  std::set<std::string> late_taken_;
 };
 
 }  // namespace
@@ -229,6 +257,50 @@ Status Pull(const PullTarget& target, const PullSettings& settings, PullProgress
   return Puller(target, settings, progress, outcome).Run();
 }
 
+namespace {
+
+// As the merge of a pull would: there the event time is always a column.
+Status CheckMerge(const odf::SetPollingSource& source, const odf::Vocabulary& vocabulary,
+                  const arrow::Schema& schema) {
+  arrow::FieldVector fields = schema.fields();
+  if (schema.GetFieldIndex(vocabulary.event_time) < 0)
+    fields.push_back(arrow::field(vocabulary.event_time, arrow::timestamp(arrow::TimeUnit::MILLI, "UTC")));
+  return merge::CheckColumns(source.merge, *arrow::schema(std::move(fields)));
+}
+
+// The first rows of `input`. Bad records are described as they are.
+Status ReadSample(const fetch::FetchedInput& input, const odf::SetPollingSource& source,
+                  const odf::ChainState& state, const PullTarget& target, const PullSettings& settings,
+                  int64_t max_rows, Sample* sample) {
+  const auto prepare = PrepareOptionsOf(target, settings);
+  ASSIGN_OR_RETURN(auto bytes, OpenPrepared(input, source, prepare));
+  ingest::FrameOptions options;
+  options.read.stop = settings.stop;
+  options.read.spill_folder = target.scratch_folder;
+  options.read.batch_rows = std::min<int64_t>(settings.batch_rows, std::max<int64_t>(1, max_rows));
+  options.sql.spill_folder = target.scratch_folder;
+  const ingest::SourceDefinition definition{settings.state_name, source.read, source.preprocess,
+                                            source.merge};
+  ASSIGN_OR_RETURN(auto rejects, ingest::RejectLog::Open(ingest::OnError::kSkip, ""));
+  ASSIGN_OR_RETURN(auto frame, ingest::Frame::Open(definition, state, std::move(bytes), std::nullopt,
+                                                   rejects.get(), options));
+  sample->schema = frame->schema();
+  if (sample->schema) RETURN_IF_ERROR(CheckMerge(source, state.vocabulary, *sample->schema));
+  sample->projection = frame->projection();
+  for (int64_t rows = 0; sample->schema && rows < max_rows;) {
+    ASSIGN_OR_RETURN(auto batch, frame->Next());
+    if (!batch) break;
+    if (batch->num_rows() > max_rows - rows) batch = batch->Slice(0, max_rows - rows);
+    rows += batch->num_rows();
+    sample->rows.push_back(std::move(batch));
+  }
+  sample->rejects_count = rejects->count();
+  for (const auto& reject : rejects->first()) sample->rejects.push_back(ingest::Describe(reject));
+  return {};
+}
+
+}  // namespace
+
 Result<Sample> Preview(const odf::SetPollingSource& source, const odf::Vocabulary& vocabulary,
                        const PullTarget& target, const PullSettings& settings, int64_t max_rows) {
   const auto context = ContextOf(target, settings, nullptr);
@@ -237,33 +309,16 @@ Result<Sample> Preview(const odf::SetPollingSource& source, const odf::Vocabular
   request.max_files = 1;
   ASSIGN_OR_RETURN(const auto fetched, fetch::Fetch(request, context));
   if (fetched.inputs.empty()) return NotFound("the source has nothing to show");
-  const auto prepare = PrepareOptionsOf(target, settings);
+  const auto& input = fetched.inputs.front();
   Sample sample;
-  sample.input = fetched.inputs.front().name;
-  ASSIGN_OR_RETURN(auto bytes, OpenPrepared(fetched.inputs.front(), source, prepare));
-  ingest::FrameOptions options;
-  options.read.stop = settings.stop;
-  options.read.spill_folder = target.scratch_folder;
-  options.read.batch_rows = std::min<int64_t>(settings.batch_rows, std::max<int64_t>(1, max_rows));
-  options.sql.spill_folder = target.scratch_folder;
+  sample.input = input.name;
   odf::ChainState state;
   state.vocabulary = vocabulary;
-  const ingest::SourceDefinition definition{settings.state_name, source.read, source.preprocess,
-                                            source.merge};
-  ASSIGN_OR_RETURN(auto rejects, ingest::RejectLog::Open(ingest::OnError::kSkip, ""));
-  ASSIGN_OR_RETURN(auto frame, ingest::Frame::Open(definition, state, std::move(bytes), std::nullopt,
-                                                   rejects.get(), options));
-  sample.schema = frame->schema();
-  sample.projection = frame->projection();
-  for (int64_t rows = 0; sample.schema && rows < max_rows;) {
-    ASSIGN_OR_RETURN(auto batch, frame->Next());
-    if (!batch) break;
-    if (batch->num_rows() > max_rows - rows) batch = batch->Slice(0, max_rows - rows);
-    rows += batch->num_rows();
-    sample.rows.push_back(std::move(batch));
+  const auto status = ReadSample(input, source, state, target, settings, max_rows, &sample);
+  if (!status.ok()) return WithoutSecrets(fetched.inputs, status.error());
+  if (input.redactor) {
+    for (auto& reject : sample.rejects) reject = input.redactor->Clean(reject);
   }
-  sample.rejects_count = rejects->count();
-  for (const auto& reject : rejects->first()) sample.rejects.push_back(ingest::Describe(reject));
   return sample;
 }
 

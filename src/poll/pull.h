@@ -49,7 +49,8 @@ struct PullSettings {
   bool late = false;   // filesGlob: files that came late or were changed
   bool once = false;   // one iteration, even when there is more
   ingest::OnError on_error = ingest::OnError::kFail;
-  std::string rejects_path;  // with kSkip: where bad records go; empty = they are counted only
+  std::string rejects_path;        // with kSkip: where bad records go; empty = they are counted only
+  bool refuse_duplicates = false;  // Snapshot: a key twice in one input is an error
   int64_t batch_rows = 64 << 10;
   int64_t spool_memory_bytes = 256 << 20;
   std::stop_token stop;

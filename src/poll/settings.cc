@@ -1,27 +1,46 @@
 #include "poll/settings.h"
 
+#include <algorithm>
 #include <cstdlib>
 
 #include "workspace/trust.h"
 
 namespace sluice::poll {
 
+Result<std::optional<fetch::Variables::Value>> WorkspaceVariables::FindOf(const std::string& alias,
+                                                                          const std::string& name) const {
+  ASSIGN_OR_RETURN(auto secret, secrets_.Find(alias, name));
+  if (secret) return std::optional(Value{std::move(*secret), true});
+  if (auto variable = config_.Variable(alias, name)) return std::optional(Value{std::move(*variable), false});
+  return std::optional<Value>();
+}
+
+// Whether the workspace or the environment has it: no value is read for that.
+bool WorkspaceVariables::IsBeyond(const std::string& name) const {
+  const auto secrets = secrets_.Names();
+  return std::getenv(name.c_str()) != nullptr || config_.Variable("", name) ||
+         std::any_of(secrets.begin(), secrets.end(),
+                     [&](const auto& secret) { return secret.alias.empty() && secret.name == name; });
+}
+
 Result<std::optional<fetch::Variables::Value>> WorkspaceVariables::Find(const std::string& name) const {
-  for (const auto& alias : {alias_, std::string()}) {
-    ASSIGN_OR_RETURN(auto secret, secrets_.Find(alias, name));
-    if (secret) return std::optional(Value{std::move(*secret), true});
-    if (auto variable = config_.Variable(alias, name))
-      return std::optional(Value{std::move(*variable), false});
+  ASSIGN_OR_RETURN(auto own, FindOf(alias_, name));
+  if (own) return own;
+  if (reach_ == Reach::kEverything) {
+    ASSIGN_OR_RETURN(auto shared, FindOf("", name));
+    if (shared) return shared;
+    const char* text = std::getenv(name.c_str());
+    return text == nullptr ? std::optional<Value>() : std::optional(Value{text, true});
   }
-  const char* text = std::getenv(name.c_str());
-  if (text == nullptr) return std::optional<Value>();
-  if (!may_read_environment_) {
-    return MakeError(ErrorCode::kPermissionDenied,
-                     "this source may not read '{}' from the environment: its manifest came from elsewhere; "
-                     "'sluice source trust {}' allows it",
-                     name, alias_);
+  if (reach_ == Reach::kDatasetOrError && IsBeyond(name)) {
+    return MakeError(
+        ErrorCode::kPermissionDenied,
+        "this source may not read '{0}' from the workspace or the environment: its manifest came "
+        "from elsewhere; 'sluice source trust {1}' allows it, and 'sluice secrets set {0} "
+        "--dataset {1}' gives it a value of its own",
+        name, alias_);
   }
-  return std::optional(Value{text, true});
+  return std::optional<Value>();
 }
 
 PullSettings SettingsFrom(const workspace::Config& config, const Clock& clock, std::string user_agent) {

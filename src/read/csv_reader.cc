@@ -246,7 +246,24 @@ class CsvOpening {
     const size_t next = std::min(first.next, block.size);
     block.size -= next;
     std::memmove(block.data.get(), block.data.get() + next, block.size + kBlockPadding);
+    if (plan_.schema) RETURN_IF_ERROR(CheckAlone(first));
     return true;
+  }
+
+  // Values are taken by position, whatever the header calls them. But one line of another shape and nothing
+  // after it may be anything, such as a message about a failure, and no proof that there are no records.
+  Status CheckAlone(const FirstRecord& first) {
+    const auto columns = static_cast<size_t>(plan_.schema->num_fields());
+    if (first.cells.size() == columns) return {};
+    while (plan_.pending.back().text().find_first_not_of("\r\n") == std::string_view::npos) {
+      ASSIGN_OR_RETURN(const bool more, Pull());
+      if (more) continue;
+      return InvalidArgument(
+          "line 1 of '{}' is all there is, and has {} field(s) where the schema has {}: '{}' is no header of such "
+          "records",
+          input(), first.cells.size(), columns, Shortened(first.cells.front()));
+    }
+    return {};
   }
 
   Status MakeSchema() {

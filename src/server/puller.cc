@@ -19,25 +19,6 @@ namespace {
 // Another pull of the dataset, or another commit, is waited for so long.
 constexpr auto kLockTimeout = std::chrono::seconds(60);
 
-// What a source that came from elsewhere finds by `env.NAME`: the dataset's own variables and secrets.
-class OwnVariables final : public fetch::Variables {
- public:
-  OwnVariables(const workspace::Config& config, const workspace::Secrets& secrets, std::string alias)
-      : config_(config), secrets_(secrets), alias_(std::move(alias)) {}
-  Result<std::optional<Value>> Find(const std::string& name) const override {
-    ASSIGN_OR_RETURN(auto secret, secrets_.Find(alias_, name));
-    if (secret) return std::optional(Value{std::move(*secret), true});
-    if (auto variable = config_.Variable(alias_, name))
-      return std::optional(Value{std::move(*variable), false});
-    return std::optional<Value>();
-  }
-
- private:
-  const workspace::Config& config_;
-  const workspace::Secrets& secrets_;
-  const std::string alias_;
-};
-
 class PullerImpl final : public Puller {
  public:
   PullerImpl(workspace::Workspace& workspace, gateway::Gateway& gateway, const Clock& clock,
@@ -132,9 +113,10 @@ class PullerImpl final : public Puller {
     }
     if (trust == workspace::Trust::kNone) settings.may = Granted(entry);
     if (trust == workspace::Trust::kPublic) settings.may.private_addresses = Granted(entry).private_addresses;
-    const poll::WorkspaceVariables all(config, secrets, entry.alias, /*may_read_environment=*/true);
-    const OwnVariables own(config, secrets, entry.alias);
-    settings.variables = settings.may.environment ? static_cast<const fetch::Variables*>(&all) : &own;
+    const poll::WorkspaceVariables variables(
+        config, secrets, entry.alias,
+        settings.may.environment ? poll::Reach::kEverything : poll::Reach::kDatasetAlone);
+    settings.variables = &variables;
     settings.stop = stop_.get_token();
     return poll::Pull(target, settings, nullptr, outcome);
   }

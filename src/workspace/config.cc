@@ -364,6 +364,25 @@ Status Config::Unset(const std::string& alias, const std::string& key) {
   return {};
 }
 
+Status Config::CopyVariables(const std::string& alias, const std::string& to) {
+  const auto variables = Variables(alias);
+  if (variables.empty()) return {};
+  auto changed = std::make_unique<Impl>(*impl_);
+  for (const auto& [name, value] : variables) changed->tree["datasets"][to]["variables"][name] = value;
+  RETURN_IF_ERROR(changed->Save());
+  impl_ = std::move(changed);
+  return {};
+}
+
+Status Config::UnsetVariables(const std::string& alias) {
+  if (impl_->Find("datasets") == nullptr || !impl_->Find("datasets")->contains(alias)) return {};
+  auto changed = std::make_unique<Impl>(*impl_);
+  changed->tree["datasets"].erase(alias);
+  RETURN_IF_ERROR(changed->Save());
+  impl_ = std::move(changed);
+  return {};
+}
+
 Result<milliseconds> ParseDuration(std::string_view text) {
   double value = 0;
   const auto end = std::from_chars(text.data(), text.data() + text.size(), value);

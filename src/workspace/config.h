@@ -67,6 +67,9 @@ class Config {
   // unknown key and a value that does not fit.
   Status Set(const std::string& alias, const std::string& key, const std::string& value);
   Status Unset(const std::string& alias, const std::string& key);
+  // Gives another dataset the variables of one that has some; takes all of them from one.
+  Status CopyVariables(const std::string& alias, const std::string& to);
+  Status UnsetVariables(const std::string& alias);
 
  private:
   struct Impl;

@@ -137,7 +137,13 @@ Status Secrets::CheckKey() const {
 
 Status Secrets::Set(const std::string& alias, const std::string& name, const std::string& value) {
   if (!IsVariableName(name)) return InvalidArgument("'{}' is not a name: letters, digits, _ and -", name);
-  ASSIGN_OR_RETURN(const auto key, Key(true));
+  // One key for all of them: a second one would make the others unreadable, or be lost beside the first.
+  ASSIGN_OR_RETURN(const auto key, Key(sealed_.empty()));
+  if (!sealed_.empty()) {
+    const auto& [first, unused] = *sealed_.begin();
+    ASSIGN_OR_RETURN(const auto readable, Find(first.first, first.second));
+    (void)readable;
+  }
   ASSIGN_OR_RETURN(const auto sealed, multiformats::Seal(key, value, Context(alias, name)));
   sealed_[{alias, name}] = ToHex(sealed);
   return Save();
@@ -147,6 +153,25 @@ Result<bool> Secrets::Remove(const std::string& alias, const std::string& name) 
   if (sealed_.erase({alias, name}) == 0) return false;
   RETURN_IF_ERROR(Save());
   return true;
+}
+
+Status Secrets::Copy(const std::string& alias, const std::string& to) {
+  bool any = false;
+  for (const auto& [from, name] : Names()) {
+    if (from != alias) continue;
+    ASSIGN_OR_RETURN(const auto value, Find(alias, name));
+    ASSIGN_OR_RETURN(const auto key, Key(false));
+    ASSIGN_OR_RETURN(const auto sealed, multiformats::Seal(key, *value, Context(to, name)));
+    sealed_[{to, name}] = ToHex(sealed);
+    any = true;
+  }
+  return any ? Save() : OkStatus();
+}
+
+Status Secrets::RemoveAll(const std::string& alias) {
+  const auto removed =
+      std::erase_if(sealed_, [&](const auto& secret) { return secret.first.first == alias; });
+  return removed > 0 ? Save() : OkStatus();
 }
 
 std::vector<Secrets::Name> Secrets::Names() const {

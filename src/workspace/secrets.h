@@ -30,10 +30,14 @@ class Secrets {
   Result<std::optional<std::string>> Find(const std::string& alias, const std::string& name) const;
   // Whether the key can be used, when there are secrets. Errors: as Find.
   Status CheckKey() const;
-  // Makes the key file when there is no key. Errors: as Find; kInvalidArgument for names.
+  // Makes the key file when there is no key and no secret yet. Errors: as Find, also when the key is not that
+  // of the others; kInvalidArgument for names.
   Status Set(const std::string& alias, const std::string& name, const std::string& value);
   // False when there was none.
   Result<bool> Remove(const std::string& alias, const std::string& name);
+  // Gives another dataset the secrets of one; takes all of them from one. Errors: of Copy, as Find.
+  Status Copy(const std::string& alias, const std::string& to);
+  Status RemoveAll(const std::string& alias);
   struct Name {
     std::string alias, name;
   };

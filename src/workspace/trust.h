@@ -10,7 +10,7 @@ namespace sluice::workspace {
 
 // The polling sources that this workspace's user wrote or trusts (push-protocol.md 8), known by a digest of
 // their content in `.sluice/trusted-sources`. What came otherwise, with a copied or synchronised dataset, may
-// not run commands, read the environment or reach private addresses.
+// not run commands, reach private addresses, or read the environment and the workspace's variables.
 
 enum class Trust {
   kNone,

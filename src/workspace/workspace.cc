@@ -14,7 +14,9 @@
 #include "odf/yaml.h"
 #include "storage/disk.h"
 #include "storage/file_lock.h"
+#include "workspace/config.h"
 #include "workspace/holding_internal.h"
+#include "workspace/secrets.h"
 
 namespace sluice::workspace {
 namespace {
@@ -456,6 +458,22 @@ Result<std::vector<Entry>> Workspace::CreateAll(const std::vector<NewDataset>& d
   return entries;
 }
 
+// Before the name changes: until then whatever fails has changed nothing that counts.
+Status Workspace::CopyVariables(const std::string& alias, const std::string& to) const {
+  ASSIGN_OR_RETURN(auto secrets, Secrets::Load(root_, SecretsKeySource::FromEnvironment()));
+  RETURN_IF_ERROR(secrets.Copy(alias, to));
+  ASSIGN_OR_RETURN(auto config, Config::Load(root_));
+  return config.CopyVariables(alias, to);
+}
+
+// Another dataset that gets the name must not find them.
+Status Workspace::DropVariables(const std::string& alias) const {
+  ASSIGN_OR_RETURN(auto secrets, Secrets::Load(root_, SecretsKeySource::FromEnvironment()));
+  RETURN_IF_ERROR(secrets.RemoveAll(alias));
+  ASSIGN_OR_RETURN(auto config, Config::Load(root_));
+  return config.UnsetVariables(alias);
+}
+
 Status Workspace::Rename(const Entry& entry, const std::string& new_alias) {
   RETURN_IF_ERROR(CheckAlias(new_alias));
   ASSIGN_OR_RETURN(auto lock, LockRoot(std::nullopt));
@@ -465,7 +483,10 @@ Status Workspace::Rename(const Entry& entry, const std::string& new_alias) {
     return NotFound("dataset not found: {}", entry.alias);  // deleted meanwhile
   }
   ASSIGN_OR_RETURN(auto stores, StoresOf(entry.id));
-  return stores.files->Replace("info/alias", new_alias);
+  if (new_alias == entry.alias) return {};
+  RETURN_IF_ERROR(CopyVariables(entry.alias, new_alias));
+  RETURN_IF_ERROR(stores.files->Replace("info/alias", new_alias));
+  return DropVariables(entry.alias);
 }
 
 Result<std::vector<Entry>> Workspace::Dependants(const multiformats::DatasetId& id) const {
@@ -485,6 +506,7 @@ Result<std::vector<Entry>> Workspace::Dependants(const multiformats::DatasetId& 
 
 Status Workspace::Delete(const Entry& entry) {
   ASSIGN_OR_RETURN(auto guard, BeginCommit(entry.id));
+  RETURN_IF_ERROR(DropVariables(entry.alias));
   // A crash half-way leaves a folder that is no dataset and is removed by the next creation.
   ASSIGN_OR_RETURN(auto hidden, Hide(entry.id));
   RETURN_IF_ERROR(SyncDatasets());

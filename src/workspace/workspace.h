@@ -117,9 +117,10 @@ class Workspace {
   // Several at once: all are complete and durable before the first is seen, and before anything is replaced.
   // Errors: as Create; then everything is as before.
   Result<std::vector<Entry>> CreateAll(const std::vector<NewDataset>& datasets, const Clock& clock);
-  // Errors: kAlreadyExists when the name is taken.
+  // Its variables and secrets go with it. Errors: kAlreadyExists when the name is taken; kPermissionDenied
+  // when it has secrets and their key cannot be used.
   Status Rename(const Entry& entry, const std::string& new_alias);
-  // Removes chain, data, index, key. `Dependants` says who refers to it.
+  // Removes chain, data, index, key, variables and secrets. `Dependants` says who refers to it.
   Status Delete(const Entry& entry);
   // Derivative datasets that take `id` as an input.
   Result<std::vector<Entry>> Dependants(const multiformats::DatasetId& id) const;
@@ -141,6 +142,8 @@ class Workspace {
   std::string ReadersLock(const multiformats::DatasetId& id) const;
   Status CheckNameFree(const std::string& alias, const std::optional<multiformats::DatasetId>& except) const;
   Status RemoveAbortedCreations() const;
+  Status CopyVariables(const std::string& alias, const std::string& to) const;
+  Status DropVariables(const std::string& alias) const;
   void RemoveLeftovers() const;
   Status RemoveFiles(const multiformats::DatasetId& id, const std::string& folder) const;
   Status WriteKey(const multiformats::KeyPair& key) const;
