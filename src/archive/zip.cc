@@ -125,7 +125,9 @@ Result<size_t> ZipFile::FindOne(const std::string& sub_path) const {
 
 Result<std::unique_ptr<ByteStream>> ZipFile::OpenEntry(size_t index) const {
   const auto& wanted = entries_.at(index);
-  if (LeadsOut(wanted.path) || wanted.path.find('\\') != std::string::npos)
+  std::string portable = wanted.path;  // some programs write `a\b`
+  std::replace(portable.begin(), portable.end(), '\\', '/');
+  if (LeadsOut(portable))
     return InvalidArgument("entry '{}' of '{}' leads out of the archive: it is not read", wanted.path, name_);
   ASSIGN_OR_RETURN(auto reader, SeekingReader::Open(path_, name_));
   size_t at = 0;

@@ -257,6 +257,11 @@ class PullCommand {
     options.scheduled = [this] { return Scheduled(); };
     options.on_trouble = [this](const Error& error) { session_.Warn("Warning: " + error.ToString()); };
     ASSIGN_OR_RETURN(const auto planned, Scheduled());
+    if (planned.empty() && (!args_.every.empty() || !config_->schedule().empty())) {
+      return NotFound("no dataset is named by {}",
+                      args_.every.empty() ? "'schedule:' in " + workspace_->root() + "/config.yaml"
+                                          : "the patterns given");
+    }
     if (planned.empty()) {
       return InvalidArgument("nothing is scheduled: give --every 15m, or put 'schedule:' into {}/config.yaml",
                              workspace_->root());

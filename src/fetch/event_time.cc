@@ -55,12 +55,33 @@ Result<std::string> FromJavaPattern(const std::string& pattern) {
   return format;
 }
 
+// Without a year a time would be one of the year 1900; weeks are read, and then make no date.
+Status CheckConversions(const std::string& format) {
+  bool has_year = false;
+  for (size_t at = 0; at + 1 < format.size(); ++at) {
+    if (format[at] != '%') continue;
+    ++at;
+    while (at + 1 < format.size() && std::string_view("EO-_0^#").find(format[at]) != std::string_view::npos)
+      ++at;
+    const char c = format[at];
+    if (std::string_view("UWVGg").find(c) != std::string_view::npos)
+      return InvalidArgument("eventTime: timestampFormat '{}': weeks (%{}) do not make a date", format, c);
+    has_year = has_year || std::string_view("YyDFcxs+").find(c) != std::string_view::npos;
+  }
+  if (!has_year) return InvalidArgument("eventTime: timestampFormat '{}' names no year", format);
+  return {};
+}
+
 Result<std::string> FormatOf(const odf::EventTimeSource& source) {
   const std::string format = source.timestamp_format.value_or(kDefaultFormat);
-  if (format.find('%') != std::string::npos) return format;
+  if (format.find('%') != std::string::npos) {
+    RETURN_IF_ERROR(CheckConversions(format));
+    return format;
+  }
   ASSIGN_OR_RETURN(const auto converted, FromJavaPattern(format));
   if (converted.find('%') == std::string::npos)
     return InvalidArgument("eventTime: timestampFormat '{}' names no part of a time", format);
+  RETURN_IF_ERROR(CheckConversions(converted));
   return converted;
 }
 

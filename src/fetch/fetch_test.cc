@@ -116,7 +116,7 @@ TEST(EventTimeTest, ReadsNamesAndDates) {
     source.timestamp_format = format;  // as the specification writes it
     EXPECT_EQ(FormatInstant(*PathEventTime(source, name)), "2020-05-06T07:08:00Z") << format;
   }
-  for (const char* format : {"yyyy-MM-dd n", "'yyyy", "-", ""}) {
+  for (const char* format : {"yyyy-MM-dd n", "'yyyy", "-", "", "%H:%M", "HH:mm", "%Y-W%W", "%"}) {
     source.timestamp_format = format;
     EXPECT_FALSE(CheckEventTime(source, true, false).ok()) << format;
   }
@@ -126,6 +126,9 @@ TEST(EventTimeTest, ReadsNamesAndDates) {
   for (const char* day : {"2021-02-29", "2021-04-31", "2020-02-30"})
     EXPECT_FALSE(PathEventTime(source, fmt::format("x-{}.csv", day)).ok()) << day;
   EXPECT_EQ(FormatInstant(*PathEventTime(source, "x-2020-02-29.csv")), "2020-02-29T00:00:00Z");
+  source.timestamp_format = "%Y-%j";
+  EXPECT_EQ(FormatInstant(*PathEventTime(source, "x-2020-366.csv")), "2020-12-31T00:00:00Z");
+  EXPECT_FALSE(PathEventTime(source, "x-2021-366.csv").ok());
   EXPECT_FALSE(PathEventTime(source, "y.csv").ok());
 }
 

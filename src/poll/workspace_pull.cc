@@ -67,6 +67,7 @@ Result<std::unique_ptr<HeldDataset>> HeldDataset::Take(const workspace::Workspac
   auto& holds = *held->holds_;
   const std::string folder_name = entry.id.ToMultibase();
   auto lock = storage::FileLock::Acquire(PullLockPath(workspace, entry), wait, stop);
+  if (!lock.ok() && lock.error().code() == ErrorCode::kCancelled) return std::move(lock).error();
   if (!lock.ok())
     return std::move(lock).error().With(fmt::format("another pull of dataset '{}' is running", entry.alias));
   holds.lock = std::move(*lock);

@@ -32,7 +32,9 @@ constexpr std::string_view kWholeTypes =
     "('TINYINT', 'SMALLINT', 'INTEGER', 'BIGINT', 'UTINYINT', 'USMALLINT', 'UINTEGER', 'UBIGINT', 'HUGEINT')";
 
 // What becomes of text that is cast to a whole number, `{0}`.
-constexpr std::string_view kTextCut = "TRY_CAST(split_part(trim(CAST(a AS VARCHAR)), '.', 1) AS {0})";
+constexpr std::string_view kTextCut =
+    "CASE WHEN NOT contains(lower(CAST(a AS VARCHAR)), 'e') THEN "
+    "TRY_CAST(split_part(trim(CAST(a AS VARCHAR)), '.', 1) AS {0}) END";
 constexpr std::string_view kTextRefused =
     "CASE WHEN contains(CAST(a AS VARCHAR), '.') OR contains(lower(CAST(a AS VARCHAR)), 'e') THEN "
     "error('could not convert text ''' || CAST(a AS VARCHAR) || ''' to {0}') ELSE CAST(a AS {0}) END";

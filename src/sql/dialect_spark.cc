@@ -44,8 +44,14 @@ constexpr auto kSpark = std::to_array<DialectFunction>({
     {"upper", kScalar, "upper", "", "upper('Ab')", "string", "AB"},
     {"trim", kScalar, "trim", "", "trim(' a ')", "string", "a"},
     {"length", kScalar, "", "(a) AS CAST(length(a) AS INTEGER)", "length('ab')", "int32", "2"},
-    {"substr", kScalar, "substring", "", "substr('abcd', 2, 2)", "string", "bc"},
-    {"substring", kScalar, "substring", "", "substring('abcd', 2, 2)", "string", "bc"},
+    {"substr", kScalar, "",
+     "(a, b) AS substring(a, CASE b WHEN 0 THEN 1 ELSE b END), (a, b, c) AS substring(a, CASE b WHEN 0 THEN 1 "
+     "ELSE b END, c)",
+     "substr('abcd', 0, 2)", "string", "ab"},
+    {"substring", kScalar, "",
+     "(a, b) AS substring(a, CASE b WHEN 0 THEN 1 ELSE b END), (a, b, c) AS substring(a, CASE b WHEN 0 THEN 1 "
+     "ELSE b END, c)",
+     "substring('abcd', 2, 2)", "string", "bc"},
     {"replace", kScalar, "replace", "", "replace('aba', 'a', 'x')", "string", "xbx"},
     {"regexp_replace", kScalar, "", "(a, p, r) AS regexp_replace(a, p, r, 'g')",
      "regexp_replace('aba', 'a', 'x')", "string", "xbx"},

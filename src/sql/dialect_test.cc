@@ -167,6 +167,9 @@ TEST(DialectTest, SyntaxGivesItsTypeAndValue) {
       {"flink", "TRY_CAST(2.9 AS BIGINT)", "int64", "2"},
       {"flink", "CAST(TO_TIMESTAMP_LTZ(1577926923004, 3) AS TIMESTAMP(0))", "timestamp[us, tz=UTC]",
        "2020-01-02 01:02:03.000000Z"},
+      {"spark", "cast('1e3' as bigint)", "int64", "null"},
+      {"spark", "concat('a', null, 'b')", "string", "null"},
+      {"spark", "substring('abc', 0, 2)", "string", "ab"},
       {"spark", "7 / 0", "double", "null"},
       {"spark", "7 % 0", "int32", "null"},
   };

@@ -347,6 +347,8 @@ class Rewriter {
           next["is_operator"] = true;
           joined = std::move(next);
         }
+        // A NULL among literals would make it a column of another type.
+        joined = MakeCast(std::move(joined), MakeType("VARCHAR"), false);
         TakeAlias(joined, node);
         node = std::move(joined);
         return {};

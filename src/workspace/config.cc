@@ -205,10 +205,10 @@ Result<ScheduleEntry> ParseEntry(const Json& json) {
     }
   }
   if (entry.datasets.empty()) return InvalidArgument("datasets is missing");
-  if (entry.cron.empty() == (entry.every.count() == 0))
-    return InvalidArgument("either cron or every is expected");
-  if (entry.every.count() > 0 && entry.every < std::chrono::seconds(1))
+  if (json.contains("every") && entry.every < std::chrono::seconds(1))
     return InvalidArgument("every is less than a second");
+  if (entry.cron.empty() != json.contains("every"))
+    return InvalidArgument("either cron or every is expected");
   return entry;
 }
 
@@ -334,6 +334,8 @@ Result<std::pair<Json*, std::string>> PlaceOf(Json& tree, const std::string& ali
     return std::pair(&(*at)["variables"], name);
   }
   if (!alias.empty()) return InvalidArgument("only variables.NAME can be set for one dataset, not '{}'", key);
+  if (key == "schedule" || key.starts_with("schedule."))
+    return InvalidArgument("schedules are lists, and are written into the file: see docs/polling.md");
   if (FindKey(key) == nullptr && !key.starts_with("source.exec.")) return UnknownKey(key);
   std::string_view rest = key;
   for (size_t dot = rest.find('.'); dot != std::string_view::npos; dot = rest.find('.')) {
