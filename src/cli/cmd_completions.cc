@@ -5,11 +5,12 @@ namespace sluice::cli {
 namespace {
 
 bool Shown(const CLI::App* command) { return !command->get_group().empty(); }
+bool ShownOption(const CLI::Option* option) { return !option->get_group().empty(); }
 
 std::string Words(const CLI::App& app) {
   std::string words;
   for (const auto* command : app.get_subcommands(Shown)) words += command->get_name() + " ";
-  for (const auto* option : app.get_options()) {
+  for (const auto* option : app.get_options(ShownOption)) {
     for (const auto& name : option->get_lnames()) words += "--" + name + " ";
   }
   return words;
@@ -46,7 +47,7 @@ std::string Fish(const CLI::App& app) {
   for (const auto* command : app.get_subcommands(Shown)) {
     script += fmt::format("complete -c sluice -n __fish_use_subcommand -a {} -d '{}'\n", command->get_name(),
                           command->get_description());
-    for (const auto* option : command->get_options()) {
+    for (const auto* option : command->get_options(ShownOption)) {
       for (const auto& name : option->get_lnames()) {
         script += fmt::format("complete -c sluice -n '__fish_seen_subcommand_from {}' -l {}\n",
                               command->get_name(), name);

@@ -7,6 +7,7 @@
 #include "cli/rows.h"
 #include "cli/standard_input.h"
 #include "cli/usage.h"
+#include "dataset/clock_check.h"
 #include "ingest/frame.h"
 #include "ingest/metadata_commit.h"
 #include "ingest/snapshot_rules.h"
@@ -118,6 +119,23 @@ Status TrustOwnSources(Session& session, const workspace::Workspace& workspace,
   return {};
 }
 
+// A dataset made anew has another id: who takes the old one as an input would look for what is gone.
+Status CheckDependants(const workspace::Workspace& workspace, const workspace::Entry& replaced,
+                       const std::vector<NamedSnapshot>& snapshots) {
+  ASSIGN_OR_RETURN(const auto dependants, workspace.Dependants(replaced.id));
+  for (const auto& other : dependants) {
+    const bool is_made_anew = std::any_of(snapshots.begin(), snapshots.end(),
+                                          [&](const auto& one) { return one.snapshot.name == other.alias; });
+    if (!is_made_anew) {
+      return InvalidArgument(
+          "dataset '{}' is an input of '{}', which would lose it: replace both in one command, or delete '{}' "
+          "first",
+          replaced.alias, other.alias, other.alias);
+    }
+  }
+  return {};
+}
+
 Status Add(Session& session, const AddOptions& options) {
   if (options.manifests.empty() && !options.use_stdin) return UsageError("give manifests or --stdin");
   ASSIGN_OR_RETURN(auto* workspace, session.OpenWorkspace());
@@ -149,6 +167,7 @@ Status Add(Session& session, const AddOptions& options) {
       continue;
     }
     auto prepare = [&]() -> Status {
+      if (existing) RETURN_IF_ERROR(CheckDependants(*workspace, *existing, snapshots));
       RETURN_IF_ERROR(workspace::ResolveInputs(*workspace, wanted, &snapshot.metadata));
       if (snapshot.kind == odf::DatasetKind::kDerivative)
         RETURN_IF_ERROR(ingest::CheckSnapshot(snapshot, {options.shared_snapshot}));
@@ -204,6 +223,8 @@ Status CommitEvents(Session& session, const std::string& ref, std::vector<odf::M
     request.rules.shared_snapshot = shared_snapshot;
     request.now = session.clock().Now();
     request.progress = &progress;
+    if (const auto ahead = dataset::DescribeClockAhead(dataset->state(), session.clock()))
+      session.Warn("Note: " + *ahead);
     request.stop = session.stop();
     return ingest::CommitMetadata(*guard, *dataset, std::move(request));
   };
@@ -328,7 +349,14 @@ Status AddSourceFromFile(Session& session, const SourceArgs& args) {
   auto manifests = odf::ParseManifests(text, args.file);
   if (manifests.ok()) {
     for (auto& manifest : *manifests) {
-      if (auto* event = std::get_if<odf::MetadataEvent>(&manifest)) events.push_back(std::move(*event));
+      auto* event = std::get_if<odf::MetadataEvent>(&manifest);
+      if (!event) {
+        return InvalidArgument(
+                   "this manifest is a DatasetSnapshot: expected an AddPushSource or SetPollingSource; 'sluice "
+                   "add' takes snapshots")
+            .With(args.file);
+      }
+      events.push_back(std::move(*event));
     }
   } else {
     ASSIGN_OR_RETURN(auto event, odf::ParseEvent(text, args.file));

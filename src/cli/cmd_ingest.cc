@@ -7,6 +7,7 @@
 #include "cli/commands.h"
 #include "cli/progress_bar.h"
 #include "cli/usage.h"
+#include "dataset/clock_check.h"
 #include "ingest/file_sequence.h"
 #include "ingest/ingest.h"
 #include "odf/yaml.h"
@@ -81,6 +82,9 @@ class IngestCommand {
     ASSIGN_OR_RETURN(workspace_, session_.OpenWorkspace());
     ASSIGN_OR_RETURN(entry_, workspace_->Resolve(args_.dataset));
     ASSIGN_OR_RETURN(dataset_, workspace_->Open(entry_));
+    RETURN_IF_ERROR(CheckDuplicatePolicy());
+    if (const auto ahead = dataset::DescribeClockAhead(dataset_->state(), session_.clock()))
+      session_.Warn("Note: " + *ahead);
     const auto policy = args_.on_error == "skip" ? ingest::OnError::kSkip : ingest::OnError::kFail;
     ASSIGN_OR_RETURN(scratch_, workspace_->MakeScratch(entry_.id));
     ASSIGN_OR_RETURN(rejects_, ingest::RejectLog::Open(policy, args_.rejects));
@@ -127,6 +131,15 @@ class IngestCommand {
       format_ = *format;
     }
     return {};
+  }
+
+  // Only a Snapshot is a state of the world in which a key twice is a contradiction.
+  Status CheckDuplicatePolicy() const {
+    if (args_.on_duplicate != "error") return {};
+    ASSIGN_OR_RETURN(auto source, ingest::SelectPushSource(dataset_->state(), SourceName()));
+    if (source.merge.kind == odf::MergeKind::kSnapshot) return {};
+    return UsageError("--on-duplicate error goes with Snapshot sources; '{}' of dataset '{}' is none",
+                      source.name, entry_.alias);
   }
 
   ingest::IngestContext Context() {

@@ -154,9 +154,11 @@ void AddSystem(Commands& commands) {
       [args](Session& session) { return Compact(session, *args); }, parent);
   compact->add_option("dataset", args->datasets, "Names, ids, or patterns with %")->required();
   compact->add_flag("--hard", args->hard, "Yes, replace the history");
-  compact->add_option("--max-slice-size", args->max_slice_size, "Bytes a slice may have (default 300000000)");
-  compact->add_option("--max-slice-records", args->max_slice_records,
-                      "Records a slice may have (default 10000)");
+  compact->add_option("--max-slice-size", args->max_slice_size, "Bytes a slice may have (default 300000000)")
+      ->check(CLI::PositiveNumber);
+  compact
+      ->add_option("--max-slice-records", args->max_slice_records, "Records a slice may have (default 10000)")
+      ->check(CLI::PositiveNumber);
   compact->add_flag("--keep-metadata-only", args->keep_metadata_only,
                     "Drop all data, and the states of the sources");
   compact->add_flag("--verify", args->verify, "Verify the dataset first");

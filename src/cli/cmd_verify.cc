@@ -121,7 +121,11 @@ Status Verify(Session& session, const VerifyArgs& args) {
   }
   for (const auto& ref : args.datasets) {
     ASSIGN_OR_RETURN(auto found, workspace->ResolvePattern(ref));
-    entries.insert(entries.end(), found.begin(), found.end());
+    for (auto& entry : found) {
+      const bool is_known =
+          std::any_of(entries.begin(), entries.end(), [&](const auto& e) { return e.id == entry.id; });
+      if (!is_known) entries.push_back(std::move(entry));
+    }
   }
   if (args.recursive) RETURN_IF_ERROR(AddInputs(*workspace, &entries));
   if (!args.contains.empty() && entries.size() != 1) return UsageError("--contains goes with one dataset");

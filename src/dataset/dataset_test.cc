@@ -1,5 +1,7 @@
 #include "dataset/dataset.h"
 
+#include "dataset/clock_check.h"
+
 #include <chrono>
 #include <iostream>
 
@@ -99,6 +101,21 @@ TEST(DatasetTest, RaisesTheTimeOfACommitToThePreviousBlocks) {
   EXPECT_EQ(dataset->state().system_time, SampleTime(0));
   clock.Set(SampleTime(7));
   EXPECT_EQ(dataset->NextSystemTime(clock), SampleTime(7));
+}
+
+TEST(DatasetTest, TellsOfABlockFromTheFuture) {
+  const auto dataset = Sample(MemoryStores());
+  FixedClock clock(dataset->state().system_time);
+  EXPECT_FALSE(DescribeClockAhead(dataset->state(), clock));
+  Instant past = dataset->state().system_time;
+  past.seconds -= 300;
+  clock.Set(past);
+  EXPECT_FALSE(DescribeClockAhead(dataset->state(), clock));
+  --past.seconds;
+  clock.Set(past);
+  const auto text = DescribeClockAhead(dataset->state(), clock);
+  ASSERT_TRUE(text);
+  EXPECT_THAT(*text, HasSubstr(FormatInstant(past)));
 }
 
 TEST(DatasetTest, RefusesWhatBreaksARuleAndStaysAsItWas) {

@@ -5,9 +5,11 @@
 #include <algorithm>
 
 #include "base/names.h"
+#include "columnar/keys.h"
 #include "columnar/logical_hash.h"
 #include "fetch/fetch.h"
 #include "ingest/frame.h"
+#include "merge/ops.h"
 #include "odf/arrow_schema.h"
 #include "odf/codec.h"
 #include "odf/yaml.h"
@@ -29,7 +31,12 @@ Status CheckColumns(const odf::MergeStrategy& merge, const arrow::Schema& schema
   if (merge.compare_columns) {
     for (const auto& column : *merge.compare_columns) RETURN_IF_ERROR(check(column, "compare"));
   }
-  if (merge.kind == odf::MergeKind::kChangelogStream) RETURN_IF_ERROR(check(vocabulary.op, "operation type"));
+  RETURN_IF_ERROR(columnar::KeyEncoder::Make(schema, merge.primary_key));
+  const bool is_changelog = merge.kind == odf::MergeKind::kChangelogStream;
+  if (is_changelog) RETURN_IF_ERROR(check(vocabulary.op, "operation type"));
+  const bool has_op = schema.GetFieldIndex(vocabulary.op) >= 0;
+  if (has_op && (is_changelog || merge.kind == odf::MergeKind::kUpsertStream))
+    RETURN_IF_ERROR(merge::CheckOpColumn(schema, vocabulary.op));
   return {};
 }
 

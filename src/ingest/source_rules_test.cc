@@ -39,6 +39,18 @@ TEST(SourceRulesTest, NamesUnknownKeyAndCompareColumns) {
               IsError(ErrorCode::kInvalidArgument, HasSubstr("'op'")));
 }
 
+TEST(SourceRulesTest, RefusesKeysAndOperationsOfTypesThatCannotBeSuch) {
+  EXPECT_THAT(
+      Check({CsvSource("{kind: Ledger, primaryKey: [k]}", "{name: k, type: {kind: List, itemType: Int64}}")}),
+      IsError(ErrorCode::kUnsupported, HasSubstr("'k'")));
+  for (const char* merge :
+       {"{kind: ChangelogStream, primaryKey: [k]}", "{kind: UpsertStream, primaryKey: [k]}"}) {
+    EXPECT_THAT(Check({CsvSource(merge, "{name: op, type: String}, {name: k, type: Int64}")}),
+                IsError(ErrorCode::kInvalidArgument, HasSubstr("'op'")));
+    EXPECT_OK(Check({CsvSource(merge, "{name: op, type: Int16}, {name: k, type: Int64}")}));
+  }
+}
+
 TEST(SourceRulesTest, RefusesSourcesWithOtherColumns) {
   EXPECT_THAT(Check({CsvSource("{kind: Append}", kFields, "a"),
                      CsvSource("{kind: Append}",

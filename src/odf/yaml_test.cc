@@ -192,6 +192,22 @@ struct BadEvent {
   const char* message;
 };
 
+TEST(YamlTest, ReadsTheEscapesOfJson) {
+  const std::string manifest =
+      R"({"kind": "MetadataEvent", "version": 1, "content": {"kind": "SetInfo", "description": "DESCRIPTION"}})";
+  const auto description = [&](const std::string& text) -> Result<std::string> {
+    std::string json = manifest;
+    json.replace(json.find("DESCRIPTION"), 11, text);
+    ASSIGN_OR_RETURN(const auto event, EventOfManifest(json));
+    return std::get<SetInfo>(event).description.value_or("");
+  };
+  ASSERT_OK_AND_ASSIGN(std::string text, description(R"(a \ud83d\ude00\uD834\uDD1E \u00e9)"));
+  EXPECT_EQ(text, "a \xf0\x9f\x98\x80\xf0\x9d\x84\x9e \xc3\xa9");
+  // An escaped backslash begins no escape.
+  ASSERT_OK_AND_ASSIGN(text, description(R"(\\ud83d\\ude00)"));
+  EXPECT_EQ(text, R"(\ud83d\ude00)");
+}
+
 TEST(YamlTest, ExplainsMistakes) {
   const std::vector<BadEvent> cases = {
       {"kind: SetInfo\ndescripton: x", "m.yaml:2: unknown field 'descripton', did you mean 'description'"},

@@ -2,7 +2,9 @@
 #include <yaml-cpp/yaml.h>
 
 #include <algorithm>
+#include <charconv>
 #include <map>
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <sstream>
 
@@ -151,6 +153,33 @@ class TreeBuilder final : public YAML::EventHandler {
   size_t text_bytes_ = 0;
 };
 
+// JSON writes what lies beyond U+FFFF as a pair, `\\ud83d\\ude00`, which YAML does not know; `\\U0001f600` it
+// does. `json` is valid JSON.
+std::string WithoutSurrogates(std::string_view json) {
+  const auto unit_at = [&](size_t at) -> uint32_t {
+    if (json.substr(at, 2) != "\\u" || at + 6 > json.size()) return 0;
+    uint32_t unit = 0;
+    std::from_chars(json.data() + at + 2, json.data() + at + 6, unit, 16);
+    return unit;
+  };
+  std::string yaml;
+  for (size_t at = 0; at < json.size();) {
+    if (json[at] != '\\') {
+      yaml += json[at++];
+      continue;
+    }
+    const uint32_t high = unit_at(at), low = unit_at(at + 6);
+    if (high >= 0xd800 && high < 0xdc00 && low >= 0xdc00 && low < 0xe000) {
+      yaml += fmt::format("\\U{:08x}", 0x10000 + ((high - 0xd800) << 10) + (low - 0xdc00));
+      at += 12;
+    } else {
+      yaml += json.substr(at, 2);
+      at += 2;
+    }
+  }
+  return yaml;
+}
+
 }  // namespace
 
 YamlNode YamlNode::Text(std::string_view text) {
@@ -197,7 +226,8 @@ Result<std::vector<YamlNode>> ParseYaml(std::string_view text, std::string_view 
   if (!IsUtf8(text)) return InvalidArgument("{}: the text is not UTF-8", origin);
   TreeBuilder builder(origin);
   try {
-    std::istringstream stream{std::string(text)};
+    const bool is_json = nlohmann::json::accept(text);
+    std::istringstream stream{is_json ? WithoutSurrogates(text) : std::string(text)};
     YAML::Parser parser(stream);
     while (!builder.error() && parser.HandleNextDocument(builder)) {
     }

@@ -14,11 +14,26 @@
 namespace sluice::workspace {
 namespace {
 
+bool IsSame(char a, char b) {
+  return std::tolower(static_cast<unsigned char>(a)) == std::tolower(static_cast<unsigned char>(b));
+}
+
+bool IsSameName(std::string_view a, std::string_view b) {
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(), IsSame);
+}
+
+bool IsPartOfName(char c) { return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_' || c < 0; }
+
+// Whether the whole name occurs, be it as a table or as something else: what is not looked at cannot fail.
 bool Mentions(std::string_view statement, std::string_view name) {
-  const auto same = [](char a, char b) {
-    return std::tolower(static_cast<unsigned char>(a)) == std::tolower(static_cast<unsigned char>(b));
-  };
-  return std::search(statement.begin(), statement.end(), name.begin(), name.end(), same) != statement.end();
+  for (auto at = statement.begin(); at != statement.end(); ++at) {
+    at = std::search(at, statement.end(), name.begin(), name.end(), IsSame);
+    if (at == statement.end()) return false;
+    const auto end = at + static_cast<std::ptrdiff_t>(name.size());
+    const bool starts = at == statement.begin() || !IsPartOfName(*(at - 1));
+    if (starts && (end == statement.end() || !IsPartOfName(*end))) return true;
+  }
+  return false;
 }
 
 // Says which datasets there are to somebody whose query names a table that is none.
@@ -28,12 +43,12 @@ Error ExplainMissingTable(Error error, const std::vector<Entry>& entries,
   const std::string& message = error.message();
   const auto at = message.find(kLead);
   if (at == std::string::npos || message.find("does not exist", at) == std::string::npos) return error;
-  if (!without_schema.empty()) {
-    return InvalidArgument("dataset '{}' has no columns yet: it gets them with its first data",
-                           without_schema.front());
-  }
   const auto start = at + kLead.size();
   const std::string name = message.substr(start, message.find_first_of(" (", start) - start);
+  for (const auto& alias : without_schema) {
+    if (IsSameName(name, alias))
+      return InvalidArgument("dataset '{}' has no columns yet: it gets them with its first data", alias);
+  }
   std::vector<std::string> aliases;
   for (const auto& entry : entries) aliases.push_back(entry.alias);
   const auto near = NearNames(name, aliases);
