@@ -36,6 +36,14 @@ Result<std::unique_ptr<log::Log>> OpenStream(const std::string& folder, const st
 
 uint64_t HashOf(std::string_view payload) { return XXH3_64bits(payload.data(), payload.size()); }
 
+void AddBlocksOf(const std::vector<SettledBatch>& batches,
+                 std::vector<std::pair<Multihash, uint64_t>>* blocks) {
+  for (const auto& batch : batches) {
+    const Outcome& outcome = batch.outcome;
+    if (outcome.block_hash && outcome.sequence) blocks->emplace_back(*outcome.block_hash, *outcome.sequence);
+  }
+}
+
 }  // namespace
 
 // --- the durable queue ---
@@ -279,14 +287,18 @@ Status LogJournal::CheckChain(const DatasetId& dataset, const Multihash& head, u
     // A reset, or another program: what is behind the newest block that both know was withdrawn.
     found.kind = Kind::kReset;
     found.sequence = 0;
-    std::vector<std::pair<Multihash, uint64_t>> heads;
+    // Every block that the log knows, also inside of a group and of a chain that a compaction made.
+    std::vector<std::pair<Multihash, uint64_t>> blocks;
     RETURN_IF_ERROR(outcomes_->Replay(outcomes_->begin(), [&](const log::Record& stored) -> Status {
       ASSIGN_OR_RETURN(auto record, DecodeOutcomes(stored.type, stored.payload));
+      if (record.dataset != dataset) return {};
+      for (size_t i = 0; i < record.blocks.size(); ++i) blocks.emplace_back(record.blocks[i], i);
+      if (record.kind == Kind::kCommit) AddBlocksOf(record.batches, &blocks);
       const auto& block = record.kind == Kind::kSettled ? record.old_head : record.new_head;
-      if (record.dataset == dataset && block) heads.emplace_back(*block, record.sequence);
+      if (block) blocks.emplace_back(*block, record.sequence);
       return {};
     }));
-    for (auto it = heads.rbegin(); it != heads.rend(); ++it) {
+    for (auto it = blocks.rbegin(); it != blocks.rend(); ++it) {
       ASSIGN_OR_RETURN(holds, is_in_chain(it->first));
       if (!holds) continue;
       found.sequence = it->second;

@@ -254,6 +254,44 @@ TEST_F(JournalTest, AResetWithdrawsAndDoesNotBringBack) {
   EXPECT_FALSE(HasKey("b"));
 }
 
+TEST_F(JournalTest, AResetIntoAGroupWithdrawsOnlyWhatIsBehindIt) {
+  OpenAndCompare();
+  auto group = Commit({Settled("a", 6), Settled("b", 7)});
+  group.new_head = Block(7);
+  group.sequence = 7;
+  Write(group);
+  head_ = 6;  // of the group's two blocks the first stays
+  OpenAndCompare();
+  EXPECT_TRUE(HasKey("a"));
+  EXPECT_FALSE(HasKey("b"));
+}
+
+TEST_F(JournalTest, AResetAfterACompactionWithdrawsOnlyWhatIsBehindIt) {
+  OpenAndCompare();
+  Write(Commit({Settled("a", 6)}));
+  Write(Commit({Settled("b", 7)}));
+  OutcomeRecord replaced;
+  replaced.kind = OutcomeRecord::Kind::kReplaced;
+  replaced.dataset = kDataset;
+  replaced.time = SystemClock().Now();
+  replaced.old_head = Block(7);
+  // Blocks 1 to 5 became one.
+  for (uint64_t i = 0; i <= 3; ++i) {
+    replaced.blocks.push_back(Sha3Multihash("new " + std::to_string(i)));
+    replaced.successors.emplace_back(i == 0 ? 0 : i + 4, i);
+  }
+  replaced.new_head = replaced.blocks.back();
+  replaced.sequence = 3;
+  Write(replaced);
+  Open();
+  const std::vector<Multihash> chain(replaced.blocks.begin(), replaced.blocks.begin() + 3);
+  ASSERT_OK(journal_->CheckChain(kDataset, chain.back(), 2, [&](const Multihash& hash) -> Result<bool> {
+    return std::find(chain.begin(), chain.end(), hash) != chain.end();
+  }));
+  EXPECT_TRUE(HasKey("a"));
+  EXPECT_FALSE(HasKey("b"));
+}
+
 TEST_F(JournalTest, AResetThatTheNodeMadeIsRecorded) {
   Open();
   const auto a = Enqueue("a");

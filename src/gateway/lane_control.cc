@@ -236,6 +236,7 @@ Result<workspace::CompactOutcome> Lane::Compact(workspace::CompactOptions option
     record.new_head = replacement.new_head;
     record.sequence = replacement.sequence;
     record.successors = replacement.successors;
+    record.blocks = replacement.blocks;
     ASSIGN_OR_RETURN(place, journal->Append(record));
     return {};
   };

@@ -201,6 +201,8 @@ std::string EncodeOutcomes(const OutcomeRecord& record) {
     out.Number(before);
     out.Number(after);
   }
+  out.Number(static_cast<uint32_t>(record.blocks.size()));
+  for (const auto& block : record.blocks) PutHash(out, block);
   return out.Take();
 }
 
@@ -230,6 +232,12 @@ Result<OutcomeRecord> DecodeOutcomes(uint8_t kind, std::string_view bytes) {
   for (uint32_t i = 0; i < successors && in.ok(); ++i) {
     const auto before = in.Number<uint64_t>();
     record.successors.emplace_back(before, in.Number<uint64_t>());
+  }
+  const auto blocks = in.Number<uint32_t>();
+  for (uint32_t i = 0; i < blocks && in.ok(); ++i) {
+    const auto block = GetHash(in);
+    if (!block) return Corruption("an outcome record names a block without a hash");
+    record.blocks.push_back(*block);
   }
   if (!in.ok() || !in.rest().empty())
     return Corruption("an outcome record of {} bytes does not decode", bytes.size());

@@ -61,6 +61,7 @@ struct OutcomeRecord {
   std::vector<SettledBatch> batches;
   // kReplaced: as workspace::Replacement::successors.
   std::vector<std::pair<uint64_t, uint64_t>> successors;
+  std::vector<multiformats::Multihash> blocks;  // kReplaced: as workspace::Replacement::blocks
 };
 
 std::string EncodeOutcomes(const OutcomeRecord& record);

@@ -108,6 +108,8 @@ OutcomeRecord AnyRecord(Dice& dice) {
   }
   for (uint64_t i = dice.Number() % 3; i > 0; --i)
     record.successors.emplace_back(dice.Number(), dice.Number());
+  for (uint64_t i = dice.Number() % 3; i > 0; --i)
+    record.blocks.push_back(multiformats::Sha3Multihash(dice.Text()));
   return record;
 }
 
@@ -138,6 +140,7 @@ TEST(RecordTest, OutcomesComeBackAsTheyWere) {
     EXPECT_EQ(decoded.sequence, record.sequence);
     EXPECT_EQ(decoded.continues, record.continues);
     EXPECT_EQ(decoded.successors, record.successors);
+    EXPECT_EQ(decoded.blocks, record.blocks);
     ASSERT_EQ(decoded.batches.size(), record.batches.size());
     for (size_t b = 0; b < record.batches.size(); ++b) {
       const auto &one = decoded.batches[b], &other = record.batches[b];

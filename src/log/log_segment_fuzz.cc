@@ -14,9 +14,9 @@
 #include "log/log.h"
 #include "log/segment.h"
 
-// A log whose file was overwritten somewhere, by anything: it is refused, or gives records that were appended,
-// in their order and from the first on, and takes another one. Input: the place (2 bytes), then what stands
-// there.
+// A log whose file was overwritten somewhere, by anything: it is refused, or gives records that were
+// appended, in their order and from the first on, and takes another one. Input: the place (2 bytes), then
+// what stands there.
 namespace {
 
 using sluice::log::Log;
@@ -72,7 +72,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const size_t place = (size_t{data[0]} << 8 | data[1]) % pristine.size();
   std::string bytes = pristine;
   const size_t count = std::min(size - 2, bytes.size() - place);
-  std::copy_n(reinterpret_cast<const char*>(data) + 2, count, bytes.begin() + static_cast<std::ptrdiff_t>(place));
+  std::copy_n(reinterpret_cast<const char*>(data) + 2, count,
+              bytes.begin() + static_cast<std::ptrdiff_t>(place));
   const Folder folder;
   std::ofstream(folder.file(), std::ios::binary) << bytes;
   auto log = Log::Open(folder.path, Options());

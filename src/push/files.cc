@@ -84,12 +84,27 @@ std::optional<FileNow> LookAt(const std::string& path) {
   return FileNow{IdentityOf(info), static_cast<uint64_t>(info.st_size)};
 }
 
+namespace {
+
+using Moment = std::pair<int64_t, uint32_t>;  // seconds, nanoseconds
+Moment MomentOf(const statx_timestamp& time) { return {time.tv_sec, time.tv_nsec}; }
+
+// When a file was made, which no later touch or write changes; where the file system does not say, when it
+// was written last.
+std::optional<Moment> Made(const std::string& path) {
+  struct statx info{};
+  if (::statx(AT_FDCWD, path.c_str(), 0, STATX_BTIME | STATX_MTIME, &info) != 0) return std::nullopt;
+  return MomentOf((info.stx_mask & STATX_BTIME) != 0 ? info.stx_btime : info.stx_mtime);
+}
+
+}  // namespace
+
 std::vector<std::string> RotatedNames(const std::string& path) {
   namespace fs = std::filesystem;
   const std::string base = BaseName(path);
   fs::path folder = fs::path(path).parent_path();
   if (folder.empty()) folder = ".";
-  std::vector<std::pair<fs::file_time_type, std::string>> found;
+  std::vector<std::pair<Moment, std::string>> found;
   std::error_code error;
   for (fs::directory_iterator it(folder, error), end; !error && it != end; it.increment(error)) {
     const std::string name = it->path().filename().string();
@@ -98,16 +113,31 @@ std::vector<std::string> RotatedNames(const std::string& path) {
     if ((separator != '.' && separator != '-') || first < '0' || first > '9') continue;
     std::error_code gone;
     if (!it->is_regular_file(gone)) continue;
-    const auto changed = it->last_write_time(gone);
-    if (!gone) found.emplace_back(changed, it->path().string());
+    if (const auto made = Made(it->path().string())) found.emplace_back(*made, it->path().string());
   }
-  // Written at the same moment: `.2` is older than `.1`.
+  // Made at the same moment: `.2` is older than `.1`.
   std::ranges::sort(found, [](const auto& a, const auto& b) {
     return a.first != b.first ? a.first < b.first : a.second > b.second;
   });
   std::vector<std::string> names;
-  for (auto& [changed, name] : found) names.push_back(std::move(name));
+  for (auto& [made, name] : found) names.push_back(std::move(name));
   return names;
+}
+
+Result<bool> IsOlderCopy(const std::string& name, const InputFile& of) {
+  const auto made = Made(name);
+  struct statx renamed{};
+  if (!made || ::statx(of.fd(), "", AT_EMPTY_PATH, STATX_CTIME, &renamed) != 0) return false;
+  if (MomentOf(renamed.stx_ctime) < *made) return false;
+  auto copy = InputFile::Open(name);
+  if (!copy.ok()) return false;  // gone again
+  constexpr size_t kPiece = 256 << 10;
+  for (uint64_t at = 0;; at += kPiece) {
+    ASSIGN_OR_RETURN(const std::string piece, (*copy)->ReadAt(at, kPiece));
+    ASSIGN_OR_RETURN(const std::string original, of.ReadAt(at, piece.size()));
+    if (piece != original) return false;
+    if (piece.size() < kPiece) return true;
+  }
 }
 
 }  // namespace sluice::push

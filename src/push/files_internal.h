@@ -50,7 +50,11 @@ struct FileNow {
 };
 std::optional<FileNow> LookAt(const std::string& path);
 
-// Names that `path` was given when it was rotated: `path.1`, `path-20261130`, not compressed; oldest first.
+// Names that `path` was given when it was rotated: `path.1`, `path-20261130`, not compressed; in the order in
+// which the files were made.
 std::vector<std::string> RotatedNames(const std::string& path);
+// Whether the file holds nothing but the beginning of `of`, and was made before that got its present name: a
+// backup of it, and no file that came after it.
+Result<bool> IsOlderCopy(const std::string& name, const InputFile& of);
 
 }  // namespace sluice::push

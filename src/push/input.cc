@@ -404,7 +404,11 @@ Result<InputImpl::AtEnd> InputImpl::Rotated() {
       const auto there = LookAt(name);
       return there && there->identity == file_->identity();
     });
-    if (ours != names.end()) queue_.assign(ours + 1, names.end());
+    for (auto name = ours; name != names.end(); ++name) {
+      if (name == ours) continue;
+      ASSIGN_OR_RETURN(const bool is_copy, IsOlderCopy(*name, *file_));
+      if (!is_copy) queue_.push_back(*name);
+    }
     queue_.push_back(path);
     return AtEnd::kEnd;
   }

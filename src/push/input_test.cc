@@ -214,6 +214,30 @@ TEST_F(InputTest, FollowsOverRotationsAndTruncation) {
   EXPECT_THAT(input->Next(), IsErrorCode(ErrorCode::kCancelled));
 }
 
+TEST_F(InputTest, PushesNoOldFileAgainThatWasTouchedOrCopied) {
+  options_.follow = true;
+  Write("log", "1\n");
+  auto input = Open({"log"});
+  ASSERT_THAT(input->Seek(std::nullopt), IsOk());
+  std::vector<std::string> seen;
+  const auto next = [&] {
+    auto batch = input->Next();
+    EXPECT_THAT(batch, IsOk());
+    seen.push_back(batch.ok() ? batch->body : "?");
+    std::this_thread::sleep_for(milliseconds(20));  // no two files are made in one tick of the clock
+  };
+  next();
+  fs::rename(Path("log"), Path("log.1"));
+  Write("log", "2\n");
+  next();
+  fs::last_write_time(Path("log.1"), fs::last_write_time(Path("log")) + std::chrono::seconds(1));
+  fs::copy_file(Path("log"), Path("log.0"));
+  fs::rename(Path("log"), Path("log.2"));
+  Write("log", "3\n");
+  next();
+  EXPECT_THAT(seen, ElementsAre("1\n", "2\n", "3\n"));
+}
+
 // A pipe with a name, fed by a thread.
 class PipeTest : public InputTest {
  protected:

@@ -245,7 +245,8 @@ Result<CompactOutcome> Compact(const Workspace& workspace, const Entry& entry,
   }
   const auto before_head = [&](const dataset::CommitResult& result) -> Status {
     if (!options.before_head) return {};
-    return options.before_head({old_head, result.new_head, result.sequence, compaction.Successors()});
+    return options.before_head(
+        {old_head, result.new_head, result.sequence, compaction.Successors(), result.blocks});
   };
   ASSIGN_OR_RETURN(auto new_head,
                    dataset->ReplaceChain(compaction.TakeBlocks(), compaction.TakeSlices(), before_head));

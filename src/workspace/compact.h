@@ -18,6 +18,7 @@ struct Replacement {
   // For each new block, in order: the newest old block that it stands for, and its own sequence number. An
   // old block became the first of them that is not older than it.
   std::vector<std::pair<uint64_t, uint64_t>> successors;
+  std::vector<multiformats::Multihash> blocks;  // the new ones, by sequence number
 };
 
 struct CompactOptions {
