@@ -35,6 +35,10 @@ std::optional<Instant> GetInstant(ByteReader& in) {
   return instant;
 }
 
+// Of an outcome record; those of a log that was written before there were blocks have none.
+constexpr uint8_t kContinues = 1;
+constexpr uint8_t kHasBlocks = 2;
+
 void PutHash(ByteWriter& out, const std::optional<multiformats::Multihash>& hash) {
   out.Number(hash ? static_cast<uint32_t>(hash->code()) : uint32_t{0});
   if (hash) out.Raw(hash->digest().data(), hash->digest().size());
@@ -185,7 +189,8 @@ std::string EncodeOutcomes(const OutcomeRecord& record) {
   PutHash(out, record.old_head);
   PutHash(out, record.new_head);
   out.Number(record.sequence);
-  out.Number(static_cast<uint8_t>(record.continues));
+  out.Number(
+      static_cast<uint8_t>((record.continues ? kContinues : 0) | (record.blocks.empty() ? 0 : kHasBlocks)));
   out.Number(static_cast<uint32_t>(record.batches.size()));
   for (const auto& batch : record.batches) {
     out.Text(batch.source);
@@ -201,6 +206,7 @@ std::string EncodeOutcomes(const OutcomeRecord& record) {
     out.Number(before);
     out.Number(after);
   }
+  if (record.blocks.empty()) return out.Take();
   out.Number(static_cast<uint32_t>(record.blocks.size()));
   for (const auto& block : record.blocks) PutHash(out, block);
   return out.Take();
@@ -215,7 +221,8 @@ Result<OutcomeRecord> DecodeOutcomes(uint8_t kind, std::string_view bytes) {
   record.old_head = GetHash(in);
   record.new_head = GetHash(in);
   record.sequence = in.Number<uint64_t>();
-  record.continues = in.Number<uint8_t>() != 0;
+  const auto flags = in.Number<uint8_t>();
+  record.continues = (flags & kContinues) != 0;
   const auto batches = in.Number<uint32_t>();
   for (uint32_t i = 0; i < batches && in.ok(); ++i) {
     SettledBatch batch;
@@ -233,7 +240,7 @@ Result<OutcomeRecord> DecodeOutcomes(uint8_t kind, std::string_view bytes) {
     const auto before = in.Number<uint64_t>();
     record.successors.emplace_back(before, in.Number<uint64_t>());
   }
-  const auto blocks = in.Number<uint32_t>();
+  const uint32_t blocks = (flags & kHasBlocks) != 0 ? in.Number<uint32_t>() : 0;
   for (uint32_t i = 0; i < blocks && in.ok(); ++i) {
     const auto block = GetHash(in);
     if (!block) return Corruption("an outcome record names a block without a hash");
