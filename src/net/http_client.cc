@@ -342,7 +342,9 @@ Result<HttpAnswer> CurlClient::SendOnce(const HttpCall& call, std::stop_token st
   if (call.aws && call.source) return InvalidArgument("a body in pieces cannot be signed");
   Headers all = call.headers;
   if (call.aws && !call.aws->session_token.empty()) all.Add("X-Amz-Security-Token", call.aws->session_token);
-  ASSIGN_OR_RETURN(const List headers, MakeHeaderList(all, HasLargeBody(call)));
+  // Of a signed call the library would sign the line that takes the header away; it asks only before large
+  // bodies by itself there.
+  ASSIGN_OR_RETURN(const List headers, MakeHeaderList(all, HasLargeBody(call) || call.aws.has_value()));
   Transfer transfer{.call = call, .options = options_, .stop = std::move(stop), .curl = curl_};
   transfer.follows = redirect != nullptr;
   char message[CURL_ERROR_SIZE] = {};
