@@ -83,7 +83,8 @@ Result<std::unique_ptr<FileLock>> FileLock::Wait(int fd, bool is_shared, const s
   const Clock::time_point begin = Clock::now();
   std::chrono::milliseconds pause = kFirstPause;
   Error error(ErrorCode::kCancelled, fmt::format("interrupted while waiting for lock '{}'", path));
-  while (!stop.stop_requested()) {
+  // A stop ends the waiting: what is free can be had, as by a node that commits what it took before it ends.
+  while (true) {
     const int outcome = is_shared ? TryShareLock(fd) : TryLock(fd);
     if (outcome == 0) {
       if (!is_shared) WriteHolder(fd);
