@@ -42,6 +42,8 @@ class KeyReader {
   std::vector<std::string> columns_;
 };
 
+// An input has not the column that something needs it for.
+Error NoColumn(std::string_view role, const std::string& column, const arrow::Schema& input);
 // Operation codes of the rows, each 0 to 3. `row_base`: rows of the input batch before these. Errors:
 // kInvalidRecords naming row and column.
 Result<std::vector<uint8_t>> RequireOps(const arrow::RecordBatch& rows, const std::string& column,

@@ -9,11 +9,6 @@
 namespace sluice::merge {
 namespace {
 
-Error NoColumn(std::string_view role, const std::string& column, const arrow::Schema& input) {
-  return InvalidArgument("no column '{}' for the {}; the input's columns are '{}'", column, role,
-                         fmt::join(input.field_names(), "', '"));
-}
-
 Status CheckSpec(const MergeSpec& spec) {
   const odf::MergeStrategy& strategy = spec.strategy;
   if (spec.input == nullptr) return Internal("a merge without an input schema");
@@ -31,6 +26,11 @@ Status CheckSpec(const MergeSpec& spec) {
 }
 
 }  // namespace
+
+Error NoColumn(std::string_view role, const std::string& column, const arrow::Schema& input) {
+  return InvalidArgument("no column '{}' for the {}; the input's columns are '{}'", column, role,
+                         fmt::join(input.field_names(), "', '"));
+}
 
 Status CheckColumns(const odf::MergeStrategy& strategy, const arrow::Schema& input) {
   if (strategy.kind != odf::MergeKind::kAppend && strategy.primary_key.empty()) {

@@ -2,9 +2,9 @@
 
 #include <arrow/api.h>
 #include <arrow/compute/api.h>
-#include <fmt/ranges.h>
 
 #include "columnar/arrow_status.h"
+#include "merge/merge_internal.h"
 
 namespace sluice::merge {
 namespace {
@@ -15,10 +15,7 @@ constexpr int64_t kLastOp = 3;
 
 Status CheckOpColumn(const arrow::Schema& schema, const std::string& column) {
   const auto field = schema.GetFieldByName(column);
-  if (field == nullptr) {
-    return InvalidArgument("no column '{}' for the operation; the input's columns are '{}'", column,
-                           fmt::join(schema.field_names(), "', '"));
-  }
+  if (field == nullptr) return NoColumn("operation", column, schema);
   if (!arrow::is_integer(field->type()->id())) {
     return InvalidArgument("operation column '{}' has type {}, not an integer", column,
                            field->type()->ToString());

@@ -404,10 +404,10 @@ Result<InputImpl::AtEnd> InputImpl::Rotated() {
       const auto there = LookAt(name);
       return there && there->identity == file_->identity();
     });
-    for (auto name = ours; name != names.end(); ++name) {
-      if (name == ours) continue;
-      ASSIGN_OR_RETURN(const bool is_copy, IsOlderCopy(*name, *file_));
-      if (!is_copy) queue_.push_back(*name);
+    for (const std::string& name :
+         std::ranges::subrange(std::ranges::next(ours, 1, names.end()), names.end())) {
+      ASSIGN_OR_RETURN(const bool is_copy, IsOlderCopy(name, *file_));
+      if (!is_copy) queue_.push_back(name);
     }
     queue_.push_back(path);
     return AtEnd::kEnd;

@@ -34,6 +34,11 @@ class InputTest : public testing::Test {
     EXPECT_THAT(input, IsOk());
     return std::move(*input);
   }
+  static std::string NextBody(Input& input) {
+    auto batch = input.Next();
+    EXPECT_THAT(batch, IsOk());
+    return batch.ok() ? batch->body : "?";
+  }
   // The bodies of all batches from `position` on; `last_` is the position behind them.
   std::vector<std::string> Rest(Input& input) {
     std::vector<std::string> bodies;
@@ -187,11 +192,7 @@ TEST_F(InputTest, FollowsOverRotationsAndTruncation) {
   auto input = Open({"log"});
   ASSERT_THAT(input->Seek(std::nullopt), IsOk());
   std::vector<std::string> seen;
-  const auto next = [&] {
-    auto batch = input->Next();
-    EXPECT_THAT(batch, IsOk());
-    seen.push_back(batch.ok() ? batch->body : "?");
-  };
+  const auto next = [&] { seen.push_back(NextBody(*input)); };
   next();
   Append("log", "2\n3");  // not ended, and never will be
   fs::rename(Path("log"), Path("log.2"));
@@ -221,9 +222,7 @@ TEST_F(InputTest, PushesNoOldFileAgainThatWasTouchedOrCopied) {
   ASSERT_THAT(input->Seek(std::nullopt), IsOk());
   std::vector<std::string> seen;
   const auto next = [&] {
-    auto batch = input->Next();
-    EXPECT_THAT(batch, IsOk());
-    seen.push_back(batch.ok() ? batch->body : "?");
+    seen.push_back(NextBody(*input));
     std::this_thread::sleep_for(milliseconds(20));  // no two files are made in one tick of the clock
   };
   next();

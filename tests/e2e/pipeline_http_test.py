@@ -12,6 +12,7 @@ import uuid
 
 import harness
 from harness import main
+from node import Node
 from pipes import Folder, Repository, free_ports, post
 
 QUICK = "retry: {attempts: 100, initial: 20ms, max: 200ms}\n"
@@ -236,18 +237,10 @@ def test_a_node_is_not_ready_while_its_pipeline_is_not():
     with harness.Workspace() as ws, Repository() as repository:
         ws.write("p.yaml", "name: p\ningestors: [{type: generate, rate: 100}]\nwriter: {type: http, url: 'http://127.0.0.1:%d/ingest'}\n"
                  "circuit: {failures: 2, pause: 5s}\nshutdown: 100ms\n" % repository.port)
-        node = ws.start("serve", "--listen", "127.0.0.1:0", "--pipelines", "p.yaml")
-        try:
-            line = ""
-            while "Serving workspace" not in line:
-                line = node.stderr.readline().decode()
-                assert line, "ended early"
-            port = int(line.split()[-1].rsplit(":", 1)[1])
-            threading.Thread(target=node.stderr.read, daemon=True).start()
-
+        with Node(ws, "--pipelines", "p.yaml") as node:
             def ready(expected):
                 deadline = time.monotonic() + 20
-                while (answer := post(port, b"", path="/readyz", method="GET")).status != expected:
+                while (answer := post(node.port, b"", path="/readyz", method="GET")).status != expected:
                     assert time.monotonic() < deadline, answer
                     time.sleep(0.05)
                 return answer
@@ -256,9 +249,6 @@ def test_a_node_is_not_ready_while_its_pipeline_is_not():
             assert b"pipeline 'p'" in ready(503).body
             repository.status = 200
             ready(200)
-        finally:
-            node.send_signal(signal.SIGTERM)
-            node.wait(20)
 
 
 def test_says_at_the_start_what_is_wrong():
