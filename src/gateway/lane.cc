@@ -91,6 +91,10 @@ Digest PayloadDigest(const PushRequest& request) {
   return digest;
 }
 
+// By what a batch is known to have come before.
+constexpr std::string_view kByKey = "idempotency key";
+constexpr std::string_view kByState = "state";
+
 Refusal OtherContent(std::string_view what) {
   return {.error =
               MakeError(ErrorCode::kInvalidRecords,
@@ -237,12 +241,10 @@ Refusal Lane::Precondition(const Gate& gate, const Batch& batch, const odf::Chai
   return refusal;
 }
 
-bool Lane::AnswerRepeat(const PushRequest& request, const BatchPtr& batch, const BatchPtr& first, Done& done,
-                        std::function<void()>* answer) {
+bool Lane::AnswerRepeat(const PushRequest& request, const BatchPtr& batch, const BatchPtr& first,
+                        std::string_view known_by, Done& done, std::function<void()>* answer) {
   if (first->payload != batch->payload) {
-    *answer = [done = std::move(done), refusal = OtherContent(batch->key ? "idempotency key" : "state")] {
-      done(refusal);
-    };
+    *answer = [done = std::move(done), refusal = OtherContent(known_by)] { done(refusal); };
     return true;
   }
   if ((request.respond_async || shared_.options.ack_durable) && first->place) {
@@ -270,12 +272,10 @@ bool Lane::AnswerRepeat(const PushRequest& request, const BatchPtr& batch, const
   return true;
 }
 
-bool Lane::AnswerFirst(const BatchPtr& batch, const FirstAnswer& first, Done& done,
+bool Lane::AnswerFirst(const BatchPtr& batch, const FirstAnswer& first, std::string_view known_by, Done& done,
                        std::function<void()>* answer) {
   if (first.payload != batch->payload) {
-    *answer = [done = std::move(done), refusal = OtherContent(batch->key ? "idempotency key" : "state")] {
-      done(refusal);
-    };
+    *answer = [done = std::move(done), refusal = OtherContent(known_by)] { done(refusal); };
     return true;
   }
   Outcome outcome = first.outcome;
@@ -305,15 +305,15 @@ bool Lane::AnswerWithoutTaking(const std::shared_ptr<PushRequest>& request, cons
   Gate& gate = GateOf(batch->source, *chain);
   if (batch->key) {
     if (auto running = gate.running_keys.find(KeyText(*batch->key)); running != gate.running_keys.end())
-      return AnswerRepeat(*request, batch, running->second, done, answer);
+      return AnswerRepeat(*request, batch, running->second, kByKey, done, answer);
     if (auto first = shared_.journal()->FindKey(entry_.id, batch->source, *batch->key))
-      return AnswerFirst(batch, *first, done, answer);
+      return AnswerFirst(batch, *first, kByKey, done, answer);
   }
   const auto accepted = Accepted(gate, batch->source, *chain);
   if (batch->state && accepted == batch->state) {
-    if (gate.accepted_by) return AnswerRepeat(*request, batch, gate.accepted_by, done, answer);
+    if (gate.accepted_by) return AnswerRepeat(*request, batch, gate.accepted_by, kByState, done, answer);
     if (auto first = shared_.journal()->FindState(entry_.id, batch->source, *batch->state))
-      return AnswerFirst(batch, *first, done, answer);
+      return AnswerFirst(batch, *first, kByState, done, answer);
     Outcome outcome;
     outcome.status = Outcome::Status::kCommitted;
     outcome.duplicate = true;

@@ -229,9 +229,9 @@ class Lane : public std::enable_shared_from_this<Lane> {
   // batch's identity known. True when it did; what is to be called is then in `answer`.
   bool AnswerWithoutTaking(const std::shared_ptr<PushRequest>& request, const BatchPtr& batch, Done& done,
                            std::function<void()>* answer) REQUIRES(mutex_);
-  bool AnswerRepeat(const PushRequest& request, const BatchPtr& batch, const BatchPtr& first, Done& done,
-                    std::function<void()>* answer) REQUIRES(mutex_);
-  bool AnswerFirst(const BatchPtr& batch, const FirstAnswer& first, Done& done,
+  bool AnswerRepeat(const PushRequest& request, const BatchPtr& batch, const BatchPtr& first,
+                    std::string_view known_by, Done& done, std::function<void()>* answer) REQUIRES(mutex_);
+  bool AnswerFirst(const BatchPtr& batch, const FirstAnswer& first, std::string_view known_by, Done& done,
                    std::function<void()>* answer);
   // What is answered while the source stands still.
   Refusal Stopped(const Gate& gate, const std::string& source) const REQUIRES(mutex_);

@@ -157,6 +157,8 @@ def the_order_of_compare_and_set():
         assert {**again, "status": "committed"} == second, (again, second)
         # (2) other content under the state that is reached already.
         check_problem(node.push("d", ONE, state="2", before="1"), 422, "other content")
+        # A key of its own does not make it the key's fault.
+        check_problem(node.push("d", ONE, state="2", before="1", key="fresh"), 422, "the state was used before")
         # (4) what lies further back is not known any more.
         body = check_problem(node.push("d", ONE, state="1", before="*"), 412, "'2'")
         assert (body["accepted"], body["committed"]) == ("2", "2"), body
