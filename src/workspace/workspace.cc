@@ -169,7 +169,7 @@ Result<std::unique_ptr<Scratch>> Workspace::MakeScratch(
   std::error_code error;
   while (true) {
     auto lock = storage::FileLock::Acquire(folder + kScratchLock, lock_timeout_, stop_);
-    if (!lock.ok()) {  // interrupted, and the file may have been made
+    if (!lock.ok()) {  // the file may have been made all the same
       fs::remove(folder + kScratchLock, error);
       return std::move(lock).error();
     }

@@ -93,29 +93,34 @@ def wrong_credentials_end_it_at_once():
 
 def survives_kills_of_the_program_and_the_server():
     with Postgres() as postgres, Workspace(init=False) as ws:
-        total = 60_000
+        total = 100_000
         ws.write("in.ndjson", records(0, total))
         path = config(ws, postgres, batch=500)
         deadline = time.monotonic() + 90
-        killed = crashed = 0
-        while True:
+
+        def run_until(stored):
+            """A program that runs, and has at least so many records in the table."""
             process = ws.start("run", path)
-            time.sleep(0.25 + 0.1 * killed)
-            if killed < 3 and process.poll() is None:
-                process.send_signal(signal.SIGKILL)
-                killed += 1
-                wait(process)
-                continue
-            if crashed < 2 and process.poll() is None:
-                postgres.crash()
-                time.sleep(0.3)
-                postgres.start()
-                crashed += 1
-            done = wait(process, timeout=60)
-            assert done.code == 0, done
-            break
-        assert time.monotonic() < deadline
-        assert killed == 3
+            while int(postgres.sql("SELECT count(*) FROM feedback") if table_exists() else 0) < stored:
+                assert process.poll() is None and time.monotonic() < deadline, f"ended before {stored} records"
+                time.sleep(0.005)
+            return process
+
+        def table_exists():
+            return postgres.sql("SELECT to_regclass('feedback') IS NOT NULL") == "t"
+
+        for stored in (1, 8_000, 16_000):
+            process = run_until(stored)
+            process.send_signal(signal.SIGKILL)
+            wait(process)
+        process = run_until(24_000)
+        for _ in range(2):
+            postgres.crash()
+            time.sleep(0.3)
+            postgres.start()
+            time.sleep(0.3)
+        done = wait(process, timeout=60)
+        assert done.code == 0, done
         assert postgres.sql("SELECT count(*), count(DISTINCT data_id), min(data_id::int), max(data_id::int) FROM feedback") == \
             f"{total}|{total}|0|{total - 1}"
 
