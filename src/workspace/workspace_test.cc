@@ -166,7 +166,7 @@ TEST_F(WorkspaceTest, RemovesScratchFoldersOfProcessesThatAreGone) {
   ASSERT_OK_AND_ASSIGN(auto living, workspace_->MakeScratch());
   // What killed ones leave: a lock that nobody holds, and a folder with spills.
   for (const std::string& name : {std::string("query-1"), entry.id.ToMultibase() + "-2"}) {
-    std::ofstream(folder + "/" + name + ".lock");
+    std::ofstream lock(folder + "/" + name + ".lock");
     fs::create_directory(folder + "/" + name);
     std::ofstream(folder + "/" + name + "/spill") << "rows";
   }
