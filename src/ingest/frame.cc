@@ -120,6 +120,10 @@ Result<std::unique_ptr<Frame>> Frame::Open(std::shared_ptr<FramePlan> plan,
   if (!shaper.ok()) return std::move(shaper).error().With(frame->input_name_);
   frame->shaper_ = std::move(*shaper);
   frame->schema_ = frame->shaper_->schema();
+  if (options.objects) {
+    ASSIGN_OR_RETURN(auto links, LinkedObjects::Make(frame->plan_->shape().dataset_schema, *options.objects));
+    frame->links_.emplace(std::move(links));
+  }
   return frame;
 }
 
@@ -232,6 +236,7 @@ Result<std::shared_ptr<arrow::RecordBatch>> Frame::Next() {
     if (!shaped.ok()) return std::move(shaped).error().With(input_name_);
     FindNullKeys(**shaped, &bad);
     RETURN_IF_ERROR(FindBadOps(**shaped, &bad));
+    if (links_) RETURN_IF_ERROR(links_->FindBad(**shaped, &bad));
     if (!bad.empty()) {
       ASSIGN_OR_RETURN(shaped, LeaveOut(bad, *batch, **shaped));
     }

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "ingest/linked_objects.h"
 #include "ingest/progress.h"
 #include "ingest/rejects.h"
 #include "ingest/shape.h"
@@ -28,6 +29,8 @@ struct FrameOptions {
   read::ReadOptions read;
   sql::Limits sql = {.time_ms = 600'000};  // of each run of the query
   Progress* progress = nullptr;            // may be null
+  // Where the objects lie that rows may link to; null: links are the merge's to check.
+  const storage::Storage* objects = nullptr;
 };
 
 // One input on its way to a merge: read, preprocessed, shaped (odf-ingest.md 1, 2, 4.1). Confined to one
@@ -49,7 +52,7 @@ class Frame {
   // Null = no frame: empty input and no declared schema.
   const std::shared_ptr<arrow::Schema>& schema() const { return schema_; }
   // Null at the end. Rows that no merge could take (a NULL key, an operation that is none, a NULL where the
-  // dataset wants a value, an event time that cannot be read) are bad records too. With OnError::kFail the
+  // dataset wants a value, an event time that cannot be read, a link to no object) are bad records too. With OnError::kFail the
   // end of an input with bad records is their error.
   Result<std::shared_ptr<arrow::RecordBatch>> Next();
 
@@ -90,6 +93,7 @@ class Frame {
   std::unique_ptr<sql::Preprocess> preprocess_;
   std::shared_ptr<arrow::Schema> unshaped_;
   std::optional<Shaper> shaper_;
+  std::optional<LinkedObjects> links_;
   std::shared_ptr<arrow::Schema> schema_;
   std::shared_ptr<arrow::RecordBatch> peeked_;  // first rows, not yet handed on
   std::set<std::string> null_structs_;

@@ -178,7 +178,7 @@ Status Group::FinishBlock() {
 // Rows of one batch, which did merge, into the block's slice.
 Status Group::AddRows(Item& item, const std::vector<RowsPtr>& rows) {
   for (const auto& part : rows) {
-    RETURN_IF_ERROR(links_->Check(*part));
+    RETURN_IF_ERROR(links_->Count(*part));
     RETURN_IF_ERROR(builder_->Add(part, item.batch.fallback_event_time));
   }
   ASSIGN_OR_RETURN(const int64_t added, builder_->EndBatch());

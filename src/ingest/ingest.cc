@@ -192,7 +192,9 @@ Result<PreparedBatch> Ingestion::PrepareInput(size_t i, int64_t memory_bytes,
   if (!plan) {
     ASSIGN_OR_RETURN(plan, FramePlan::Make(source_, prepared_for_, inputs_[i].format));
   }
-  ASSIGN_OR_RETURN(batch.frame, Frame::Open(plan, std::move(source), &rejects_, options_.frame));
+  FrameOptions options = options_.frame;
+  options.objects = &dataset_.files();
+  ASSIGN_OR_RETURN(batch.frame, Frame::Open(plan, std::move(source), &rejects_, options));
   if (batch.schema() && inputs_.size() > 1 && !prepared_for_.schema) {
     if (!*schema) {
       auto planned = PlannedSchema(batch);
@@ -303,7 +305,7 @@ Status Ingestion::MergeInto(SliceBuilder& builder, LinkedObjects& links, merge::
   merger->BeginBatch(fallback);
   auto take = [&](const std::shared_ptr<arrow::RecordBatch>& rows) -> Status {
     if (!rows || rows->num_rows() == 0) return {};
-    RETURN_IF_ERROR(links.Check(*rows));
+    RETURN_IF_ERROR(links.Count(*rows));
     return builder.Add(rows, fallback);
   };
   RETURN_IF_ERROR(batch.ForEach([&](const std::shared_ptr<arrow::RecordBatch>& rows) -> Status {

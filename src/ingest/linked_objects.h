@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "ingest/shape.h"
 #include "odf/object_links.h"
 #include "odf/schema.h"
 #include "storage/storage.h"
@@ -23,13 +24,16 @@ class LinkedObjects {
   static Result<LinkedObjects> Make(const std::optional<odf::DataSchema>& schema,
                                     const storage::Storage& storage);
 
-  // Errors: kInvalidRecords naming row, column and value for what is no multihash, or is not stored.
-  Status Check(const arrow::RecordBatch& batch);
+  // Adds the values that are no multihash or whose object is not stored; counts nothing.
+  Status FindBad(const arrow::RecordBatch& batch, std::vector<BadValue>* bad) const;
+  // Counts what the rows refer to. Errors: kInvalidRecords naming row, column and value of the first bad one.
+  Status Count(const arrow::RecordBatch& batch);
   // AddData.extra, when there are link columns.
   std::optional<std::string> Extra() const;
 
  private:
   explicit LinkedObjects(const storage::Storage* storage) : storage_(storage) {}
+  Status Visit(const arrow::RecordBatch& batch, std::vector<BadValue>* bad, odf::LinkedObjectCounts* counts) const;
 
   const storage::Storage* storage_;
   std::vector<std::string> columns_;

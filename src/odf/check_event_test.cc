@@ -134,6 +134,15 @@ TEST(CheckEventTest, TypesAreWellFormed) {
   EXPECT_THAT(CheckEvent(WithType(Decimal(5, 6))), Refused("scale 6 above its precision 5"));
   EXPECT_THAT(CheckEvent(WithType(Decimal(5, -1))), NotSupported("negative scale -1"));
   EXPECT_OK(CheckEvent(WithType(Decimal(76, 76))));
+  DataType time = DataType::Of(TypeKind::kTimestamp);
+  for (const char* zone : {"UTC", "+02:00", "Europe/Vienna"}) {
+    time.timezone = zone;
+    EXPECT_OK(CheckEvent(WithType(time)));
+  }
+  for (const char* zone : {"Mars/Olympus", "", "+2", "local"}) {
+    time.timezone = zone;
+    EXPECT_THAT(CheckEvent(WithType(time)), Refused("which does not exist")) << zone;
+  }
   DataType binary = DataType::Of(TypeKind::kBinary);
   binary.fixed_length = 0;
   EXPECT_THAT(CheckEvent(WithType(binary)), Refused("column 'c' has fixedLength 0"));

@@ -3,6 +3,7 @@
 #include <limits>
 #include <set>
 
+#include "columnar/text_parse.h"
 #include "odf/chain_rules_internal.h"
 
 namespace sluice::odf {
@@ -50,6 +51,8 @@ class TypeCheck {
         return FixedLength(path, type);
       case TypeKind::kDecimal:
         return Decimal(path, type);
+      case TypeKind::kTimestamp:
+        return TimeZone(path, type);
       case TypeKind::kFloat16:
         if (has_query_) return NotInQuery(path, type);
         return OkStatus();
@@ -63,6 +66,16 @@ class TypeCheck {
     const DataType& item = type.children[0];
     if (item.inner().kind == TypeKind::kStruct) return NoHash(path, "List of Struct");
     return Type(path + "[]", item);
+  }
+
+  Status TimeZone(const std::string& path, const DataType& type) const {
+    constexpr int64_t kNoon = 43'200;  // of 1970-01-01, a time that no zone left out
+    int64_t ignored;
+    if (!type.timezone || columnar::ParseZone(*type.timezone, kNoon, &ignored)) return OkStatus();
+    return InvalidArgument(
+        "{}: column '{}' has the time zone '{}', which does not exist; use UTC, an offset as +02:00, or a name as "
+        "Europe/Vienna",
+        what_, path, *type.timezone);
   }
 
   Status FixedLength(const std::string& path, const DataType& type) const {

@@ -154,6 +154,11 @@ class Rewriter {
     std::string name = TextOf(node, "table_name");
     std::string schema = TextOf(node, "schema_name");
     if (!schema.empty() || !TextOf(node, "catalog_name").empty()) {
+      const std::string full = schema + "." + name;
+      if (std::find(options_.tables.begin(), options_.tables.end(), full) != options_.tables.end()) {
+        return InvalidArgument("no table {} in a schema {}; a dataset's name with a dot is quoted: \"{}\"", name,
+                               schema, full);
+      }
       return InvalidArgument("no table '{}.{}'{}", schema, name, Choices());
     }
     auto is_there = [&](const std::vector<std::string>& names) {
