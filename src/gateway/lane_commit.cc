@@ -11,9 +11,11 @@ namespace {
 using std::chrono::steady_clock;
 
 constexpr auto kDurableWindow = std::chrono::seconds(5);  // with ack: durable
-// Between the commits of what is durable in the queue and was answered: nobody waits for them, and each costs
-// the same for one batch as for hundreds.
-constexpr auto kQueueWindow = std::chrono::milliseconds(50);
+// From one commit to the next of what is durable in the queue and was answered: nobody waits for them, and each
+// costs nearly the same for one batch as for thousands. So they take an eighth of the time, however long one takes.
+constexpr auto kShortestQueueWindow = std::chrono::milliseconds(50);
+constexpr auto kLongestQueueWindow = std::chrono::milliseconds(500);
+constexpr int kQueueWindowCommits = 8;
 constexpr size_t kMaxGroup = 10'000;
 constexpr uint64_t kBatchCost = 512;  // of any batch, beside its bytes, where accounts are compared
 
@@ -89,7 +91,7 @@ steady_clock::duration Lane::Window() const {
   if (shared_.draining || barrier_ || waiting_.clients() > 0) return {};
   if (waiting_.body_bytes() >= shared_.options.group_bytes || waiting_.size() >= kMaxGroup) return {};
   if (shared_.options.ack_durable) return kDurableWindow;
-  return std::max(steady_clock::duration::zero(), started_at_ + kQueueWindow - steady_clock::now());
+  return std::max(steady_clock::duration::zero(), gather_until_ - steady_clock::now());
 }
 
 void Lane::Schedule() {
@@ -235,8 +237,8 @@ void Lane::Run() {
     // An earlier time may have been found since this one was set.
     if (gone_ || !due_ || *due_ > steady_clock::now()) return;
     due_.reset();
-    started_at_ = steady_clock::now();
   }
+  const auto started = steady_clock::now();
   const Status resolved = ResolveUnknown();
   {
     MutexLock lock(mutex_);
@@ -255,6 +257,12 @@ void Lane::Run() {
     return;
   }
   shared_.NoteSuccess();
+  {
+    MutexLock lock(mutex_);
+    const steady_clock::duration took = steady_clock::now() - started;
+    gather_until_ = started + std::clamp<steady_clock::duration>(took * kQueueWindowCommits, kShortestQueueWindow,
+                                                                 kLongestQueueWindow);
+  }
   Finish(std::move(settled), std::move(later));
 }
 
@@ -393,6 +401,17 @@ Status Lane::MergeGroup(const std::vector<BatchPtr>& members, index::GuardedInde
     return std::move(committed).error();
   }
   auto result = std::move(committed).value();
+  {
+    // Before the queue shows them gone: who sees it empty finds all records counted.
+    MutexLock lock(mutex_);
+    if (result.commit) {
+      ++commits_;
+      tokens_ -= 1;
+    }
+    for (const auto& outcome : result.outcomes) {
+      if (outcome.ok()) records_ += static_cast<uint64_t>(outcome->records_added);
+    }
+  }
   if (!result.commit) RETURN_IF_ERROR(write(result));
   if (place) journal->Confirm(record, *place);
   for (size_t i = 0; i < members.size(); ++i) {
@@ -403,14 +422,6 @@ Status Lane::MergeGroup(const std::vector<BatchPtr>& members, index::GuardedInde
     } else {
       settled->push_back({members[i], std::nullopt, Refusal{.error = result.outcomes[i].error()}});
     }
-  }
-  MutexLock lock(mutex_);
-  if (result.commit) {
-    ++commits_;
-    tokens_ -= 1;
-  }
-  for (const auto& outcome : result.outcomes) {
-    if (outcome.ok()) records_ += static_cast<uint64_t>(outcome->records_added);
   }
   return {};
 }

@@ -337,7 +337,7 @@ class Lane : public std::enable_shared_from_this<Lane> {
   uint64_t next_order_ GUARDED_BY(mutex_) = 1;
   std::optional<uint64_t> barrier_ GUARDED_BY(mutex_);  // batches from here on wait for a change to be made
   std::optional<std::chrono::steady_clock::time_point> due_ GUARDED_BY(mutex_);  // the next commit
-  std::chrono::steady_clock::time_point started_at_ GUARDED_BY(mutex_);          // the last one
+  std::chrono::steady_clock::time_point gather_until_ GUARDED_BY(mutex_);        // what nobody waits for
   std::chrono::steady_clock::time_point not_before_ GUARDED_BY(mutex_);          // after a failure
   Committers::Ticket ticket_ GUARDED_BY(mutex_) = 0;                             // of `due_`
   std::map<std::string, uint64_t> accounts_ GUARDED_BY(mutex_);  // batches of each that wait or are committed
