@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <iterator>
 
+#include "base/names.h"
 #include "cli/commands.h"
 #include "cli/manifest_files.h"
 #include "cli/progress_bar.h"
@@ -136,6 +137,15 @@ Status CheckDependants(const workspace::Workspace& workspace, const workspace::E
   return {};
 }
 
+void TellMissingColumns(Session& session, const std::string& alias, const odf::Vocabulary& vocabulary,
+                        const std::vector<odf::MetadataEvent>& events) {
+  const auto missing = ingest::MissingSystemColumns(vocabulary, events);
+  if (missing.empty()) return;
+  session.Warn(fmt::format(
+      "Warning: the schema of '{}' lacks the system columns {}: no data can be added before it has them",
+      alias, JoinNames(missing)));
+}
+
 Status Add(Session& session, const AddOptions& options) {
   if (options.manifests.empty() && !options.use_stdin) return UsageError("give manifests or --stdin");
   ASSIGN_OR_RETURN(auto* workspace, session.OpenWorkspace());
@@ -199,6 +209,8 @@ Status Add(Session& session, const AddOptions& options) {
     auto made = workspace->CreateAll(wanted, session.clock());
     if (!made.ok()) return std::move(made).error().With("Failed to add, nothing was added");
     added = std::move(*made);
+    for (const auto& dataset : wanted)
+      TellMissingColumns(session, dataset.snapshot.name, {}, dataset.snapshot.metadata);
   }
   for (const auto& entry : added) session.Say("Added: {}", entry.alias);
   session.Say("Added {} dataset(s)", added.size());
@@ -212,6 +224,7 @@ Status CommitEvents(Session& session, const std::string& ref, std::vector<odf::M
   ASSIGN_OR_RETURN(auto* workspace, session.OpenWorkspace());
   ASSIGN_OR_RETURN(auto entry, workspace->Resolve(ref));
   ProgressBar progress(session.stderr_is_terminal() && !session.no_color && !session.quiet);
+  odf::Vocabulary vocabulary;
   auto commit = [&]() -> Result<ingest::MetadataCommitResult> {
     RETURN_IF_ERROR(ingest::CheckGivenEvents(&events));
     RETURN_IF_ERROR(workspace::ResolveInputs(*workspace, {}, &events));
@@ -226,6 +239,7 @@ Status CommitEvents(Session& session, const std::string& ref, std::vector<odf::M
     if (const auto ahead = dataset::DescribeClockAhead(dataset->state(), session.clock()))
       session.Warn("Note: " + *ahead);
     request.stop = session.stop();
+    vocabulary = dataset->state().vocabulary;
     return ingest::CommitMetadata(*guard, *dataset, std::move(request));
   };
   auto result = commit();
@@ -235,6 +249,7 @@ Status CommitEvents(Session& session, const std::string& ref, std::vector<odf::M
     session.Warn(fmt::format("Note: the key index is not complete and will be built by the next ingest: {}",
                              result->index.error().ToString()));
   }
+  TellMissingColumns(session, entry.alias, vocabulary, events);
   for (const auto& event : events) {
     if (std::holds_alternative<odf::DisablePushSource>(event) ||
         std::holds_alternative<odf::DisablePollingSource>(event)) {

@@ -66,7 +66,7 @@ void AddExport(Commands& commands) {
   command->add_option("--output-path", args->path,
                       "File, or folder with --records-per-file; default: the dataset's name");
   command->add_option("--records-per-file", args->records_per_file, "Several files in a folder")
-      ->check(CLI::NonNegativeNumber);
+      ->check(WholeNumber(0));
 }
 
 }  // namespace sluice::cli

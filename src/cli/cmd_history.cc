@@ -97,7 +97,7 @@ void AddLog(Commands& commands) {
       ->check(CLI::IsMember({"shell", "yaml"}));
   command->add_option("-f,--filter", options->filter, "source, data, watermark, or several joined by commas");
   command->add_option("--limit", options->limit, "At most so many blocks (default 500)")
-      ->check(CLI::NonNegativeNumber);
+      ->check(WholeNumber(0));
 }
 
 void AddHead(Commands& commands) {

@@ -2,9 +2,9 @@
 #include <arrow/type.h>
 
 #include <filesystem>
-#include <fstream>
 #include <iterator>
 
+#include "base/whole_file.h"
 #include "cli/commands.h"
 #include "cli/usage.h"
 #include "ingest/source_rules.h"
@@ -30,10 +30,9 @@ struct Subject {
 };
 
 Result<Subject> FromManifest(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  if (!file) return UsageError("cannot read '{}'", path);
-  const std::string text(std::istreambuf_iterator<char>(file), {});
-  ASSIGN_OR_RETURN(auto manifests, odf::ParseManifests(text, path));
+  const auto text = ReadWholeFile(path);
+  if (!text.ok()) return UsageError("{}", text.error().ToString());
+  ASSIGN_OR_RETURN(auto manifests, odf::ParseManifests(*text, path));
   for (auto& manifest : manifests) {
     std::vector<odf::MetadataEvent> events;
     Subject subject{"preview", {}, {}, true};

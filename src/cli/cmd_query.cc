@@ -7,6 +7,7 @@
 #include <fstream>
 #include <iterator>
 
+#include "base/whole_file.h"
 #include "cli/commands.h"
 #include "cli/file_set.h"
 #include "cli/remote_query.h"
@@ -71,9 +72,9 @@ Result<std::string> Statement(const SqlOptions& options) {
   if (!options.command.empty() && !options.script.empty()) return UsageError("give -c or --script, not both");
   if (!options.command.empty()) return options.command;
   if (!options.script.empty()) {
-    std::ifstream file(options.script);
-    if (!file) return UsageError("cannot read script '{}'", options.script);
-    return std::string(std::istreambuf_iterator<char>(file), {});
+    auto script = ReadWholeFile(options.script);
+    if (!script.ok()) return UsageError("{}", script.error().ToString());
+    return script;
   }
   if (isatty(STDIN_FILENO) == 1)
     return UsageError("give the query with -c 'select ...', --script FILE, or on standard input");
@@ -202,8 +203,9 @@ void AddTail(Commands& commands) {
   command->add_option("dataset", options->dataset, "The dataset")->required();
   command->add_option("-o,--output-format", options->format,
                       "table, csv, json, ndjson, json-soa, json-aoa, parquet");
-  command->add_option("-n,--num-records", options->rows, "How many rows (default 10)");
-  command->add_option("-s,--skip-records", options->skip, "Leave out that many at the end (default 0)");
+  command->add_option("-n,--num-records", options->rows, "How many rows (default 10)")->check(WholeNumber(0));
+  command->add_option("-s,--skip-records", options->skip, "Leave out that many at the end (default 0)")
+      ->check(WholeNumber(0));
 }
 
 void AddSql(Commands& commands) {
@@ -218,7 +220,7 @@ void AddSql(Commands& commands) {
   command->add_option("--output-path", options->output_path,
                       "Write to this file (its ending is the default format), or to a folder");
   command->add_option("--records-per-file", options->records_per_file, "Several files in the folder")
-      ->check(CLI::NonNegativeNumber);
+      ->check(WholeNumber(0));
   command
       ->add_option("--engine", options->engine,
                    "Dialect of the query: duckdb (default), or one of manifests: datafusion, spark, flink")
@@ -229,7 +231,7 @@ void AddSql(Commands& commands) {
   command->add_option("--memory-limit-mib", options->memory_mib, "Memory the query may use (default 1024)")
       ->check(CLI::Range(int64_t{16}, int64_t{1} << 20));
   command->add_option("--timeout", options->timeout_seconds, "Seconds the query may take (default: no limit)")
-      ->check(CLI::NonNegativeNumber);
+      ->check(WholeNumber(0));
 }
 
 }  // namespace sluice::cli

@@ -1,7 +1,7 @@
-#include <fstream>
 #include <iterator>
 #include <map>
 
+#include "base/whole_file.h"
 #include "cli/commands.h"
 #include "cli/error_table.h"
 #include "cli/node_client.h"
@@ -21,9 +21,9 @@ Status Decode(Session& session, const std::string& path) {
   if (path == "-") {
     ASSIGN_OR_RETURN(bytes, ReadStandardInput());
   } else {
-    std::ifstream file(path, std::ios::binary);
-    if (!file) return UsageError("cannot read '{}'", path);
-    bytes = std::string(std::istreambuf_iterator<char>(file), {});
+    auto read = ReadWholeFile(path);
+    if (!read.ok()) return UsageError("{}", read.error().ToString());
+    bytes = std::move(*read);
   }
   auto block = odf::DecodeBlock(bytes);
   if (block.ok()) return session.Out(odf::ToYaml(*block));
@@ -155,10 +155,10 @@ void AddSystem(Commands& commands) {
   compact->add_option("dataset", args->datasets, "Names, ids, or patterns with %")->required();
   compact->add_flag("--hard", args->hard, "Yes, replace the history");
   compact->add_option("--max-slice-size", args->max_slice_size, "Bytes a slice may have (default 300000000)")
-      ->check(CLI::PositiveNumber);
+      ->check(WholeNumber(1));
   compact
       ->add_option("--max-slice-records", args->max_slice_records, "Records a slice may have (default 10000)")
-      ->check(CLI::PositiveNumber);
+      ->check(WholeNumber(1));
   compact->add_flag("--keep-metadata-only", args->keep_metadata_only,
                     "Drop all data, and the states of the sources");
   compact->add_flag("--verify", args->verify, "Verify the dataset first");

@@ -1,9 +1,9 @@
 #include <algorithm>
-#include <fstream>
 #include <iterator>
 #include <nlohmann/json.hpp>
 #include <thread>
 
+#include "base/whole_file.h"
 #include "cli/commands.h"
 #include "cli/usage.h"
 #include "dataset/verify.h"
@@ -14,7 +14,7 @@ namespace {
 
 struct VerifyArgs {
   std::vector<std::string> datasets;
-  std::string contains;
+  std::optional<std::string> contains;
   bool metadata_only = false;
   bool recursive = false;
 };
@@ -31,12 +31,13 @@ Result<odf::Multihash> ReadReceipt(const std::string& content, const std::string
 // A block hash, a node's receipt, or a file that `head --sign` wrote, the signature of which is checked.
 Result<odf::Multihash> ReadAnchor(const std::string& text, const multiformats::DatasetId& id) {
   if (auto hash = odf::Multihash::Parse(text); hash.ok()) return hash;
-  std::ifstream file(text);
-  if (!file)
+  auto file = ReadWholeFile(text);
+  if (!file.ok())
     return UsageError(
         "--contains takes a block hash, a receipt, or a file written by 'sluice head --sign', not '{}'",
         text);
-  const std::string content(std::istreambuf_iterator<char>(file), {});
+  std::string& content = *file;
+  std::erase(content, '\r');  // of a mail or an editor; nothing that is signed holds one
   if (content.starts_with('{')) return ReadReceipt(content, text);
   const auto field = [&](const std::string& name) -> std::string {
     const auto at = content.find(name + ": ");
@@ -59,8 +60,8 @@ Result<odf::Multihash> ReadAnchor(const std::string& text, const multiformats::D
 Result<bool> VerifyOne(Session& session, const workspace::Workspace& workspace, const workspace::Entry& entry,
                        const VerifyArgs& args) {
   std::optional<odf::Multihash> anchor;
-  if (!args.contains.empty()) {
-    ASSIGN_OR_RETURN(anchor, ReadAnchor(args.contains, entry.id));
+  if (args.contains) {
+    ASSIGN_OR_RETURN(anchor, ReadAnchor(*args.contains, entry.id));
   }
   ASSIGN_OR_RETURN(const auto hold, workspace.HoldFiles(entry.id));
   ASSIGN_OR_RETURN(auto stores, workspace.StoresOf(entry.id));
@@ -128,7 +129,7 @@ Status Verify(Session& session, const VerifyArgs& args) {
     }
   }
   if (args.recursive) RETURN_IF_ERROR(AddInputs(*workspace, &entries));
-  if (!args.contains.empty() && entries.size() != 1) return UsageError("--contains goes with one dataset");
+  if (args.contains && entries.size() != 1) return UsageError("--contains goes with one dataset");
   size_t valid = 0;
   for (const auto& entry : entries) {
     ASSIGN_OR_RETURN(bool ok, VerifyOne(session, *workspace, entry, args));

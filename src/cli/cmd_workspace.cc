@@ -192,7 +192,8 @@ void AddList(Commands& commands) {
   auto* command = commands.Add("list", "List the datasets", "sluice list -o table",
                                [options](Session& session) { return List(session, *options); });
   command->alias("ls");
-  command->add_option("-o,--output-format", options->format, "table, csv, json, ndjson, json-soa, json-aoa");
+  command->add_option("-o,--output-format", options->format,
+                      "table, csv, json, ndjson, json-soa, json-aoa, parquet");
   command->add_flag("-w,--wide", options->wide, "Also ids, heads, blocks and watermarks");
 }
 

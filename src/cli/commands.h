@@ -36,6 +36,9 @@ class Commands {
   Action action_;
 };
 
+// Of options that count something: a whole number, not below `least`.
+CLI::Validator WholeNumber(int64_t least);
+
 void AddInit(Commands& commands);
 void AddList(Commands& commands);
 void AddDeleteRenameReset(Commands& commands);

@@ -5,6 +5,7 @@
 #include <fstream>
 #include <iterator>
 
+#include "base/whole_file.h"
 #include "cli/usage.h"
 #include "net/http_client.h"
 
@@ -62,9 +63,9 @@ Result<std::string> Download(Session& session, const std::string& url) {
 }  // namespace
 
 Result<std::string> ReadManifestFile(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  if (!file) return UsageError("cannot read manifest '{}'", path);
-  return std::string(std::istreambuf_iterator<char>(file), {});
+  auto text = ReadWholeFile(path);
+  if (!text.ok()) return UsageError("manifest: {}", text.error().ToString());
+  return text;
 }
 
 Result<std::vector<ManifestText>> ReadManifests(Session& session, const std::vector<std::string>& places,

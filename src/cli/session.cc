@@ -66,7 +66,15 @@ void Session::SayMore(std::string_view line) {
 }
 
 void Session::Warn(std::string_view line) {
-  std::string text(line);
+  // Values and names of inputs stand in messages: they must not steer the terminal.
+  std::string text;
+  for (const char c : line) {
+    const bool steers = (static_cast<unsigned char>(c) < 0x20 && c != '\n' && c != '\t') || c == 0x7f;
+    if (steers)
+      text += fmt::format("\\x{:02x}", static_cast<unsigned char>(c));
+    else
+      text += c;
+  }
   text += '\n';
   std::fwrite(text.data(), 1, text.size(), stderr);
 }

@@ -5,6 +5,7 @@
 #include <arrow/type.h>
 
 #include <array>
+#include <set>
 
 #include "columnar/arrow_status.h"
 #include "columnar/format_internal.h"
@@ -134,8 +135,27 @@ std::unique_ptr<RowWriter> MakeParquetWriter(std::shared_ptr<arrow::Schema> sche
   return std::make_unique<ParquetWriter>(std::move(schema), std::move(sink));
 }
 
+namespace {
+
+// In objects and in Parquet the second column of a name would hide the first.
+Status CheckDistinct(const arrow::Schema& schema) {
+  std::set<std::string_view> seen;
+  for (const auto& field : schema.fields()) {
+    if (!seen.insert(field->name()).second) {
+      return InvalidArgument("two columns are called '{}', which this format cannot hold: name one with AS",
+                             field->name());
+    }
+  }
+  return {};
+}
+
+}  // namespace
+
 Result<std::unique_ptr<RowWriter>> RowWriter::Make(OutputFormat format, std::shared_ptr<arrow::Schema> schema,
                                                    Sink sink, FormatOptions options) {
+  const bool by_position =
+      format == OutputFormat::kTable || format == OutputFormat::kCsv || format == OutputFormat::kJsonAoa;
+  if (!by_position) RETURN_IF_ERROR(CheckDistinct(*schema));
   if (format == OutputFormat::kParquet) return MakeParquetWriter(std::move(schema), std::move(sink));
   const auto plain = PlainSchema(*schema);
   for (const auto& field : plain->fields()) {

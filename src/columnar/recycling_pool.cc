@@ -39,6 +39,9 @@ arrow::Status RecyclingPool::Allocate(int64_t size, int64_t alignment, uint8_t**
   if (size < 0 || alignment > kAlignment) return arrow::Status::Invalid("bad allocation of ", size, " bytes");
   if (size > kMaxBufferBytes) return arrow::Status::OutOfMemory("allocation of ", size, " bytes");
   if (size == 0) {
+    // Counted as any other: its owner calls Free too, and that must find the pool.
+    MutexLock lock(mutex_);
+    ++in_use_;
     *out = empty_buffer;
     return arrow::Status::OK();
   }
@@ -84,20 +87,20 @@ arrow::Status RecyclingPool::Reallocate(int64_t old_size, int64_t new_size, int6
 }
 
 void RecyclingPool::Free(uint8_t* buffer, int64_t size, int64_t) {
-  if (buffer == empty_buffer) return;
+  const bool is_empty = buffer == empty_buffer;
+  const int64_t bytes = is_empty ? 0 : BlockBytesOf(buffer);
   bytes_ -= size;
-  const int64_t bytes = BlockBytesOf(buffer);
   bool last = false;
   {
     MutexLock lock(mutex_);
     --in_use_;
     if (!retired_) {
-      free_[bytes].push_back(buffer - kHeaderBytes);
+      if (!is_empty) free_[bytes].push_back(buffer - kHeaderBytes);
       return;
     }
     last = in_use_ == 0;
   }
-  source_->Free(buffer - kHeaderBytes, bytes, kAlignment);
+  if (!is_empty) source_->Free(buffer - kHeaderBytes, bytes, kAlignment);
   if (last) delete this;
 }
 

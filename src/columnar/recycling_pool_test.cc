@@ -55,6 +55,22 @@ TEST_F(RecyclingPoolTest, LivesAsLongAsItsLastBuffer) {
   EXPECT_EQ(system_.bytes_allocated(), 0);
 }
 
+// As of a column of texts that are all NULL.
+TEST_F(RecyclingPoolTest, LivesAsLongAsAnEmptyBuffer) {
+  uint8_t* empty = nullptr;
+  uint8_t* full = nullptr;
+  RecyclingPool* pool = new RecyclingPool(&system_);
+  ASSERT_TRUE(pool->Allocate(0, 64, &empty).ok());
+  ASSERT_TRUE(pool->Allocate(1000, 64, &full).ok());
+  pool->Retire();
+  pool->Free(full, 1000, 64);
+  EXPECT_EQ(pool->bytes_allocated(), 0);  // it is still there
+  ASSERT_TRUE(pool->Reallocate(0, 100, 64, &empty).ok());
+  std::memset(empty, 1, 100);
+  pool->Free(empty, 100, 64);
+  EXPECT_EQ(system_.bytes_allocated(), 0);
+}
+
 TEST_F(RecyclingPoolTest, GoesAtOnceWhenNothingIsInUse) {
   RecyclingPoolOwner pool(new RecyclingPool(&system_));
   arrow::AllocateBuffer(1000, pool.get()).ValueOrDie().reset();

@@ -331,7 +331,7 @@ void GatewayImpl::NoteDeleted(const workspace::Entry& dataset) {
       lanes_.erase(it);
     }
   }
-  if (lane) lane->Abandon(NotFound("dataset not found: {}", dataset.alias));
+  if (lane) lane->Abandon(NotFound("Dataset not found: {}", dataset.alias));
   shared_.journal()->Forget(dataset.id);
   // What cannot be noted is found again at the next start.
   if (!orphans.empty()) (void)SettleOrphans(dataset.id, orphans).ok();

@@ -300,7 +300,7 @@ bool Lane::AnswerWithoutTaking(const std::shared_ptr<PushRequest>& request, cons
     return refuse(Busy(MakeError(ErrorCode::kUnavailable, "the node's log is being read again; try again"),
                        kRetrySoonSeconds));
   }
-  if (gone_) return refuse({.error = NotFound("dataset not found: {}", entry_.alias)});
+  if (gone_) return refuse({.error = NotFound("Dataset not found: {}", entry_.alias)});
   const auto chain = view_;
   Gate& gate = GateOf(batch->source, *chain);
   if (batch->key) {

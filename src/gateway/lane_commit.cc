@@ -11,8 +11,9 @@ namespace {
 using std::chrono::steady_clock;
 
 constexpr auto kDurableWindow = std::chrono::seconds(5);  // with ack: durable
-// From one commit to the next of what is durable in the queue and was answered: nobody waits for them, and each
-// costs nearly the same for one batch as for thousands. So they take an eighth of the time, however long one takes.
+// From one commit to the next of what is durable in the queue and was answered: nobody waits for them, and
+// each costs nearly the same for one batch as for thousands. So they take an eighth of the time, however long
+// one takes.
 constexpr auto kShortestQueueWindow = std::chrono::milliseconds(50);
 constexpr auto kLongestQueueWindow = std::chrono::milliseconds(500);
 constexpr int kQueueWindowCommits = 8;
@@ -260,8 +261,8 @@ void Lane::Run() {
   {
     MutexLock lock(mutex_);
     const steady_clock::duration took = steady_clock::now() - started;
-    gather_until_ = started + std::clamp<steady_clock::duration>(took * kQueueWindowCommits, kShortestQueueWindow,
-                                                                 kLongestQueueWindow);
+    gather_until_ = started + std::clamp<steady_clock::duration>(took * kQueueWindowCommits,
+                                                                 kShortestQueueWindow, kLongestQueueWindow);
   }
   Finish(std::move(settled), std::move(later));
 }

@@ -52,8 +52,8 @@ class Frame {
   // Null = no frame: empty input and no declared schema.
   const std::shared_ptr<arrow::Schema>& schema() const { return schema_; }
   // Null at the end. Rows that no merge could take (a NULL key, an operation that is none, a NULL where the
-  // dataset wants a value, an event time that cannot be read, a link to no object) are bad records too. With OnError::kFail the
-  // end of an input with bad records is their error.
+  // dataset wants a value, an event time that cannot be read, a link to no object) are bad records too. With
+  // OnError::kFail the end of an input with bad records is their error.
   Result<std::shared_ptr<arrow::RecordBatch>> Next();
 
   // Shapes the rows for a dataset with this schema. Before the first Next. Errors: those of the shaper.

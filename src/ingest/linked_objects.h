@@ -33,7 +33,8 @@ class LinkedObjects {
 
  private:
   explicit LinkedObjects(const storage::Storage* storage) : storage_(storage) {}
-  Status Visit(const arrow::RecordBatch& batch, std::vector<BadValue>* bad, odf::LinkedObjectCounts* counts) const;
+  Status Visit(const arrow::RecordBatch& batch, std::vector<BadValue>* bad,
+               odf::LinkedObjectCounts* counts) const;
 
   const storage::Storage* storage_;
   std::vector<std::string> columns_;

@@ -1,13 +1,16 @@
 #include "ingest/shape.h"
 
 #include <arrow/array.h>
+#include <arrow/array/builder_time.h>
 #include <arrow/array/util.h>
 #include <arrow/compute/cast.h>
 #include <arrow/record_batch.h>
+#include <arrow/scalar.h>
 #include <arrow/type.h>
 #include <arrow/type_traits.h>
 
 #include <algorithm>
+#include <limits>
 
 #include "base/names.h"
 #include "columnar/arrow_status.h"
@@ -112,11 +115,32 @@ Result<std::shared_ptr<arrow::Array>> CastTo(const std::shared_ptr<arrow::Array>
   return datum.make_array();
 }
 
-Result<std::shared_ptr<arrow::Array>> FromEpochSeconds(const std::shared_ptr<arrow::Array>& array) {
-  ASSIGN_OR_RETURN(auto seconds, CastTo(array, arrow::int64()));
-  auto data = seconds->data()->Copy();
-  data->type = arrow::timestamp(arrow::TimeUnit::SECOND, "UTC");
-  return ToMillisUtc(arrow::MakeArray(data));
+// Seconds that no time in milliseconds can be are bad values, and NULL in the result.
+Result<std::shared_ptr<arrow::Array>> FromEpochSeconds(const std::shared_ptr<arrow::Array>& array,
+                                                       const std::string& column,
+                                                       std::vector<BadValue>* bad) {
+  constexpr int64_t kMost = std::numeric_limits<int64_t>::max() / 1000;
+  arrow::compute::CastOptions wrapped = arrow::compute::CastOptions::Unsafe(arrow::int64());
+  ASSIGN_OR_RETURN_ARROW(auto datum, arrow::compute::Cast(arrow::Datum(array), wrapped));
+  const auto plain = datum.make_array();
+  const auto& seconds = static_cast<const arrow::Int64Array&>(*plain);
+  const bool is_unsigned = array->type_id() == arrow::Type::UINT64;
+  arrow::TimestampBuilder millis(MillisUtc(), arrow::default_memory_pool());
+  RETURN_IF_ARROW_ERROR(millis.Reserve(seconds.length()));
+  for (int64_t row = 0; row < seconds.length(); ++row) {
+    const int64_t value = seconds.Value(row);
+    if (seconds.IsNull(row)) {
+      millis.UnsafeAppendNull();
+    } else if (value > kMost || value < (is_unsigned ? 0 : -kMost)) {
+      ASSIGN_OR_RETURN_ARROW(const auto scalar, array->GetScalar(row));
+      bad->push_back({row, column, scalar->ToString(), "no time: so many seconds from 1970 on"});
+      millis.UnsafeAppendNull();
+    } else {
+      millis.UnsafeAppend(value * 1000);
+    }
+  }
+  ASSIGN_OR_RETURN_ARROW(auto finished, millis.Finish());
+  return finished;
 }
 
 Result<std::shared_ptr<arrow::Array>> FromText(const std::shared_ptr<arrow::Array>& array,
@@ -357,7 +381,7 @@ Result<std::shared_ptr<arrow::RecordBatch>> Shaper::Apply(const arrow::RecordBat
         break;
       }
       case Convert::kEpochSeconds: {
-        ASSIGN_OR_RETURN(array, FromEpochSeconds(array));
+        ASSIGN_OR_RETURN(array, FromEpochSeconds(array, field->name(), bad));
         break;
       }
       case Convert::kText: {

@@ -102,8 +102,10 @@ Status CheckSource(const SourceDefinition& source, const odf::ChainState& state)
                           state.vocabulary);
 }
 
-// A vocabulary with other names than the data has would refuse every input from then on.
-Status CheckVocabulary(const odf::Vocabulary& vocabulary, const odf::DataSchema& schema) {
+// A vocabulary with other names than the data has would refuse every input from then on; one that calls
+// another column an offset or an operation would write these into it.
+Status CheckVocabulary(const odf::Vocabulary& before, const odf::Vocabulary& vocabulary,
+                       const odf::DataSchema& schema) {
   std::vector<std::string> columns;
   for (const auto& field : schema.fields) columns.push_back(field.name);
   for (const auto& name : {vocabulary.offset, vocabulary.op, vocabulary.system_time, vocabulary.event_time}) {
@@ -111,6 +113,16 @@ Status CheckVocabulary(const odf::Vocabulary& vocabulary, const odf::DataSchema&
       return InvalidArgument("SetVocab: the dataset's data has no column '{}'; its columns are: {}", name,
                              JoinNames(columns));
     }
+  }
+  const auto stays = [&](const std::string& old, const std::string& now) {
+    return old == now || std::find(columns.begin(), columns.end(), old) == columns.end();
+  };
+  if (!stays(before.offset, vocabulary.offset) || !stays(before.op, vocabulary.op) ||
+      !stays(before.system_time, vocabulary.system_time)) {
+    return InvalidArgument(
+        "SetVocab: the dataset's schema has the system columns '{}', '{}' and '{}', which keep their names; only the "
+        "event time column can still be another one",
+        before.offset, before.op, before.system_time);
   }
   for (const auto& field : schema.fields) {
     const auto kind = field.type.inner().kind;
@@ -135,7 +147,7 @@ Status CheckNewEvents(odf::ChainState state, const std::vector<odf::MetadataEven
       last.schema = schema->schema;
   }
   if (state.schema && last.vocabulary != state.vocabulary)
-    RETURN_IF_ERROR(CheckVocabulary(last.vocabulary, *last.schema));
+    RETURN_IF_ERROR(CheckVocabulary(state.vocabulary, last.vocabulary, *last.schema));
   for (const auto& event : events) {
     RETURN_IF_ERROR(odf::CheckEvent(event));
     if (const auto* push = std::get_if<odf::AddPushSource>(&event)) {
@@ -155,6 +167,24 @@ Status CheckNewEvents(odf::ChainState state, const std::vector<odf::MetadataEven
     }
   }
   return {};
+}
+
+std::vector<std::string> MissingSystemColumns(const odf::Vocabulary& vocabulary,
+                                              const std::vector<odf::MetadataEvent>& events) {
+  odf::Vocabulary names = vocabulary;
+  const odf::DataSchema* schema = nullptr;
+  for (const auto& event : events) {
+    if (const auto* vocab = std::get_if<odf::SetVocab>(&event)) names = odf::Vocabulary::From(*vocab);
+    if (const auto* set = std::get_if<odf::SetDataSchema>(&event); set && set->schema) schema = &*set->schema;
+  }
+  std::vector<std::string> missing;
+  if (!schema) return missing;
+  for (const auto& name : {names.offset, names.op, names.system_time, names.event_time}) {
+    const bool is_there = std::any_of(schema->fields.begin(), schema->fields.end(),
+                                      [&](const auto& field) { return field.name == name; });
+    if (!is_there) missing.push_back(name);
+  }
+  return missing;
 }
 
 Status NormalizeEvents(std::vector<odf::MetadataEvent>* events) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <string>
 #include <vector>
 
 #include "base/clock.h"
@@ -19,6 +20,11 @@ struct SourceRuleOptions {
 // Errors: kInvalidArgument, kUnsupported, kConflict (schemas differ, showing both).
 Status CheckNewEvents(odf::ChainState state, const std::vector<odf::MetadataEvent>& events,
                       const SourceRuleOptions& options = {});
+
+// The system columns that a schema in these events lacks: until it has them no data can be added. Empty
+// without a schema.
+std::vector<std::string> MissingSystemColumns(const odf::Vocabulary& vocabulary,
+                                              const std::vector<odf::MetadataEvent>& events);
 
 // Normalizes every transform in the events (odf-metadata.md 5.5 step 3).
 Status NormalizeEvents(std::vector<odf::MetadataEvent>* events);

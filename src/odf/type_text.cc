@@ -1,5 +1,6 @@
 #include "odf/type_text_internal.h"
 
+#include <algorithm>
 #include <charconv>
 
 #include "odf/fields_internal.h"
@@ -9,6 +10,12 @@ namespace sluice::odf {
 namespace {
 
 char Lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; }
+
+// Short forms come in any case (odf-ingest.md 1.3).
+bool IsSameName(std::string_view a, std::string_view b) {
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(),
+                    [](char x, char y) { return Lower(x) == Lower(y); });
+}
 
 std::string_view Trimmed(std::string_view text) {
   while (!text.empty() && text.front() == ' ') text.remove_prefix(1);
@@ -48,9 +55,10 @@ class TypeParser {
     if (depth > kMaxTypeDepth) return Fail(fmt::format("nested deeper than {} levels", kMaxTypeDepth));
     const std::string_view name = TakeUntil("<>(),");
     const auto& names = UnionOf<DataType>::kNames;
-    const auto index = FindName(name, names);
-    if (!index) return InvalidArgument("{}", UnknownName("type", name, names));
-    DataType type = DataType::Of(static_cast<TypeKind>(*index + 1));
+    const auto found = std::find_if(std::begin(names), std::end(names),
+                                    [&](std::string_view known) { return IsSameName(known, name); });
+    if (found == std::end(names)) return InvalidArgument("{}", UnknownName("type", name, names));
+    DataType type = DataType::Of(static_cast<TypeKind>(found - std::begin(names) + 1));
     if (Take('<')) {
       do {
         ASSIGN_OR_RETURN(DataType child, Parse(depth + 1));

@@ -153,11 +153,23 @@ class BatchCast {
   RejectList rejects_;
 };
 
+// A damaged input is a wrong input, not a damaged dataset, and is known by its name, not by where it was put.
+Error OfInput(const Error& error, const std::string& name, const std::string& path) {
+  const ErrorCode code = error.code() == ErrorCode::kCorruption ? ErrorCode::kInvalidArgument : error.code();
+  std::string text = error.ToString();
+  for (size_t at = text.find(path); at != std::string::npos && path != name;
+       at = text.find(path, at + name.size()))
+    text.replace(at, path.size(), name);
+  if (text.find(name) != std::string::npos) return Error(code, std::move(text));
+  return Error(code, fmt::format("'{}': {}", name, text));
+}
+
 class ParquetInputReader final : public Reader {
  public:
-  ParquetInputReader(LocalInput input, std::unique_ptr<columnar::SliceReader> slice,
+  ParquetInputReader(std::string name, LocalInput input, std::unique_ptr<columnar::SliceReader> slice,
                      std::shared_ptr<arrow::Schema> declared, const ReadOptions& options)
-      : input_(std::move(input)),
+      : name_(std::move(name)),
+        input_(std::move(input)),
         slice_(std::move(slice)),
         declared_(std::move(declared)),
         batch_rows_(std::max<int64_t>(options.batch_rows, 1)),
@@ -177,7 +189,9 @@ class ParquetInputReader final : public Reader {
     RETURN_IF_ERROR(CheckCancelled(stop_));
     if (!slice_) return std::optional<ReadBatch>();
     if (!rest_) {
-      ASSIGN_OR_RETURN(rest_, slice_->Next());
+      auto next = slice_->Next();
+      if (!next.ok()) return OfInput(next.error(), name_, input_.path);
+      rest_ = std::move(*next);
       if (!rest_) return std::optional<ReadBatch>();
     }
     auto piece = rest_->Slice(0, batch_rows_);
@@ -204,6 +218,7 @@ class ParquetInputReader final : public Reader {
     return AddRaw(piece, records_, &batch->rejects);
   }
 
+  const std::string name_;
   LocalInput input_;
   std::unique_ptr<columnar::SliceReader> slice_;  // null for an input without bytes
   std::shared_ptr<arrow::Schema> declared_;
@@ -237,7 +252,8 @@ Result<std::unique_ptr<Reader>> OpenParquet(std::shared_ptr<arrow::Schema> decla
   const std::string name = source->name();
   ASSIGN_OR_RETURN(LocalInput input, MakeLocal(source.get(), options.spill_folder, options.stop));
   if (input.bytes == 0)
-    return std::make_unique<ParquetInputReader>(std::move(input), nullptr, std::move(declared), options);
+    return std::make_unique<ParquetInputReader>(name, std::move(input), nullptr, std::move(declared),
+                                                options);
   std::optional<std::vector<std::string>> columns;
   auto opened = columnar::SliceReader::OpenFile(input.path);
   if (opened.ok() && declared) {
@@ -250,14 +266,8 @@ Result<std::unique_ptr<Reader>> OpenParquet(std::shared_ptr<arrow::Schema> decla
   }
   if (opened.ok() && (*opened)->schema()->num_fields() == 0 && !declared)
     return InvalidArgument("'{}' has no columns", name);
-  if (!opened.ok()) {
-    // A damaged input is a wrong input, not a damaged dataset.
-    Error error = std::move(opened).error();
-    const ErrorCode code =
-        error.code() == ErrorCode::kCorruption ? ErrorCode::kInvalidArgument : error.code();
-    return Error(code, fmt::format("'{}': {}", name, error.ToString()));
-  }
-  return std::make_unique<ParquetInputReader>(std::move(input), std::move(*opened), std::move(declared),
+  if (!opened.ok()) return OfInput(opened.error(), name, input.path);
+  return std::make_unique<ParquetInputReader>(name, std::move(input), std::move(*opened), std::move(declared),
                                               options);
 }
 

@@ -82,7 +82,7 @@ Status Access::Check(const Caller& caller, Right right, const std::string& datas
   const bool sees = principal.MayAdminister() || principal.MayRead(dataset, source) ||
                     principal.MayPush(dataset, std::nullopt);
   if (!dataset.empty() && (!sees || IsOfAnother(principal, dataset)))
-    return NotFound("dataset not found: {}", dataset);
+    return NotFound("Dataset not found: {}", dataset);
   switch (right) {
     case Right::kNone:
     case Right::kCaller:

@@ -62,11 +62,11 @@ Result<workspace::Entry> DatasetOf(const Context& context, const Call& call) {
   auto entry = context.names->Resolve(call.dataset);
   // Near names would tell a token's holder of datasets that are not shown.
   const bool is_missing = !entry.ok() && entry.error().code() == ErrorCode::kNotFound;
-  if (is_missing && call.caller.principal) return NotFound("dataset not found: {}", call.dataset);
+  if (is_missing && call.caller.principal) return NotFound("Dataset not found: {}", call.dataset);
   // An id in the path names a dataset that the path's words did not tell of.
   if (entry.ok() && !net::EqualsIgnoringCase(entry->alias, call.dataset) &&
       !MayDo(context, call.caller, Right::kNone, entry->alias)) {
-    return NotFound("dataset not found: {}", call.dataset);
+    return NotFound("Dataset not found: {}", call.dataset);
   }
   return entry;
 }

@@ -2,12 +2,12 @@
 
 #include <algorithm>
 #include <cstdlib>
-#include <fstream>
 #include <iterator>
 #include <nlohmann/json.hpp>
 #include <set>
 
 #include "base/names.h"
+#include "base/whole_file.h"
 #include "fetch/template.h"
 #include "odf/yaml_json.h"
 #include "server/config_keys_internal.h"
@@ -249,11 +249,9 @@ Status ConfigReader::Read(std::string_view yaml, const std::string& origin) {
 }
 
 Status ConfigReader::ReadFile(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  if (!file) return FromErrno(errno, fmt::format("cannot read the configuration '{}'", path));
-  const std::string text(std::istreambuf_iterator<char>(file), {});
-  if (file.bad()) return FromErrno(errno, fmt::format("cannot read the configuration '{}'", path));
-  return Read(text, path);
+  auto text = ReadWholeFile(path);
+  if (!text.ok()) return std::move(text).error().With("configuration");
+  return Read(*text, path);
 }
 
 Status ConfigReader::SetOption(const std::string& option, const std::string& value) {

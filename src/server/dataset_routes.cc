@@ -112,7 +112,7 @@ Status CheckInputs(const Context& context, const Call& call,
       if (with_it) continue;
       auto entry = context.names->Resolve(input.dataset_ref);
       if (!entry.ok() || !MayDo(context, call.caller, Right::kRead, entry->alias))
-        return InvalidArgument("input of SetTransform: dataset not found: {}", input.dataset_ref);
+        return InvalidArgument("input of SetTransform: Dataset not found: {}", input.dataset_ref);
     }
   }
   return {};

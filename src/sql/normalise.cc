@@ -41,6 +41,9 @@ constexpr std::array<std::string_view, 15> kBeforeExpression = {"select", "disti
 constexpr std::array<std::string_view, 20> kAfterExpression = {
     "as",   "from", "is",      "in",  "like", "ilike", "and",   "or",    "not",   "then",
     "else", "end",  "between", "asc", "desc", "nulls", "limit", "order", "group", "having"};
+// What follows the list of a SELECT, where no FROM does.
+constexpr std::array<std::string_view, 9> kAfterItems = {"where",   "group", "having", "order",    "limit",
+                                                         "qualify", "union", "except", "intersect"};
 
 template <size_t N>
 bool Contains(const std::array<std::string_view, N>& words, std::string_view word) {
@@ -155,6 +158,18 @@ class Normaliser {
     return opens && (closes || qualifies) && previous != nullptr;
   }
 
+  // Whether the list of what is selected, whose item begins at `begin`, is over with the token at `i`.
+  bool EndsItems(size_t i, size_t begin) const {
+    const Token& token = tokens_[i];
+    const Token* previous = i > 0 ? &tokens_[i - 1] : nullptr;
+    if (previous != nullptr && (previous->Is("as") || previous->IsSymbol('.'))) return false;
+    if (token.Is("from")) return previous == nullptr || !previous->Is("distinct");
+    // Without a FROM. Such a word may also be a column's name: then an operator stands before it, or nothing.
+    if (token.kind != Token::Kind::kWord || !Contains(kAfterItems, token.word) || i == begin) return false;
+    return previous->kind != Token::Kind::kSymbol || previous->IsSymbol(')') || previous->IsSymbol(']') ||
+           previous->IsSymbol('}');
+  }
+
   std::vector<std::string> Items() const {
     std::vector<std::string> items;
     if (tokens_.empty() || !tokens_[0].Is("select")) return items;
@@ -166,15 +181,13 @@ class Normaliser {
         ++depth;
       if (!last && (tokens_[i].IsSymbol(')') || tokens_[i].IsSymbol(']') || tokens_[i].IsSymbol('}')))
         --depth;
-      bool from = !last && depth == 0 && tokens_[i].Is("from") &&
-                  !(i > 0 && (tokens_[i - 1].Is("as") || tokens_[i - 1].Is("distinct") ||
-                              tokens_[i - 1].IsSymbol('.')));
-      if (last || from || (depth == 0 && tokens_[i].IsSymbol(','))) {
+      const bool ends = !last && depth == 0 && EndsItems(i, begin);
+      if (last || ends || (depth == 0 && tokens_[i].IsSymbol(','))) {
         if (i > begin) {
           items.emplace_back(source_.substr(tokens_[begin].begin, tokens_[i - 1].end - tokens_[begin].begin));
         }
         begin = i + 1;
-        if (from) break;
+        if (ends) break;
       }
     }
     return items;

@@ -156,8 +156,8 @@ class Rewriter {
     if (!schema.empty() || !TextOf(node, "catalog_name").empty()) {
       const std::string full = schema + "." + name;
       if (std::find(options_.tables.begin(), options_.tables.end(), full) != options_.tables.end()) {
-        return InvalidArgument("no table {} in a schema {}; a dataset's name with a dot is quoted: \"{}\"", name,
-                               schema, full);
+        return InvalidArgument("no table {} in a schema {}; a dataset's name with a dot is quoted: \"{}\"",
+                               name, schema, full);
       }
       return InvalidArgument("no table '{}.{}'{}", schema, name, Choices());
     }
@@ -514,7 +514,8 @@ Result<json> ParseSelect(Session& session, std::string_view source, const LexRul
   ASSIGN_OR_RETURN(NormalText normal, Normalise(source, rules));
   ASSIGN_OR_RETURN(std::string text, session.CallText("json_serialize_sql", normal.text));
   json tree = json::parse(text, nullptr, false);
-  if (tree.is_discarded()) return Internal("the parser's tree is not JSON");
+  // All that the parser writes is JSON, infinity aside.
+  if (tree.is_discarded()) return InvalidArgument("the query holds a number that is too large for any type");
   if (tree.value("error", false)) {
     std::string message = tree.value("error_message", "");
     if (message.starts_with("Only SELECT")) return InvalidArgument("the statement is not a SELECT");

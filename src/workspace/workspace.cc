@@ -144,7 +144,7 @@ Result<std::unique_ptr<Workspace>> Workspace::Find(const std::string& from,
     if (!override_folder.empty() || folder == folder.parent_path()) break;
     folder = folder.parent_path();
   }
-  return NotFound("directory is not a sluice workspace; make one with 'sluice init'");
+  return NotFound("Directory is not a sluice workspace; make one with 'sluice init'");
 }
 
 std::string Workspace::DatasetFolder(const multiformats::DatasetId& id) const {
@@ -242,7 +242,7 @@ Result<Entry> Workspace::Resolve(std::string_view ref) const {
     names.push_back(entry.alias);
   }
   const auto near = NearNames(ref, names);
-  return NotFound("dataset not found: {}{}", ref,
+  return NotFound("Dataset not found: {}{}", ref,
                   near.empty() ? "" : fmt::format(" (did you mean '{}'?)", near.front()));
 }
 
@@ -390,7 +390,7 @@ Result<std::string> Workspace::Hide(const multiformats::DatasetId& id) const {
   std::string hidden = root_ + "/datasets/" + kDeletedPrefix + id.ToMultibase();
   std::error_code error;
   fs::rename(DatasetFolder(id), hidden, error);
-  if (error == std::errc::no_such_file_or_directory) return NotFound("dataset not found: {}", id.ToString());
+  if (error == std::errc::no_such_file_or_directory) return NotFound("Dataset not found: {}", id.ToString());
   if (error) return FromErrno(error.value(), fmt::format("cannot remove '{}'", DatasetFolder(id)));
   return hidden;
 }
@@ -480,7 +480,7 @@ Status Workspace::Rename(const Entry& entry, const std::string& new_alias) {
   RETURN_IF_ERROR(CheckNameFree(new_alias, entry.id));
   std::error_code error;
   if (!fs::exists(DatasetFolder(entry.id) + "/" + dataset::kHeadName, error)) {
-    return NotFound("dataset not found: {}", entry.alias);  // deleted meanwhile
+    return NotFound("Dataset not found: {}", entry.alias);  // deleted meanwhile
   }
   ASSIGN_OR_RETURN(auto stores, StoresOf(entry.id));
   if (new_alias == entry.alias) return {};

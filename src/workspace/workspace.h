@@ -58,7 +58,7 @@ class Workspace {
   // success).
   static Result<std::unique_ptr<Workspace>> Init(const std::string& folder, bool exists_ok);
   // Looks in `override_folder` (the value of SLUICE_WORKSPACE) when not empty, else in `from` and its
-  // parents. Errors: kNotFound "directory is not a sluice workspace".
+  // parents. Errors: kNotFound "Directory is not a sluice workspace".
   static Result<std::unique_ptr<Workspace>> Find(const std::string& from, const std::string& override_folder);
 
   // Absolute path of `.sluice`.

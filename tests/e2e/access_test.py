@@ -88,7 +88,7 @@ def tokens_give_what_their_scopes_say():
             assert "d,default," in shown, shown
             # Absent and not shown are one answer.
             absent, hidden = (call(node, "GET", f"/{name}/sources", tokens["push:d"]).json for name in ("x", "e"))
-            assert absent["detail"] == "dataset not found: x" and hidden["detail"] == "dataset not found: e", (absent, hidden)
+            assert absent["detail"] == "Dataset not found: x" and hidden["detail"] == "Dataset not found: e", (absent, hidden)
 
 
 def a_right_to_push_reads_its_sources_alone():

@@ -99,7 +99,7 @@ def datasets_are_made_listed_and_deleted():
         problem(node.post("/datasets", manifest("river.gauges", LEDGER)), 409, "already exists")
         gone = node.call("DELETE", "/river.gauges")
         assert gone.status == 200 and gone.json == {"status": "deleted", "name": "river.gauges", "id": dataset["id"]}, gone
-        problem(node.get("/river.gauges"), 404, "dataset not found: river.gauges")
+        problem(node.get("/river.gauges"), 404, "Dataset not found: river.gauges")
         problem(node.call("DELETE", "/river.gauges"), 404)
         assert node.post("/datasets", manifest("river.gauges", LEDGER)).status == 201
         assert node.post("/river.gauges/ingest", records(range(3))).json["records"]["added"] == 3
@@ -522,7 +522,7 @@ def changes_need_the_right_to_administer():
             assert [d["name"] for d in node.call("GET", "/datasets", headers=read).json["datasets"]] == ["d", "e"]
             problem(node.call("GET", "/datasets", headers=push), 403)
             problem(node.call("GET", "/d", headers=push), 403)
-            problem(node.call("GET", "/e", headers=push), 404, "dataset not found: e")
+            problem(node.call("GET", "/e", headers=push), 404, "Dataset not found: e")
             for method, path, body in reversed(calls):
                 assert node.call(method, path, body, admin).status in (200, 201), (method, path)
 
@@ -548,14 +548,14 @@ def tenants_see_their_own():
             # An id is no way around it.
             did = node.call("GET", "/acme/d", headers=acme).json["id"]
             assert node.call("GET", "/" + did, headers=acme).status == 200
-            problem(node.call("GET", "/" + did, headers=bob), 404, "dataset not found: did:odf:")
+            problem(node.call("GET", "/" + did, headers=bob), 404, "Dataset not found: did:odf:")
             made = node.call("POST", "/datasets", manifest("acme/new", APPEND), acme)
             assert made.status == 201 and made.headers["Location"] == "/acme/new", made
             problem(node.call("POST", "/datasets", manifest("bob/new", APPEND), acme), 404)
             derivative = ("kind: DatasetSnapshot\nversion: 1\ncontent:\n  name: acme/der\n  kind: Derivative\n  metadata:\n"
                           "    - kind: SetTransform\n      inputs: [{datasetRef: bob/d, alias: i}]\n      transform:\n"
                           "        {kind: Sql, engine: datafusion, query: select * from i}\n")
-            problem(node.call("POST", "/datasets", derivative, acme), 400, "dataset not found: bob/d")
+            problem(node.call("POST", "/datasets", derivative, acme), 400, "Dataset not found: bob/d")
             problem(node.call("POST", "/datasets", manifest("acme/sources", APPEND), acme), 400, "path of the node's own")
 
 
@@ -669,8 +669,8 @@ def reading_needs_the_right_to_read():
         with Node(ws) as node:
             for path in paths:
                 problem(node.call("GET", "/d" + path, headers=push), 403, "read")
-                there = problem(node.call("GET", "/e" + path, headers=push), 404, "dataset not found: e")
-                absent = problem(node.call("GET", "/q" + path, headers=push), 404, "dataset not found: q")
+                there = problem(node.call("GET", "/e" + path, headers=push), 404, "Dataset not found: e")
+                absent = problem(node.call("GET", "/q" + path, headers=push), 404, "Dataset not found: q")
                 assert set(there) == set(absent)
                 answer = node.call("GET", "/d" + path.replace("blocks/x", "blocks/" + block).replace("data/x", "data/" + slice_),
                                    headers=read)
@@ -729,7 +729,7 @@ def files_are_uploaded_then_ingested():
         assert node.post("/platform/file/upload/" + unknown, b"abc").status == 200
         problem(node.post("/f/ingest?uploadToken=" + unknown), 404, "no source")
         problem(node.post("/f/ingest?uploadToken=" + unknown, b"x"), 400, "not both")
-        problem(node.post("/nowhere/ingest?uploadToken=" + unknown), 404, "dataset not found")
+        problem(node.post("/nowhere/ingest?uploadToken=" + unknown), 404, "Dataset not found")
         problem(node.post(f"/d/ingest?uploadToken={unknown}&uploadToken={unknown}"), 400, "2 times")
         for bad in ["x", unknown[:-6], unknown[:-6] + "AAAAAA", "A" + unknown, unknown + "A", unknown + ".", "B" * 9000]:
             problem(node.post("/f/ingest?uploadToken=" + bad), 400, "not an upload token")

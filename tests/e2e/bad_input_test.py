@@ -173,6 +173,7 @@ def parquet_inputs():
     yield "footer length", altered(lambda c: c[:-8] + b"\xff\xff\xff\x7f" + c[-4:])
     yield "garbage", altered(lambda c: os.urandom(len(c)))
     yield "garbage between the magic words", altered(lambda c: c[:4] + os.urandom(len(c) - 12) + c[-8:])
+    yield "a page", altered(lambda c: c[:4] + bytes([c[4] ^ 0xFF]) + c[5:])
     yield "text", altered(lambda c: b"event_time,k,v\n")
 
     def wrong(select, *says):

@@ -229,9 +229,9 @@ def files():
             ws.write("data.csv", CSV)
             add(ws, "d", url_step("file://" + os.path.join(ws.folder, "data.csv")))
             done = ws.run("pull", "nowhere", "d", "-o", "json", code=1)
-            assert b"Failed to pull nowhere: dataset not found: nowhere" in done.err, done
+            assert b"Failed to pull nowhere: Dataset not found: nowhere" in done.err, done
             assert [(o["dataset"], o["status"]) for o in json.loads(done.out)] == [("d", "updated"), ("nowhere", "failed")], done
-            fails(ws, "dataset not found: nowhere", command=("pull", "nowhere", "--set-watermark", "2099-01-01T00:00:00Z"))
+            fails(ws, "Dataset not found: nowhere", command=("pull", "nowhere", "--set-watermark", "2099-01-01T00:00:00Z"))
 
     yield "a name that is not there stops no other", unknown_name
 

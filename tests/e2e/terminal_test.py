@@ -4,9 +4,12 @@ import json
 import os
 import pty
 import re
+import shutil
 import signal
+import subprocess
 import time
 
+import harness
 from harness import APPEND, Workspace, main, records
 from pull_test import BIG, Page, Server, add, url_step
 
@@ -123,5 +126,44 @@ def pulls_show_a_line_each():
         assert b"\x1b" not in ws.run("pull", "one").err
 
 
+def values_in_messages_do_not_steer_the_terminal():
+    with workspace() as ws:
+        ws.write("\x1b[31m.json", '{"k":"\\u001b"}\n')
+        done = ws.run("ingest", "d", "\x1b[31m.json", code=8)
+        assert b"\x1b" not in done.err and b"\\x1b[31m.json" in done.err, done.err
+
+
+# What is typed, and what must and must not be offered.
+COMPLETED = [
+    (["sys"], ["system"], ["verify"]),
+    (["system", ""], ["compact", "gc"], ["ingest"]),
+    (["ingest", "--so"], ["--source-name"], []),
+    (["--lock-timeout", "5", "ingest", "--so"], ["--source-name"], []),
+    (["ls", "--o"], ["--output-format"], []),
+    (["tail", "d"], ["d"], []),
+]
+
+
+def shells_complete():
+    """bash always; zsh and fish where they are installed (their scripts are asked as a user's shell asks them)."""
+    with workspace() as ws:
+        path = {**os.environ, "PATH": os.path.dirname(harness.program) + ":" + os.environ["PATH"]}
+        shells = {"bash": 'eval "$(sluice completions bash)"; COMP_WORDS=(sluice "$@"); COMP_CWORD=$#; _sluice; printf "%s\\n" "${COMPREPLY[@]}"'}
+        if shutil.which("zsh"):
+            shells["zsh"] = ('compdef() { : }; compadd() { shift; print -rl -- ${(M)@:#$words[CURRENT]*}; }; _files() { : }; '
+                             'eval "$(sluice completions zsh)"; words=(sluice "$@"); CURRENT=$#words; offered=$(_sluice); print -r -- $offered')
+        if shutil.which("fish"):
+            shells["fish"] = 'sluice completions fish | source; complete -C "sluice $argv" | string split -f1 \\t'
+        for shell, script in shells.items():
+            for typed, offered, hidden in COMPLETED:
+                command = [shell, "-c", script, "--" if shell == "fish" else "sluice", *typed]
+                done = subprocess.run(command, cwd=ws.folder, env=path, capture_output=True, timeout=20, check=False)
+                words = [word for line in done.stdout.decode().splitlines() for word in line.split()]
+                assert not done.stderr and set(offered) <= set(words) and not set(hidden) & set(words), (shell, typed, done)
+        for shell in ("zsh", "fish"):
+            if shell not in shells:
+                print(f"left out: {shell} is not installed")
+
+
 if __name__ == "__main__":
-    main([log_goes_through_the_pager, a_pager_may_leave_early, interrupts_are_the_pagers, pulls_show_a_line_each])
+    main([values_in_messages_do_not_steer_the_terminal, shells_complete, log_goes_through_the_pager, a_pager_may_leave_early, interrupts_are_the_pagers, pulls_show_a_line_each])
