@@ -6,7 +6,8 @@
 
 namespace sluice {
 
-// The bytes of a file, which may be a pipe. Errors: the system's, naming the path; kInvalidArgument for a folder.
+// The bytes of a file, which may be a pipe. Errors: the system's, naming the path; kInvalidArgument for a
+// folder.
 Result<std::string> ReadWholeFile(const std::string& path);
 
 }  // namespace sluice

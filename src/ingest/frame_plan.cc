@@ -6,6 +6,7 @@
 
 #include "ingest/frame.h"
 #include "odf/arrow_schema.h"
+#include "read/text_options.h"
 
 namespace sluice::ingest {
 namespace {
@@ -30,6 +31,8 @@ Result<std::shared_ptr<FramePlan>> FramePlan::Make(SourceDefinition source, cons
   plan->shape_.vocabulary = state.vocabulary;
   plan->shape_.merge = source.merge.kind;
   plan->shape_.default_preprocess = !source.preprocess && !source.read.schema;
+  ASSIGN_OR_RETURN(const auto cast, read::CastOptionsOf(plan->read_->step));
+  plan->shape_.time_pattern = cast.timestamp_pattern;
   plan->shape_.is_inferred = source.preprocess || !source.read.schema;
   plan->shape_.dataset_schema = state.schema;
   plan->source_ = std::move(source);

@@ -144,6 +144,7 @@ Result<std::shared_ptr<arrow::Array>> FromEpochSeconds(const std::shared_ptr<arr
 }
 
 Result<std::shared_ptr<arrow::Array>> FromText(const std::shared_ptr<arrow::Array>& array,
+                                               const std::shared_ptr<const columnar::TimePattern>& pattern,
                                                const std::string& column, std::vector<BadValue>* bad) {
   ASSIGN_OR_RETURN(auto plain, CastTo(array, arrow::utf8()));
   const auto& texts = static_cast<const arrow::StringArray&>(*plain);
@@ -151,7 +152,8 @@ Result<std::shared_ptr<arrow::Array>> FromText(const std::shared_ptr<arrow::Arra
   for (int64_t i = 0; i < texts.length(); ++i) {
     if (texts.IsValid(i)) cells[static_cast<size_t>(i)] = texts.GetView(i);
   }
-  ASSIGN_OR_RETURN(auto caster, columnar::TextCaster::Make(MillisUtc(), true));
+  ASSIGN_OR_RETURN(auto caster,
+                   columnar::TextCaster::Make(MillisUtc(), true, {.timestamp_pattern = pattern}));
   std::vector<columnar::BadCell> bad_cells;
   RETURN_IF_ERROR(caster->Append(cells.data(), 1, cells.size(), &bad_cells));
   for (const auto& cell : bad_cells) {
@@ -195,6 +197,7 @@ Result<std::shared_ptr<arrow::Array>> ToMillisUtc(const std::shared_ptr<arrow::A
 Result<Shaper> Shaper::Make(const ShapeSpec& spec, const std::shared_ptr<arrow::Schema>& frame) {
   columnar::EnsureArrowCompute();
   Shaper shaper;
+  shaper.time_pattern_ = spec.time_pattern;
   RETURN_IF_ERROR(shaper.Plan(spec, *frame));
   const auto& schema = spec.dataset_schema ? spec.dataset_schema : spec.agreed_schema;
   if (schema) RETURN_IF_ERROR(shaper.AlignTo(*schema, spec));
@@ -385,7 +388,7 @@ Result<std::shared_ptr<arrow::RecordBatch>> Shaper::Apply(const arrow::RecordBat
         break;
       }
       case Convert::kText: {
-        ASSIGN_OR_RETURN(array, FromText(array, field->name(), bad));
+        ASSIGN_OR_RETURN(array, FromText(array, time_pattern_, field->name(), bad));
         break;
       }
     }

@@ -17,6 +17,10 @@ class RecordBatch;
 class Schema;
 }  // namespace arrow
 
+namespace sluice::columnar {
+class TimePattern;
+}  // namespace sluice::columnar
+
 namespace sluice::ingest {
 
 struct ShapeSpec {
@@ -25,6 +29,8 @@ struct ShapeSpec {
   // No preprocess query and no ODF schema: system columns are renamed, the event time is coerced
   // (odf-ingest.md 2.2).
   bool default_preprocess = false;
+  // How an event time in text is written then (`timestampFormat`); null: RFC 3339.
+  std::shared_ptr<const columnar::TimePattern> time_pattern;
   // Nobody declared the frame's types: they are the file's, or what a query makes.
   bool is_inferred = false;
   // Of those, structs that are null in some of the rows; they count while there is neither schema.
@@ -70,6 +76,7 @@ class Shaper {
 
   std::vector<Column> columns_;
   std::shared_ptr<arrow::Schema> schema_;
+  std::shared_ptr<const columnar::TimePattern> time_pattern_;
 };
 
 // For rows that were shaped already, when the dataset has got its schema since: `columns` may have an op.

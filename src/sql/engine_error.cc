@@ -1,5 +1,6 @@
 #include "sql/engine_error.h"
 
+#include <algorithm>
 #include <array>
 #include <cctype>
 
@@ -61,6 +62,29 @@ ErrorCode CodeOf(Family family, ErrorCode data_code) {
       return ErrorCode::kInternal;
   }
   return ErrorCode::kInternal;
+}
+
+// What the engine says of a Parquet file that is not what was written.
+bool IsDamage(Family family, std::string_view message) {
+  if (family != Family::kIo && family != Family::kInternal && family != Family::kData) return false;
+  constexpr std::array<std::string_view, 5> kSigns = {"No magic bytes found", "TProtocolException",
+                                                      "not read enough bytes", "decompression failure",
+                                                      "Parquet file"};
+  return std::any_of(kSigns.begin(), kSigns.end(),
+                     [&](std::string_view sign) { return message.find(sign) != std::string_view::npos; });
+}
+
+// Of a file of a dataset its name alone: who asks over HTTP has no business with the node's folders.
+std::string WithoutFolder(std::string text) {
+  const size_t name = text.find("/data/");
+  if (name == std::string::npos) return text;
+  const size_t quote = text.rfind('\'', name);
+  const size_t quote2 = text.rfind('"', name);
+  const size_t start = quote == std::string::npos    ? quote2
+                       : quote2 == std::string::npos ? quote
+                                                     : std::max(quote, quote2);
+  if (start != std::string::npos) text.erase(start + 1, name - start);
+  return text;
 }
 
 // The first line, and the line that lists the names to choose from.
@@ -146,6 +170,10 @@ Error FromEngineMessage(std::string_view message, ErrorCode data_code, std::stri
     if (size_t at = FindQuotedName(rest, statement); at != std::string_view::npos) {
       text += DescribePosition(statement, at);
     }
+  }
+  if (IsDamage(family, rest)) {
+    return Corruption("stored data cannot be read: {}; 'sluice verify' tells where it is damaged",
+                      WithoutFolder(std::move(text)));
   }
   return {CodeOf(family, data_code), text.empty() ? "the SQL engine failed without a message" : text};
 }

@@ -104,8 +104,11 @@ Status ReadRows(const dataset::Dataset& dataset, uint64_t first_offset, uint64_t
   std::reverse(slices.begin(), slices.end());
   for (const auto& slice : slices) {
     if (slice.offset_interval.end < first_offset) continue;
-    ASSIGN_OR_RETURN(auto reader,
-                     columnar::SliceReader::Open(dataset.files(), dataset::DataName(slice.physical_hash)));
+    const std::string name = dataset::DataName(slice.physical_hash);
+    auto opened = columnar::SliceReader::Open(dataset.files(), name);
+    if (!opened.ok() && opened.error().code() == ErrorCode::kNotFound)
+      return Corruption("slice '{}' is missing; 'sluice verify' tells what else is", name);
+    ASSIGN_OR_RETURN(auto reader, std::move(opened));
     uint64_t offset = slice.offset_interval.start;
     while (true) {
       ASSIGN_OR_RETURN(auto batch, reader->Next());
@@ -151,7 +154,11 @@ Result<QuerySession> RunQueryOver(const Workspace& workspace, const std::vector<
       auto path = dataset->files().LocalPath(dataset::DataName(ref.slice.physical_hash));
       if (path) paths.push_back(*path);
     }
-    RETURN_IF_ERROR(session.engine->RegisterParquet(entry.alias, schema, std::move(paths)));
+    auto registered = session.engine->RegisterParquet(entry.alias, schema, std::move(paths));
+    if (!registered.ok()) {
+      if (auto missing = FindMissingSlice(workspace, entries, statement)) return *std::move(missing);
+      return std::move(registered).error();
+    }
   }
   auto result = session.engine->Query(statement, options.stop);
   if (!result.ok()) {
