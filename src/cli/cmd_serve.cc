@@ -13,6 +13,7 @@
 #include "server/log_lines.h"
 #include "server/open_files.h"
 #include "server/server.h"
+#include "workspace/config.h"
 #include "workspace/secrets.h"
 
 namespace sluice::cli {
@@ -30,7 +31,17 @@ struct ServeArgs {
   std::map<std::string, bool> flags;
 };
 
-Result<server::NodeConfig> ConfigOf(const ServeArgs& args) {
+// What the workspace's own configuration says about a node; the node's says more, and wins.
+Status AddWorkspaceConfig(const workspace::Workspace& workspace, server::ConfigReader* reader) {
+  constexpr char kKey[] = "uploads.maxFileSizeInMb";
+  ASSIGN_OR_RETURN(const auto config, workspace::Config::Load(workspace.root()));
+  if (!config.IsSet(kKey)) return {};
+  return reader->SetFallback("limits.upload", config.Text(kKey) + "MiB",
+                             fmt::format("{} of '{}/config.yaml'", kKey, workspace.root()));
+}
+
+// `workspace` may be null.
+Result<server::NodeConfig> ConfigOf(const ServeArgs& args, const workspace::Workspace* workspace) {
   server::ConfigReader reader(server::ProcessEnvironment);
   if (!args.config.empty()) RETURN_IF_ERROR(reader.ReadFile(args.config));
   for (const auto& [option, values] : args.values) {
@@ -42,6 +53,7 @@ Result<server::NodeConfig> ConfigOf(const ServeArgs& args) {
   for (const auto& [option, is_given] : args.flags) {
     if (is_given) RETURN_IF_ERROR(reader.SetOption(option, "true"));
   }
+  if (workspace != nullptr) RETURN_IF_ERROR(AddWorkspaceConfig(*workspace, &reader));
   auto config = reader.Finish();
   if (!config.ok() && args.config.empty()) return std::move(config).error().With("usage");
   return config;
@@ -244,9 +256,10 @@ Status Check(Session& session, const ServeArgs& args, const server::NodeConfig& 
 }
 
 Status Serve(Session& session, const ServeArgs& args) {
-  ASSIGN_OR_RETURN(auto config, ConfigOf(args));
+  const auto found = session.OpenWorkspace();
+  ASSIGN_OR_RETURN(auto config, ConfigOf(args, found.ok() ? *found : nullptr));
   if (args.check) return Check(session, args, config);
-  ASSIGN_OR_RETURN(auto* workspace, session.OpenWorkspace());
+  ASSIGN_OR_RETURN(auto* workspace, found);
   if (FindNode(*workspace).ok()) {
     return MakeError(ErrorCode::kUnavailable,
                      "a node is running in this workspace already: it listens on '{}'",

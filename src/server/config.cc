@@ -266,6 +266,17 @@ Status ConfigReader::SetOption(const std::string& option, const std::string& val
   return Internal("no such option: {}", option);
 }
 
+Status ConfigReader::SetFallback(const std::string& path, const std::string& value,
+                                 const std::string& origin) {
+  if (impl_->where.contains(path)) return {};
+  const auto found = Find(Split(path));
+  if (!found.key) return Internal("no such key: {}", path);
+  if (auto status = found.key->set(&impl_->draft, {value, true}, ""); !status.ok())
+    return InvalidArgument("{}: {}", origin, status.error().message());
+  impl_->where[path] = origin;
+  return {};
+}
+
 Result<NodeConfig> ConfigReader::Finish() {
   auto& draft = impl_->draft;
   if (draft.config.listen.empty()) {

@@ -61,6 +61,9 @@ class ConfigReader {
   Status Read(std::string_view yaml, const std::string& origin);
   // `option` as in ConfigKeys. Given again it adds to those keys that take several values.
   Status SetOption(const std::string& option, const std::string& value);
+  // The value of `path`, as an option would give it, unless something has set it; `origin` says in messages
+  // where it comes from.
+  Status SetFallback(const std::string& path, const std::string& value, const std::string& origin);
   // The configuration as a whole. Errors: kInvalidArgument for what does not go together, and for what
   // would weaken a guarantee without being accepted by name (push-protocol.md 3, 5, 8).
   Result<NodeConfig> Finish();

@@ -309,7 +309,9 @@ std::vector<ConfigKey> LimitKeys() {
        To(ConfigCount, [](Draft& d, const Name&) -> auto& { return d.config.limits.query_rows; })},
       {{"limits.queryBytes", "", "bytes", "256MiB", "Bytes of a result; more are answered 422"},
        To(ConfigBytes, [](Draft& d, const Name&) -> auto& { return d.config.limits.query_bytes; })},
-      {{"limits.upload", "", "bytes", "50MiB", "A file of the upload flow; at most 64MiB, as of any batch"},
+      {{"limits.upload", "", "bytes", "50MiB",
+        "A file of the upload flow; at most 64MiB, as of any batch. Without it `uploads.maxFileSizeInMb` of "
+        "`sluice config` holds"},
        To(ConfigUpload, [](Draft& d, const Name&) -> auto& { return d.config.limits.upload_bytes; })},
       {{"limits.uploadTime", "", "time", "1h", "How long an upload token holds, and its file is kept"},
        ToTime([](Draft& d) -> auto& { return d.config.limits.upload_lifetime; })},

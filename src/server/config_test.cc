@@ -47,6 +47,19 @@ TEST(ConfigTest, AFileThatSaysNothingIsTheDefault) {
   }
 }
 
+TEST(ConfigTest, AFallbackIsForWhatNothingElseSets) {
+  const auto upload = [](const std::string& yaml, const std::string& value) -> Result<uint64_t> {
+    ConfigReader reader(Environment);
+    RETURN_IF_ERROR(reader.Read(yaml, "node.yaml"));
+    RETURN_IF_ERROR(reader.SetFallback("limits.upload", value, "elsewhere"));
+    ASSIGN_OR_RETURN(const auto config, reader.Finish());
+    return config.limits.upload_bytes;
+  };
+  EXPECT_EQ(upload("", "3MiB").value(), 3U << 20);
+  EXPECT_EQ(upload("limits: {upload: 1KiB}", "3MiB").value(), 1024U);
+  EXPECT_EQ(upload("", "65MiB").error().ToString(), "elsewhere: at most 64MiB is expected");
+}
+
 TEST(ConfigTest, ReadsEveryKindOfValue) {
   const auto config = Read(R"(listen: ["[::1]:80", 8080, "unix:/tmp/x"]
 blockBudget: unlimited

@@ -48,7 +48,8 @@ constexpr ConfigKey kKeys[] = {
      false},
     {"engine.datafusionEmbedded.base", ConfigType::kText, "", "settings of another engine", false},
     {"engine.datafusionEmbedded.ingest", ConfigType::kText, "", "settings of another engine", false},
-    {"uploads.maxFileSizeInMb", ConfigType::kCount, "50", "size of an uploaded file", false},
+    {"uploads.maxFileSizeInMb", ConfigType::kCount, "50",
+     "largest file that a node takes by upload, in MiB; at most 64"},
 };
 
 const ConfigKey* FindKey(std::string_view name) {

@@ -774,9 +774,25 @@ def uploads_belong_to_an_account_and_expire():
             assert not [n for n in os.listdir(os.path.join(ws.home, "uploads")) if not n.startswith(".")]
 
 
+def uploads_are_as_large_as_the_workspace_says():
+    with node_with("d") as ws:
+        prepare = "/platform/file/upload/prepare?fileName=x.csv&contentLength=%d"
+        ws.run("config", "set", "uploads.maxFileSizeInMb", "1")
+        with Node(ws) as node:
+            assert node.post(prepare % (1 << 20)).status == 200
+            problem(node.post(prepare % ((1 << 20) + 1)), 400, "at most 1048576")
+        path = ws.write("node.yaml", "limits: {upload: 2MiB}\n")
+        with Node(ws, "--config", path) as node:
+            assert node.post(prepare % (2 << 20)).status == 200
+        ws.run("config", "set", "uploads.maxFileSizeInMb", "65")
+        for said in (Node(ws, start=False).refuses(), ws.run("serve", "--check-config", code=1).err.decode()):
+            assert "uploads.maxFileSizeInMb of" in said and "at most 64MiB" in said, said
+
+
 if __name__ == "__main__":
     main([datasets_are_made_listed_and_deleted, bad_manifests_are_refused, inputs_are_not_deleted_under_their_dependants, sources_are_added_replaced_and_disabled, a_dataset_switches_to_polling_and_back, metadata_is_committed, manifests_may_not_use_the_machine, other_methods_are_refused, names_are_right_while_others_change_them, what_was_taken_before_is_settled_first,
           changes_need_the_right_to_administer, tenants_see_their_own, capabilities_are_granted_by_account, an_account_has_so_many_datasets, history_is_paged, newest_rows_are_shown, schemas_are_shown,
           queries_are_answered_and_fenced, the_sql_command_asks_a_node, large_results_are_bounded, queries_do_not_hold_up_pushes, a_query_has_its_time,
           a_node_ends_in_the_midst_of_queries, verification_is_served, contents_are_pulled, only_what_the_chain_holds_is_served,
-          reading_needs_the_right_to_read, files_are_uploaded_then_ingested, uploads_belong_to_an_account_and_expire])
+          reading_needs_the_right_to_read, files_are_uploaded_then_ingested, uploads_belong_to_an_account_and_expire,
+          uploads_are_as_large_as_the_workspace_says])
