@@ -15,6 +15,7 @@ using Json = nlohmann::json;
 using Format = odf::ReadFormat;
 
 constexpr size_t kHeadBytes = 4096;
+constexpr size_t kObjectBytes = 64 << 10;  // of an object, which may be about an error
 constexpr size_t kQuotedBytes = 200;
 
 std::string_view SkipSpace(std::string_view text) {
@@ -84,14 +85,96 @@ Saying SayingOf(const std::string& name) {
   return found == kNames.end() ? Saying::kNothing : found->second;
 }
 
-// Whether these fields, all there are, tell of an error and of nothing else.
-bool TellsOfError(const Json& object) {
+// A member of the root object, as far as it was read.
+struct Member {
+  enum class Value { kUnseen, kNothing, kText, kOther };  // nothing: null, false, 0 or empty
+  std::string name;
+  Value value = Value::kUnseen;
+  bool is_whole = false;
+};
+
+// Collects the members of an object; the text may end anywhere. Everything else is refused.
+class MemberReader final : public nlohmann::json_sax<Json> {
+ public:
+  explicit MemberReader(size_t size) : size_(size) {}
+
+  bool null() override { return Take(Member::Value::kNothing); }
+  bool boolean(bool value) override { return Take(value ? Member::Value::kOther : Member::Value::kNothing); }
+  bool number_integer(number_integer_t) override { return Take(Member::Value::kOther); }
+  bool number_unsigned(number_unsigned_t value) override {
+    return Take(value == 0 ? Member::Value::kNothing : Member::Value::kOther);
+  }
+  bool number_float(number_float_t, const string_t&) override { return Take(Member::Value::kOther); }
+  bool string(string_t& text) override {
+    return Take(text.empty() ? Member::Value::kNothing : Member::Value::kText);
+  }
+  bool binary(binary_t&) override { return false; }
+  bool start_object(size_t) override {
+    is_object_ = is_object_ || depth_ == 0;
+    return Enter();
+  }
+  bool end_object() override { return Leave(); }
+  bool start_array(size_t) override { return Enter(); }
+  bool end_array() override { return Leave(); }
+  bool key(string_t& name) override {
+    if (depth_ == 1) members_.push_back({name});
+    if (depth_ == 2) members_.back().value = Member::Value::kOther;
+    return true;
+  }
+  bool parse_error(size_t position, const std::string&, const nlohmann::detail::exception& error) override {
+    is_cut_ = position >= size_;
+    // Nothing else tells a text that was cut off from a value that did not begin.
+    const bool in_text = std::string_view(error.what()).find("invalid string") != std::string_view::npos;
+    const bool is_text = in_text && !members_.empty() && !members_.back().is_whole;
+    if (is_cut_ && is_text)
+      members_.back().value = depth_ == 1 ? Member::Value::kText : Member::Value::kOther;
+    return false;
+  }
+
+  bool is_object() const { return is_object_; }
+  bool is_cut() const { return is_cut_; }  // the text ends within the object
+  const std::vector<Member>& members() const { return members_; }
+
+ private:
+  bool Take(Member::Value value) {
+    if (depth_ == 0) return false;
+    if (depth_ == 1) {
+      members_.back().value = value;
+      members_.back().is_whole = true;
+    } else if (depth_ == 2) {
+      members_.back().value = Member::Value::kOther;
+    }
+    return true;
+  }
+  bool Enter() {
+    if (!is_object_) return false;
+    if (depth_ == 1) members_.back().value = Member::Value::kNothing;
+    if (depth_ == 2) members_.back().value = Member::Value::kOther;
+    ++depth_;
+    return true;
+  }
+  bool Leave() {
+    if (--depth_ == 1) members_.back().is_whole = true;
+    return true;
+  }
+
+  const size_t size_;
+  size_t depth_ = 0;
+  bool is_object_ = false, is_cut_ = false;
+  std::vector<Member> members_;
+};
+
+// Whether these members, all there are, tell of an error and of nothing else. Of an object that goes on
+// unseen, the data may be still to come: an error must have been named then, and not in passing.
+bool TellsOfError(const std::vector<Member>& members, bool is_cut) {
   bool error = false, message = false, is_class = false, rest = false;
-  for (const auto& [name, value] : object.items()) {
-    const Saying saying = SayingOf(name);
+  for (const auto& member : members) {
+    const Saying saying = SayingOf(member.name);
     if (saying == Saying::kNothing) return false;
-    error = error || saying == Saying::kError;
-    message = message || saying == Saying::kMessage;
+    const bool says_so = member.value == Member::Value::kText || member.value == Member::Value::kOther;
+    const bool goes_on = member.value == Member::Value::kText && !member.is_whole;
+    error = error || (saying == Saying::kError && (!is_cut || says_so));
+    message = message || (saying == Saying::kMessage && (!is_cut || goes_on));
     is_class = is_class || saying == Saying::kClass;
     rest = rest || saying == Saying::kRest;
   }
@@ -99,17 +182,33 @@ bool TellsOfError(const Json& object) {
 }
 
 bool IsErrorObject(const std::string& head, const odf::ReadStep& step) {
-  const Json json = Json::parse(head, nullptr, false);
-  if (!json.is_object() || json.empty()) return false;
-  // Text in the place of the records: `{"status":"0","result":"Max rate limit reached"}`.
-  if (step.sub_path && json.contains(*step.sub_path) && json[*step.sub_path].is_string()) return true;
-  if (!TellsOfError(json)) return false;
-  if (step.sub_path) return true;  // the data would be deeper
+  MemberReader reader(head.size());
+  const bool is_whole = Json::sax_parse(head, &reader);
+  const auto& members = reader.members();
+  if ((!is_whole && !reader.is_cut()) || !reader.is_object() || members.empty()) return false;
+  if (step.sub_path && !step.sub_path->empty()) {
+    const auto first = step.sub_path->substr(0, step.sub_path->find('.'));
+    const auto found = std::find_if(members.begin(), members.end(),
+                                    [&](const Member& member) { return member.name == first; });
+    // Text in the place of the records: `{"status":"0","result":"Max rate limit reached"}`. Else they are
+    // what was asked for, whatever they are called.
+    if (found != members.end()) return found->value == Member::Value::kText;
+    return TellsOfError(members, reader.is_cut());
+  }
+  if (!TellsOfError(members, reader.is_cut())) return false;
   const auto schema = odf::DeclaredSchema(step);
   if (!schema.ok() || !*schema) return true;
   // Such columns may be what the source is about.
-  return std::none_of((*schema)->fields.begin(), (*schema)->fields.end(),
-                      [&](const auto& field) { return json.contains(field.name); });
+  const auto is_column = [&](const Member& member) {
+    return std::any_of((*schema)->fields.begin(), (*schema)->fields.end(),
+                       [&](const auto& field) { return field.name == member.name; });
+  };
+  return std::none_of(members.begin(), members.end(), is_column);
+}
+
+bool IsJson(Format format) {
+  return format == Format::kJson || format == Format::kNdJson || format == Format::kGeoJson ||
+         format == Format::kNdGeoJson;
 }
 
 bool IsErrorPage(const std::string& head, const odf::ReadStep& step, std::string_view media_type) {
@@ -121,9 +220,7 @@ bool IsErrorPage(const std::string& head, const odf::ReadStep& step, std::string
     return object.starts_with('{') && SkipSpace(object.substr(1)).starts_with('"') &&
            object.find("\":") != std::string_view::npos;
   }
-  const bool whole = head.size() < kHeadBytes;
-  return whole && step.format != Format::kParquet && step.format != Format::kEsriShapefile &&
-         IsErrorObject(head, step);
+  return IsJson(step.format) && IsErrorObject(head, step);
 }
 
 }  // namespace
@@ -132,6 +229,11 @@ Result<std::unique_ptr<read::ByteSource>> RefuseErrorPage(std::unique_ptr<read::
                                                           const odf::ReadStep& step,
                                                           std::string_view media_type) {
   ASSIGN_OR_RETURN(auto head, ReadHead(*source, kHeadBytes));
+  // An object that goes on may be a long message, or hold the data: more of it tells.
+  if (head.size() == kHeadBytes && IsJson(step.format) && SkipSpace(head).starts_with('{')) {
+    ASSIGN_OR_RETURN(const auto more, ReadHead(*source, kObjectBytes - kHeadBytes));
+    head += more;
+  }
   if (IsErrorPage(head, step, media_type)) {
     auto line = SkipSpace(head);
     // An object's first line may be its bracket.

@@ -164,5 +164,40 @@ TEST(ErrorPageTest, LeavesDataAlone) {
   EXPECT_EQ(Page("{\"error\": \"no\"}", json), "{\"error\": \"no\"}");
 }
 
+TEST(ErrorPageTest, KnowsObjectsOfAnySize) {
+  odf::ReadStep json;
+  json.format = odf::ReadFormat::kNdJson;
+  for (const size_t size : {10, 4096, 10'000, 65'536, 300'000}) {
+    const std::string text(size, 'x');
+    for (const std::string& error :
+         {"{\"error\": \"" + text + "\"}", "\n{\"status\": 500, \"message\": \"" + text + "\"}",
+          "{\"errors\": [\"" + text + "\"]}", "{\"error\": {\"trace\": [\"" + text + "\"]}}",
+          "{\"error\": \"no\", \"details\": \"" + text + "\"}"})
+      EXPECT_EQ(Page(error, json), "refused") << error.substr(0, 100) << size;
+    for (const std::string& data :
+         {"{\"error\": null, \"meta\": \"" + text + "\", \"a\": 1}",
+          "{\"a\": 1, \"error\": \"" + text + "\"}", "{\"message\": {\"a\": \"" + text + "\"}, \"b\": 1}"})
+      EXPECT_TRUE(Page(data, json) == data) << data.substr(0, 100) << size;
+    // Several records, as far as is looked.
+    const std::string records = "{\"error\": \"" + text + "\"}\n{\"error\": \"a\"}\n";
+    EXPECT_TRUE(size > 65'000 || Page(records, json) == records) << size;
+  }
+}
+
+TEST(ErrorPageTest, TakesWhatTheSubPathNames) {
+  odf::ReadStep json;
+  json.format = odf::ReadFormat::kJson;
+  json.sub_path = "message.items";
+  for (const std::string& data : {std::string(R"({"status": "ok", "message": {"items": []}})"),
+                                  R"({"message": {"items": [")" + std::string(100'000, 'x') + R"("]}})"})
+    EXPECT_EQ(Page(data, json), data);
+  EXPECT_EQ(Page(R"({"status": "failed", "message": "no such resource"})", json), "refused");
+  // The head may end just before the value.
+  for (size_t blanks = 65'500; blanks < 65'540; ++blanks) {
+    const std::string data = "{\"message\":" + std::string(blanks, ' ') + "{\"items\":[1]}}";
+    ASSERT_TRUE(Page(data, json) == data) << blanks;
+  }
+}
+
 }  // namespace
 }  // namespace sluice::fetch
