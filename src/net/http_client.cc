@@ -14,6 +14,9 @@
 namespace sluice::net {
 namespace {
 
+constexpr size_t kMostHeaderBytes = 256 << 10;
+constexpr size_t kMostHeaderLine = 100 << 10;  // the library's own bound
+
 struct FreeList {
   void operator()(curl_slist* list) const { curl_slist_free_all(list); }
 };
@@ -26,6 +29,7 @@ struct Transfer {
   std::stop_token stop;
   CURL* curl;
   HttpAnswer answer;
+  uint64_t header_bytes = 0;
   uint64_t sent = 0;  // of call.body
   std::string piece;  // of call.source
   size_t piece_sent = 0;
@@ -59,8 +63,21 @@ Status TellHeaders(Transfer& transfer, long status) {
   return transfer.call.on_headers(static_cast<int>(status), transfer.answer.headers);
 }
 
+Error HeadersTooLarge() {
+  return MakeError(ErrorCode::kTooLarge,
+                   "the headers of the answer are larger than is taken ({} KiB, {} KiB a line): whoever runs "
+                   "the server, or the proxy before it, has to mend that",
+                   kMostHeaderBytes >> 10, kMostHeaderLine >> 10);
+}
+
 size_t OnHeader(char* data, size_t, size_t size, void* user) {
   Transfer& transfer = TransferOf(user);
+  transfer.header_bytes += size;
+  if (!Guarded(transfer, [&]() -> Status {
+        if (transfer.header_bytes > kMostHeaderBytes) return HeadersTooLarge();
+        return {};
+      }))
+    return 0;
   std::string_view line(data, size);
   while (line.ends_with('\n') || line.ends_with('\r')) line.remove_suffix(1);
   if (line.starts_with("HTTP/")) {
@@ -179,6 +196,16 @@ ErrorCode CodeOf(CURLcode code) {
   }
 }
 
+// The library takes a line of the answer's headers over its bound for a lack of memory.
+bool IsLineTooLong(CURLcode outcome, CURL* curl) {
+  curl_off_t sent = 0, body = 0;
+  long request = 0;
+  curl_easy_getinfo(curl, CURLINFO_STARTTRANSFER_TIME_T, &sent);
+  curl_easy_getinfo(curl, CURLINFO_SIZE_DOWNLOAD_T, &body);
+  curl_easy_getinfo(curl, CURLINFO_REQUEST_SIZE, &request);
+  return outcome == CURLE_OUT_OF_MEMORY && request > 0 && sent > 0 && body == 0;
+}
+
 Status AppendLine(const std::string& line, List* list) {
   curl_slist* longer = curl_slist_append(list->get(), line.c_str());
   if (longer == nullptr) return Error(ErrorCode::kResourceExhausted, "out of memory");
@@ -236,7 +263,7 @@ class CurlClient final : public HttpClient {
   void Set(CURLoption option, T value) {
     curl_easy_setopt(curl_, option, value);
   }
-  void SetConnection(const HttpCall& call);
+  void SetConnection(const HttpCall& call, const std::string& url);
   void SetCallbacks(Transfer& transfer);
   void SetMethodAndBody(const HttpCall& call);
   void SetSignature(const AwsSigning& aws);
@@ -245,9 +272,9 @@ class CurlClient final : public HttpClient {
   CURL* const curl_;
 };
 
-void CurlClient::SetConnection(const HttpCall& call) {
+void CurlClient::SetConnection(const HttpCall& call, const std::string& url) {
   Set(CURLOPT_NOSIGNAL, 1L);
-  Set(CURLOPT_URL, call.url.c_str());
+  Set(CURLOPT_URL, url.c_str());
   Set(CURLOPT_PROTOCOLS_STR, "http,https");
   Set(CURLOPT_USERAGENT, options_.user_agent.c_str());
   Set(CURLOPT_CONNECTTIMEOUT_MS, static_cast<long>(call.connect_timeout.count()));
@@ -337,7 +364,8 @@ Result<HttpAnswer> CurlClient::SendOnce(const HttpCall& call, std::stop_token st
   if (stop.stop_requested()) return Error(ErrorCode::kCancelled, "interrupted");
   if (call.method.empty() || !IsSafeField(call.method, ""))
     return InvalidArgument("'{}' is not a method", call.method);
-  if (call.url.find_first_of(" \r\n\t") != std::string::npos)
+  const std::string url = EncodeUrl(call.url);
+  if (url.find_first_of(" \r\n\t") != std::string::npos)
     return InvalidArgument("'{}' is not a URL", call.url);
   if (call.aws && call.source) return InvalidArgument("a body in pieces cannot be signed");
   Headers all = call.headers;
@@ -349,7 +377,7 @@ Result<HttpAnswer> CurlClient::SendOnce(const HttpCall& call, std::stop_token st
   transfer.follows = redirect != nullptr;
   char message[CURL_ERROR_SIZE] = {};
   curl_easy_reset(curl_);  // keeps connections
-  SetConnection(call);
+  SetConnection(call, url);
   SetMethodAndBody(call);
   if (call.aws) SetSignature(*call.aws);
   SetCallbacks(transfer);
@@ -360,6 +388,8 @@ Result<HttpAnswer> CurlClient::SendOnce(const HttpCall& call, std::stop_token st
   Set(CURLOPT_ERRORBUFFER, static_cast<char*>(nullptr));
   if (transfer.error) return std::move(*transfer.error).With(fmt::format("{} '{}'", call.method, call.url));
   if (outcome != CURLE_OK) {
+    if (IsLineTooLong(outcome, curl_))
+      return HeadersTooLarge().With(fmt::format("{} '{}'", call.method, call.url));
     return MakeError(CodeOf(outcome), "{} '{}': {}", call.method, call.url,
                      message[0] != 0 ? message : curl_easy_strerror(outcome));
   }
@@ -371,9 +401,9 @@ Result<HttpAnswer> CurlClient::SendOnce(const HttpCall& call, std::stop_token st
   const char* to = nullptr;
   if (transfer.IsPassedOver(status)) curl_easy_getinfo(curl_, CURLINFO_REDIRECT_URL, &to);
   if (to != nullptr) *redirect = to;
-  const char* url = nullptr;
-  curl_easy_getinfo(curl_, CURLINFO_EFFECTIVE_URL, &url);
-  transfer.answer.url = url != nullptr ? url : call.url;
+  const char* effective = nullptr;
+  curl_easy_getinfo(curl_, CURLINFO_EFFECTIVE_URL, &effective);
+  transfer.answer.url = effective != nullptr ? effective : call.url;
   return std::move(transfer.answer);
 }
 

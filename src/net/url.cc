@@ -1,5 +1,7 @@
 #include "net/url.h"
 
+#include <algorithm>
+
 namespace sluice::net {
 namespace {
 
@@ -51,6 +53,19 @@ std::string PercentEncode(std::string_view text, bool keep_slash) {
     } else {
       encoded += fmt::format("%{:02X}", static_cast<unsigned char>(c));
     }
+  }
+  return encoded;
+}
+
+std::string EncodeUrl(std::string_view url) {
+  constexpr std::string_view kForeign = " \"<>`";
+  const size_t scheme = url.find("://");
+  const size_t host = scheme == std::string_view::npos ? 0 : scheme + 3;
+  const size_t path = std::min(url.find_first_of("/?#", host), url.size());
+  std::string encoded(url.substr(0, path));
+  for (const char c : url.substr(path)) {
+    const bool is_foreign = static_cast<signed char>(c) < 0 || kForeign.find(c) != std::string_view::npos;
+    encoded += is_foreign ? PercentEncode({&c, 1}) : std::string(1, c);
   }
   return encoded;
 }

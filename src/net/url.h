@@ -15,6 +15,13 @@ Result<std::string> PercentDecode(std::string_view text);
 // Everything but letters, digits and `-._~` as `%XX`; `/` is left alone when `keep_slash`.
 std::string PercentEncode(std::string_view text, bool keep_slash = false);
 
+// An address as people write it: what may stand in no URL (blanks, quotes, angle brackets, letters of other
+// scripts) as `%XX` behind the host; all else is left as it is.
+std::string EncodeUrl(std::string_view url);
+// Whether `url`, so encoded, can be asked for over HTTP. Errors: kInvalidArgument saying what is wrong with
+// it.
+Status CheckHttpUrl(const std::string& url);
+
 // A request target taken apart, decoded.
 struct Target {
   std::string path;

@@ -33,9 +33,22 @@ Result<std::string> ResolveUrl(const std::string& base, const std::string& link)
   return resolved;
 }
 
+Status CheckHttpUrl(const std::string& url) {
+  // Else the library would see but the part before it.
+  if (url.find('\0') != std::string::npos) return InvalidArgument("the URL has a zero byte in it");
+  const Handle parsed(curl_url(), &curl_url_cleanup);
+  if (!parsed) return Error(ErrorCode::kResourceExhausted, "out of memory");
+  const CURLUcode code = curl_url_set(parsed.get(), CURLUPART_URL, EncodeUrl(url).c_str(), 0);
+  const auto scheme = PartOf(parsed.get(), CURLUPART_SCHEME);
+  if (code == CURLUE_OK && (scheme == "http" || scheme == "https")) return {};
+  return InvalidArgument("'{}' is not a URL: {}", url,
+                         code == CURLUE_OK ? "write http:// or https://" : curl_url_strerror(code));
+}
+
 std::string OriginOf(const std::string& url) {
   const Handle parsed(curl_url(), &curl_url_cleanup);
-  if (!parsed || curl_url_set(parsed.get(), CURLUPART_URL, url.c_str(), 0) != CURLUE_OK) return url;
+  if (!parsed || curl_url_set(parsed.get(), CURLUPART_URL, EncodeUrl(url).c_str(), 0) != CURLUE_OK)
+    return url;
   std::string origin;
   for (const CURLUPart part : {CURLUPART_SCHEME, CURLUPART_HOST, CURLUPART_PORT}) {
     const auto text = PartOf(parsed.get(), part);
