@@ -107,6 +107,7 @@ class KeepingSource final : public read::ByteSource {
 KeptOutput::KeptOutput(KeepOptions options, const std::string& input, std::string steps)
     : options_(std::move(options)),
       steps_(std::move(steps)),
+      input_(input),
       path_(options_.folder + "/" + kPreparedPrefix +
             multiformats::Sha3Multihash(input + "\n" + steps_).ToString()) {}
 
@@ -118,7 +119,7 @@ Result<std::unique_ptr<read::ByteSource>> KeptOutput::Load() const {
     options_.tell(fmt::format("taking what the commands made at {}; 'sluice system gc' clears it",
                               FormatInstant(info->fetched_at)));
   }
-  return read::OpenFileSource(path_);
+  return read::OpenFileSource(path_, {}, input_);
 }
 
 std::unique_ptr<read::ByteSource> KeptOutput::Keep(std::unique_ptr<read::ByteSource> made) const {

@@ -40,6 +40,7 @@ class KeptOutput {
  private:
   KeepOptions options_;
   std::string steps_;
+  std::string input_;
   std::string path_;
 };
 

@@ -32,25 +32,27 @@ Status WaitForBytes(int fd, const std::stop_token& stop) {
 
 class FileSource final : public ByteSource {
  public:
-  FileSource(int fd, std::string path, std::optional<uint64_t> size, bool is_regular, std::stop_token stop)
-      : fd_(fd), path_(std::move(path)), size_(size), is_regular_(is_regular), stop_(std::move(stop)) {}
-  ~FileSource() override { ::close(fd_); }
+  struct File {
+    int fd;
+    std::string path, name;
+    std::optional<uint64_t> size;  // of a regular file
+    bool is_regular;
+  };
+  FileSource(File file, std::stop_token stop) : file_(std::move(file)), stop_(std::move(stop)) {}
+  ~FileSource() override { ::close(file_.fd); }
 
   Result<size_t> Read(char* buffer, size_t size) override {
-    if (!is_regular_) RETURN_IF_ERROR(WaitForBytes(fd_, stop_));
-    return ReadFd(fd_, path_, buffer, size);
+    if (!file_.is_regular) RETURN_IF_ERROR(WaitForBytes(file_.fd, stop_));
+    return ReadFd(file_.fd, file_.name, buffer, size);
   }
-  const std::string& name() const override { return path_; }
-  std::optional<uint64_t> size() const override { return size_; }
+  const std::string& name() const override { return file_.name; }
+  std::optional<uint64_t> size() const override { return file_.size; }
   std::optional<std::string> local_path() const override {
-    return size_ ? std::optional<std::string>(path_) : std::nullopt;
+    return file_.size ? std::optional<std::string>(file_.path) : std::nullopt;
   }
 
  private:
-  int fd_;
-  std::string path_;
-  std::optional<uint64_t> size_;  // of a regular file
-  bool is_regular_;
+  const File file_;
   std::stop_token stop_;
 };
 
@@ -91,20 +93,22 @@ class MemorySource final : public ByteSource {
 
 }  // namespace
 
-Result<std::unique_ptr<ByteSource>> OpenFileSource(const std::string& path, std::stop_token stop) {
+Result<std::unique_ptr<ByteSource>> OpenFileSource(const std::string& path, std::stop_token stop,
+                                                   const std::string& name) {
+  const std::string& known = name.empty() ? path : name;
   // Opening a FIFO waits for its writer; that wait is left to the first read.
   const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-  if (fd < 0) return FromErrno(errno, fmt::format("open '{}'", path));
+  if (fd < 0) return FromErrno(errno, fmt::format("open '{}'", known));
   struct stat info{};
   if (::fstat(fd, &info) != 0) {
     const int error = errno;
     ::close(fd);
-    return FromErrno(error, fmt::format("stat '{}'", path));
+    return FromErrno(error, fmt::format("stat '{}'", known));
   }
   if (const int flags = ::fcntl(fd, F_GETFL); flags >= 0) ::fcntl(fd, F_SETFL, flags & ~O_NONBLOCK);
   if (S_ISDIR(info.st_mode)) {
     ::close(fd);
-    return InvalidArgument("'{}' is a folder, not a file", path);
+    return InvalidArgument("'{}' is a folder, not a file", known);
   }
   std::optional<uint64_t> size;
   // Files of /proc are regular, claim no bytes and have some.
@@ -112,7 +116,8 @@ Result<std::unique_ptr<ByteSource>> OpenFileSource(const std::string& path, std:
     size = static_cast<uint64_t>(info.st_size);
     ::posix_fadvise(fd, 0, 0, POSIX_FADV_SEQUENTIAL);
   }
-  return std::make_unique<FileSource>(fd, path, size, S_ISREG(info.st_mode), std::move(stop));
+  return std::make_unique<FileSource>(FileSource::File{fd, path, known, size, S_ISREG(info.st_mode)},
+                                      std::move(stop));
 }
 
 std::unique_ptr<ByteSource> MakeFdSource(int fd, std::string name, std::stop_token stop) {

@@ -34,8 +34,9 @@ class ByteSource {
 };
 
 // A wait for the other side of a pipe, a FIFO (also for its first writer) or a device ends with kCancelled
-// once a stop is requested.
-Result<std::unique_ptr<ByteSource>> OpenFileSource(const std::string& path, std::stop_token stop = {});
+// once a stop is requested. `name` is how people know the file; empty = its path.
+Result<std::unique_ptr<ByteSource>> OpenFileSource(const std::string& path, std::stop_token stop = {},
+                                                   const std::string& name = {});
 // File descriptor (not closed by us), such as standard input.
 std::unique_ptr<ByteSource> MakeFdSource(int fd, std::string name, std::stop_token stop = {});
 std::unique_ptr<ByteSource> MakeMemorySource(std::string bytes, std::string name);
