@@ -68,9 +68,9 @@ void CsvCaster::RejectRecords(Round* round) const {
   for (const CsvBadRecord& bad : round->rows.bad) {
     const std::string_view raw = RawOf(round->block, bad.where);
     round->rejects.Add(bad.where.record, bad.where.line, "", raw,
-                       bad.unterminated
-                           ? "a quoted field is not closed before the end of the input"
-                           : fmt::format("expected {} fields, found {}", schema_->num_fields(), bad.cells),
+                       bad.unterminated ? "a quoted field is not closed before the end of the input"
+                                        : fmt::format("expected {} fields, found {}{}", schema_->num_fields(),
+                                                      bad.cells, AdviceAbout(raw)),
                        raw);
   }
 }
@@ -80,7 +80,7 @@ void CsvCaster::RejectInvalidText(Round* round) const {
   for (size_t row = 0; row < round->rows.rows.size(); ++row) {
     for (size_t column = 0; column < columns; ++column) {
       const std::string_view cell = round->rows.cells[row * columns + column];
-      if (!IsUtf8(cell)) RejectRow(row, column, cell, "not valid UTF-8", round);
+      if (!IsUtf8(cell)) RejectRow(row, column, cell, "not valid UTF-8" + AdviceAbout(cell), round);
     }
   }
 }
@@ -168,7 +168,8 @@ Result<std::vector<std::string>> ColumnNames(const FirstRecord& first, bool head
   for (size_t i = 0; i < first.cells.size(); ++i) {
     std::string name = header && !first.cells[i].empty() ? first.cells[i] : fmt::format("column_{}", i + 1);
     if (!IsUtf8(name))
-      return InvalidArgument("line 1 of '{}': header field {} is not valid UTF-8", input, i + 1);
+      return InvalidArgument("line 1 of '{}': header field {} is not valid UTF-8{}", input, i + 1,
+                             AdviceAbout(first.cells.front()));
     if (header && HasBareReturn(name)) {
       return InvalidArgument(
           "line 1 of '{}': the header has a carriage return in field {}: lines end with LF or CR LF", input,

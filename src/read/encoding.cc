@@ -186,4 +186,29 @@ std::optional<std::string_view> TextDecoder::Decode(std::string_view text, TextA
   return std::string_view(out, static_cast<size_t>(out_at - out));
 }
 
+std::string AdviceAbout(std::string_view beginning) {
+  static constexpr struct {
+    std::string_view magic, name, advice;
+  } kKnown[] = {
+      {"\x1f\x8b", "gzip data",
+       "unpack it, in a polling source by 'prepare: [{kind: Decompress, format: Gzip}]'"},
+      {"PK\x03\x04", "a zip archive",
+       "unpack it, in a polling source by 'prepare: [{kind: Decompress, format: Zip}]'"},
+      {"\x28\xb5\x2f\xfd", "zstd data",
+       "unpack it, in a polling source by 'prepare: [{kind: Pipe, command: [zstd, -d]}]'"},
+      {"\xfd"
+       "7zXZ",
+       "xz data", "unpack it, in a polling source by 'prepare: [{kind: Pipe, command: [xz, -d]}]'"},
+      {"BZh", "bzip2 data",
+       "unpack it, in a polling source by 'prepare: [{kind: Pipe, command: [bzip2, -d]}]'"},
+      {"\xff\xfe", "UTF-16", "the read step names it by 'encoding: utf-16'"},
+      {"\xfe\xff", "UTF-16", "the read step names it by 'encoding: utf-16'"},
+  };
+  for (const auto& known : kKnown) {
+    if (beginning.starts_with(known.magic))
+      return fmt::format("; it looks like {}: {}", known.name, known.advice);
+  }
+  return "";
+}
+
 }  // namespace sluice::read

@@ -21,6 +21,10 @@ Status CheckEncoding(const std::string& encoding);
 Result<std::unique_ptr<ByteSource>> Transcode(std::unique_ptr<ByteSource> source,
                                               const std::string& encoding);
 
+// What an input that is no UTF-8 seems to be by its `beginning`, and what to do, to stand behind a message;
+// empty where it cannot be told.
+std::string AdviceAbout(std::string_view beginning);
+
 // Short texts of one character set, given by iconv's name, as UTF-8. Confined to one thread.
 class TextDecoder {
  public:

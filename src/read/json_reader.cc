@@ -98,7 +98,7 @@ class JsonDocumentReader final : public Reader {
 
 Result<std::string_view> CheckDocument(const TextBlock& document, const std::string& input) {
   const std::string_view text = document.text();
-  if (!IsUtf8(text)) return InvalidArgument("'{}' is not valid UTF-8", input);
+  if (!IsUtf8(text)) return InvalidArgument("'{}' is not valid UTF-8{}", input, AdviceAbout(text));
   const char* start = SkipJsonSpace(text.data());
   JsonError error;
   const char* end = SkipJsonValue(start, 0, &error);

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "read/encoding.h"
+
 namespace sluice::read {
 namespace {
 
@@ -60,7 +62,8 @@ Result<bool> NdJsonScanner::Next(JsonRows* rows) {
   place.raw = SkipBadRecord(start, error);
   const std::string reason =
       error.reason != nullptr
-          ? fmt::format("malformed JSON at byte {}: {}", error.at - start + 1, error.reason)
+          ? fmt::format("malformed JSON at byte {}: {}{}", error.at - start + 1, error.reason,
+                        AdviceAbout(place.raw))
           : fmt::format("expected an object, found {}", NameWithArticle(KindOf(place.raw)));
   rows->Refuse(place, "", place.raw, reason);
   return true;
