@@ -65,6 +65,14 @@ std::string ValidatorIn(const net::Headers& headers, std::string_view name) {
   return read::IsUtf8(value) ? value : std::string();
 }
 
+// In lower case, as nobody cares; empty for none, nothing where none is named.
+std::optional<std::string> EncodingIn(const net::Headers& headers) {
+  auto encoding = headers.Find("Content-Encoding");
+  if (!encoding) return std::nullopt;
+  for (char& c : *encoding) c = static_cast<char>(c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c);
+  return *encoding == "identity" ? std::string() : *encoding;
+}
+
 }  // namespace
 
 struct Download::Shared {
@@ -214,8 +222,7 @@ Status Download::Shared::OnHeaders(int status, const net::Headers& headers, uint
     };
     MutexLock lock(mutex);
     // An answer to If-Range need not say again how the whole is encoded (RFC 9110 15.3.7).
-    std::string encoding = headers.Find("Content-Encoding").value_or(info.content_encoding);
-    if (encoding == "identity") encoding.clear();
+    const std::string encoding = EncodingIn(headers).value_or(info.content_encoding);
     if ((total > 0 && info.total_bytes > 0 && info.total_bytes != total) || differs("ETag", info.etag) ||
         differs("Last-Modified", info.last_modified) || encoding != info.content_encoding)
       return MakeError(ErrorCode::kConflict, "the content changed while it was downloaded");
@@ -234,8 +241,7 @@ Status Download::Shared::OnHeaders(int status, const net::Headers& headers, uint
   next.etag = ValidatorIn(headers, "ETag");
   next.last_modified = ValidatorIn(headers, "Last-Modified");
   next.media_type = headers.Find("Content-Type").value_or("");
-  next.content_encoding = headers.Find("Content-Encoding").value_or("");
-  if (next.content_encoding == "identity") next.content_encoding.clear();
+  next.content_encoding = EncodingIn(headers).value_or("");
   ASSIGN_OR_RETURN(const auto coder, CodecOfContentEncoding(next.content_encoding));
   (void)coder;
   const std::string length = headers.Find("Content-Length").value_or("");

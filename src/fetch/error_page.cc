@@ -227,7 +227,7 @@ bool IsErrorPage(const std::string& head, const odf::ReadStep& step, std::string
 
 Result<std::unique_ptr<read::ByteSource>> RefuseErrorPage(std::unique_ptr<read::ByteSource> source,
                                                           const odf::ReadStep& step,
-                                                          std::string_view media_type) {
+                                                          std::string_view media_type, bool* is_page) {
   ASSIGN_OR_RETURN(auto head, ReadHead(*source, kHeadBytes));
   // An object that goes on may be a long message, or hold the data: more of it tells.
   if (head.size() == kHeadBytes && IsJson(step.format) && SkipSpace(head).starts_with('{')) {
@@ -235,6 +235,7 @@ Result<std::unique_ptr<read::ByteSource>> RefuseErrorPage(std::unique_ptr<read::
     head += more;
   }
   if (IsErrorPage(head, step, media_type)) {
+    *is_page = true;
     auto line = SkipSpace(head);
     // An object's first line may be its bracket.
     if (!line.starts_with('{')) line = line.substr(0, line.find_first_of("\r\n"));

@@ -12,20 +12,25 @@
 namespace sluice::fetch {
 namespace {
 
-struct Scheme {
-  std::string_view name;
-  Result<Fetched> (*fetch)(const UrlCall&, const FetchRequest&, const FetchContext&);  // null: refused
-};
+// Schemes that manifests know and this version does not.
+constexpr std::string_view kLaterSchemes[] = {"ftp", "ftps", "sftp", "s3"};
 
-constexpr Scheme kSchemes[] = {
-    {"file", &FetchFile}, {"http", &FetchHttp}, {"https", &FetchHttp}, {"data", &FetchData}, {"ftp", nullptr},
-    {"ftps", nullptr},    {"sftp", nullptr},    {"s3", nullptr},       {"exec", &FetchExec},
-};
+std::vector<std::string> KnownSchemes() {
+  std::vector<std::string> names;
+  for (const auto& kind : FetchKinds()) names.insert(names.end(), kind.schemes.begin(), kind.schemes.end());
+  return names;
+}
 
-Error Refused(std::string_view kind) {
-  return Unsupported(
-      "sources of kind '{}' cannot be pulled: what can is url with http, https, file, data or exec, and filesGlob",
-      kind);
+Error Refused(std::string_view what) {
+  auto schemes = KnownSchemes();
+  const std::string last = std::move(schemes.back());
+  schemes.pop_back();
+  std::string steps;
+  for (const auto& kind : FetchKinds()) {
+    if (!kind.step.empty()) steps += fmt::format(", and {}", kind.step);
+  }
+  return Unsupported("sources of kind '{}' cannot be pulled: what can is url with {} or {}{}", what,
+                     JoinNames(schemes), last, steps);
 }
 
 std::string SchemeOf(std::string_view url) {
@@ -34,38 +39,63 @@ std::string SchemeOf(std::string_view url) {
   return scheme;
 }
 
+// Null for one that is known and cannot be pulled. Errors: kUnsupported, showing `shown`, for one that nobody
+// knows.
+Result<const FetchKind*> KindOfUrl(std::string_view scheme, std::string_view shown) {
+  for (const auto& kind : FetchKinds()) {
+    if (std::find(kind.schemes.begin(), kind.schemes.end(), scheme) != kind.schemes.end()) return &kind;
+  }
+  if (std::find(std::begin(kLaterSchemes), std::end(kLaterSchemes), scheme) != std::end(kLaterSchemes))
+    return nullptr;
+  return Unsupported("the URL '{}' has no scheme that is known: {}", shown, JoinNames(KnownSchemes()));
+}
+
 Result<Fetched> FetchUrl(const odf::FetchUrl& step, const FetchRequest& request,
                          const FetchContext& context) {
   UrlCall call{step, "", std::make_shared<Redactor>()};
   ASSIGN_OR_RETURN(call.url, ExpandTemplate(step.url, *context.variables, *call.redactor));
-  const std::string name = SchemeOf(call.url);
-  std::vector<std::string> known;
-  for (const auto& scheme : kSchemes) {
-    if (scheme.name == name) {
-      if (!scheme.fetch) return Refused(name);
-      auto fetched = scheme.fetch(call, request, context);
-      if (!fetched.ok()) return call.redactor->Clean(fetched.error());
-      for (auto& input : fetched->inputs) input.redactor = call.redactor;
-      return fetched;
-    }
-    if (scheme.fetch) known.emplace_back(scheme.name);
-  }
-  return Unsupported("the URL '{}' has no scheme that is known: {}", call.redactor->Clean(call.url),
-                     JoinNames(known));
+  const std::string scheme = SchemeOf(call.url);
+  ASSIGN_OR_RETURN(const auto* kind, KindOfUrl(scheme, call.redactor->Clean(call.url)));
+  if (kind == nullptr) return Refused(scheme);
+  auto fetched = kind->fetch_url(call, request, context);
+  if (!fetched.ok()) return call.redactor->Clean(fetched.error());
+  for (auto& input : fetched->inputs) input.redactor = call.redactor;
+  return fetched;
 }
 
-struct FetchKind {
-  const FetchRequest& request;
-  const FetchContext& context;
-
-  Result<Fetched> operator()(const odf::FetchUrl& step) const { return FetchUrl(step, request, context); }
-  Result<Fetched> operator()(const odf::FetchFilesGlob& step) const {
-    return FetchFilesGlob(step, request, context);
-  }
-  Result<Fetched> operator()(const odf::FetchContainer&) const { return Refused("container"); }
-  Result<Fetched> operator()(const odf::FetchMqtt&) const { return Refused("mqtt"); }
-  Result<Fetched> operator()(const odf::FetchEthereumLogs&) const { return Refused("ethereumLogs"); }
+struct NameOfStep {
+  std::string_view operator()(const odf::FetchUrl&) const { return "url"; }
+  std::string_view operator()(const odf::FetchFilesGlob&) const { return "filesGlob"; }
+  std::string_view operator()(const odf::FetchContainer&) const { return "container"; }
+  std::string_view operator()(const odf::FetchMqtt&) const { return "mqtt"; }
+  std::string_view operator()(const odf::FetchEthereumLogs&) const { return "ethereumLogs"; }
 };
+
+// Null for one that cannot be pulled.
+const FetchKind* KindOfStep(std::string_view name) {
+  for (const auto& kind : FetchKinds()) {
+    if (kind.step == name) return &kind;
+  }
+  return nullptr;
+}
+
+Status CheckUrl(const odf::FetchUrl& step) {
+  RETURN_IF_ERROR(CheckTemplate(step.url));
+  // A zero byte would cut the URL short where it is used.
+  if (std::any_of(step.url.begin(), step.url.end(), [](char c) { return c >= 0 && c < ' '; }))
+    return InvalidArgument("the URL has a control character in it");
+  const bool is_plain = step.url.find("${{") == std::string::npos;
+  if (is_plain) {
+    ASSIGN_OR_RETURN(const auto* kind, KindOfUrl(SchemeOf(step.url), step.url));
+    if (kind != nullptr && kind->check_url != nullptr) RETURN_IF_ERROR(kind->check_url(step.url));
+  }
+  for (const auto& header : step.headers.value_or(std::vector<odf::RequestHeader>())) {
+    RETURN_IF_ERROR(CheckTemplate(header.value));
+    if (!net::IsSafeField(header.name, ""))
+      return InvalidArgument("'{}' is not a name of an HTTP header", header.name);
+  }
+  return CheckEventTime(step.event_time, false, true);
+}
 
 // `cache: Forever`: what was taken once is not asked for again (odf-ingest.md 5.5).
 bool IsKeptForever(const FetchRequest& request) {
@@ -83,32 +113,16 @@ bool IsUncacheable(const FetchRequest& request, bool has_usable_state) {
 Result<Fetched> Fetch(const FetchRequest& request, const FetchContext& context) {
   if (IsKeptForever(request)) return Fetched();
   if (request.force) RETURN_IF_ERROR(DropSavepoints(context.savepoint_folder));
-  return std::visit(FetchKind{request, context}, request.step);
+  if (const auto* url = std::get_if<odf::FetchUrl>(&request.step)) return FetchUrl(*url, request, context);
+  const auto name = std::visit(NameOfStep(), request.step);
+  const auto* kind = KindOfStep(name);
+  return kind == nullptr ? Refused(name) : kind->fetch_step(request, context);
 }
 
 Status CheckFetch(const odf::FetchStep& step) {
-  if (const auto* url = std::get_if<odf::FetchUrl>(&step)) {
-    RETURN_IF_ERROR(CheckTemplate(url->url));
-    // A zero byte would cut the URL short where it is used.
-    if (std::any_of(url->url.begin(), url->url.end(), [](char c) { return c >= 0 && c < ' '; }))
-      return InvalidArgument("the URL has a control character in it");
-    if (url->headers) {
-      for (const auto& header : *url->headers) {
-        RETURN_IF_ERROR(CheckTemplate(header.value));
-        if (!net::IsSafeField(header.name, ""))
-          return InvalidArgument("'{}' is not a name of an HTTP header", header.name);
-      }
-    }
-    return CheckEventTime(url->event_time, false, true);
-  }
-  if (const auto* glob = std::get_if<odf::FetchFilesGlob>(&step)) {
-    const bool from_path =
-        glob->event_time && glob->event_time->kind == odf::EventTimeSource::Kind::kFromPath;
-    if (glob->order == odf::SourceOrdering::kByEventTime && !from_path)
-      return InvalidArgument("order: byEventTime needs eventTime: fromPath");
-    return CheckEventTime(glob->event_time, true, false);
-  }
-  return {};
+  if (const auto* url = std::get_if<odf::FetchUrl>(&step)) return CheckUrl(*url);
+  const auto* kind = KindOfStep(std::visit(NameOfStep(), step));
+  return kind == nullptr ? OkStatus() : kind->check_step(step);
 }
 
 void DropPrepared(const std::string& savepoint_folder) {

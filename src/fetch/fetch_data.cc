@@ -4,6 +4,7 @@
 #include "fetch/event_time.h"
 #include "fetch/kinds_internal.h"
 #include "fetch/savepoint.h"
+#include "net/headers.h"
 #include "net/url.h"
 
 namespace sluice::fetch {
@@ -31,18 +32,33 @@ Result<std::string> DecodeBase64(std::string_view text) {
   return bytes;
 }
 
-}  // namespace
+struct Content {
+  std::string media_type, bytes;
+};
 
-Result<Fetched> FetchData(const UrlCall& call, const FetchRequest& request, const FetchContext&) {
-  std::string_view rest = std::string_view(call.url).substr(call.url.find(':') + 1);
+Result<Content> Decode(std::string_view url) {
+  std::string_view rest = url.substr(url.find(':') + 1);
   const size_t comma = rest.find(',');
   if (comma == std::string_view::npos) return InvalidArgument("a data URL has a ',' before its content");
   std::string_view media = rest.substr(0, comma);
   ASSIGN_OR_RETURN(auto bytes, net::PercentDecode(rest.substr(comma + 1)));
-  if (media.ends_with(";base64")) {
-    media.remove_suffix(7);
+  constexpr std::string_view kBase64 = ";base64";
+  if (media.size() >= kBase64.size() &&
+      net::EqualsIgnoringCase(media.substr(media.size() - kBase64.size()), kBase64)) {
+    media.remove_suffix(kBase64.size());
     ASSIGN_OR_RETURN(bytes, DecodeBase64(bytes));
   }
+  return Content{std::string(media), std::move(bytes)};
+}
+
+Status CheckDataUrl(const std::string& url) {
+  const auto content = Decode(url);
+  return content.ok() ? OkStatus() : Status(content.error());
+}
+
+Result<Fetched> FetchData(const UrlCall& call, const FetchRequest& request, const FetchContext&) {
+  ASSIGN_OR_RETURN(const auto content, Decode(call.url));
+  const auto& bytes = content.bytes;
   ContentHash hash;
   hash.Update(bytes);
   const std::string value = fmt::format("{}:{}", bytes.size(), hash.Hex());
@@ -52,7 +68,7 @@ Result<Fetched> FetchData(const UrlCall& call, const FetchRequest& request, cons
     return fetched;
   FetchedInput input;
   input.name = "data URL";
-  input.media_type = std::string(media);
+  input.media_type = content.media_type;
   ASSIGN_OR_RETURN(input.event_time, MetadataEventTime(call.step.event_time, std::nullopt));
   input.open = [bytes]() -> Result<std::unique_ptr<read::ByteSource>> {
     return read::MakeMemorySource(bytes, "data URL");
@@ -64,5 +80,11 @@ Result<Fetched> FetchData(const UrlCall& call, const FetchRequest& request, cons
   fetched.inputs.push_back(std::move(input));
   return fetched;
 }
+
+}  // namespace
+
+namespace kinds {
+FetchKind data() { return {.schemes = {"data"}, .check_url = &CheckDataUrl, .fetch_url = &FetchData}; }
+}  // namespace kinds
 
 }  // namespace sluice::fetch

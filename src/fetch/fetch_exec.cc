@@ -93,8 +93,6 @@ Result<DownloadInfo> Run(const NamedCommand& command, const Savepoint& savepoint
   return info;
 }
 
-}  // namespace
-
 Result<Fetched> FetchExec(const UrlCall& call, const FetchRequest& request, const FetchContext& context) {
   ASSIGN_OR_RETURN(const auto command, Find(call.url, context));
   Fetched fetched;
@@ -118,7 +116,9 @@ Result<Fetched> FetchExec(const UrlCall& call, const FetchRequest& request, cons
   FetchedInput input;
   input.name = call.redactor->Clean(call.url);
   ASSIGN_OR_RETURN(input.event_time, MetadataEventTime(call.step.event_time, std::nullopt));
-  input.open = [path = savepoint.body_path()] { return read::OpenFileSource(path); };
+  input.open = [path = savepoint.body_path(), name = input.name] {
+    return read::OpenFileSource(path, {}, name);
+  };
   input.state = [value]() -> Result<std::optional<odf::SourceState>> {
     return std::optional(odf::SourceState{"", kContentStateKind, value});
   };
@@ -130,5 +130,12 @@ Result<Fetched> FetchExec(const UrlCall& call, const FetchRequest& request, cons
   };
   return fetched;
 }
+
+}  // namespace
+
+namespace kinds {
+// A name that nothing has yet may be set later.
+FetchKind exec() { return {.schemes = {"exec"}, .fetch_url = &FetchExec}; }
+}  // namespace kinds
 
 }  // namespace sluice::fetch

@@ -31,7 +31,10 @@ Result<std::string> PathOf(const std::string& url) {
   return path;
 }
 
-}  // namespace
+Status CheckFileUrl(const std::string& url) {
+  const auto path = PathOf(url);
+  return path.ok() ? OkStatus() : Status(path.error());
+}
 
 Result<Fetched> FetchFile(const UrlCall& call, const FetchRequest& request, const FetchContext& context) {
   if (!context.may.files)
@@ -61,5 +64,11 @@ Result<Fetched> FetchFile(const UrlCall& call, const FetchRequest& request, cons
   fetched.inputs.push_back(std::move(input));
   return fetched;
 }
+
+}  // namespace
+
+namespace kinds {
+FetchKind file() { return {.schemes = {"file"}, .check_url = &CheckFileUrl, .fetch_url = &FetchFile}; }
+}  // namespace kinds
 
 }  // namespace sluice::fetch

@@ -89,13 +89,19 @@ std::string Examples(const std::vector<Candidate>& files) {
   return text + (files.size() > 3 ? ", ..." : "");
 }
 
-}  // namespace
+Status CheckGlob(const odf::FetchStep& step) {
+  const auto& glob = std::get<odf::FetchFilesGlob>(step);
+  const bool from_path = glob.event_time && glob.event_time->kind == odf::EventTimeSource::Kind::kFromPath;
+  if (glob.order == odf::SourceOrdering::kByEventTime && !from_path)
+    return InvalidArgument("order: byEventTime needs eventTime: fromPath");
+  return CheckEventTime(glob.event_time, true, false);
+}
 
-Result<Fetched> FetchFilesGlob(const odf::FetchFilesGlob& step, const FetchRequest& request,
-                               const FetchContext& context) {
+Result<Fetched> FetchFilesGlob(const FetchRequest& request, const FetchContext& context) {
+  const auto& step = std::get<odf::FetchFilesGlob>(request.step);
   if (!context.may.files)
     return Error(ErrorCode::kPermissionDenied, "this source may not read files (filesGlob)");
-  RETURN_IF_ERROR(CheckFetch(request.step));
+  RETURN_IF_ERROR(CheckGlob(request.step));
   ASSIGN_OR_RETURN(auto found, FindFiles(step, request, context));
   Fetched fetched;
   if (IsUncacheable(request, request.previous && request.previous->kind == kEtagStateKind)) {
@@ -150,5 +156,13 @@ Result<Fetched> FetchFilesGlob(const odf::FetchFilesGlob& step, const FetchReque
   };
   return fetched;
 }
+
+}  // namespace
+
+namespace kinds {
+FetchKind files_glob() {
+  return {.step = "filesGlob", .check_step = &CheckGlob, .fetch_step = &FetchFilesGlob};
+}
+}  // namespace kinds
 
 }  // namespace sluice::fetch

@@ -6,6 +6,7 @@
 #include "fetch/streams.h"
 #include "multiformats/multihash.h"
 #include "net/http_condition.h"
+#include "net/url.h"
 
 namespace sluice::fetch {
 namespace {
@@ -52,8 +53,6 @@ Status SetValidators(const std::optional<odf::SourceState>& previous, DownloadSp
   }
   return {};
 }
-
-}  // namespace
 
 Result<Fetched> FetchHttp(const UrlCall& call, const FetchRequest& request, const FetchContext& context) {
   DownloadSpec spec;
@@ -117,5 +116,13 @@ Result<Fetched> FetchHttp(const UrlCall& call, const FetchRequest& request, cons
   fetched.on_refused = [download] { download->Refuse(); };
   return fetched;
 }
+
+}  // namespace
+
+namespace kinds {
+FetchKind http() {
+  return {.schemes = {"http", "https"}, .check_url = &net::CheckHttpUrl, .fetch_url = &FetchHttp};
+}
+}  // namespace kinds
 
 }  // namespace sluice::fetch

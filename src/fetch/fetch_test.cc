@@ -1,5 +1,8 @@
 #include <gtest/gtest.h>
+#include <unistd.h>
 
+#include <filesystem>
+#include <fstream>
 #include <map>
 
 #include "base/testing/matchers.h"
@@ -7,12 +10,27 @@
 #include "fetch/event_time.h"
 #include "fetch/fetch.h"
 #include "fetch/file_list.h"
+#include "fetch/kept_output.h"
 #include "fetch/prepare.h"
+#include "fetch/savepoint.h"
 #include "fetch/streams.h"
 #include "fetch/template.h"
 
 namespace sluice::fetch {
 namespace {
+
+class TempFolder {
+ public:
+  TempFolder() {
+    std::string pattern = (std::filesystem::temp_directory_path() / "sluice-fetch-XXXXXX").string();
+    path_ = ::mkdtemp(pattern.data());
+  }
+  ~TempFolder() { std::filesystem::remove_all(path_); }
+  const std::string& path() const { return path_; }
+
+ private:
+  std::string path_;
+};
 
 class MapVariables final : public Variables {
  public:
@@ -89,6 +107,10 @@ TEST(FetchTest, StatesOfOtherKindsAreNone) {
   request.previous = state;
   ASSERT_OK_AND_ASSIGN(const Fetched again, Fetch(request, context));
   EXPECT_TRUE(again.inputs.empty());
+  url.url = "DATA:text/csv;Base64,YQox";  // the same content
+  request.step = url;
+  ASSERT_OK_AND_ASSIGN(const Fetched coded, Fetch(request, context));
+  EXPECT_TRUE(coded.inputs.empty());
 }
 
 TEST(AddressTest, KnowsPrivateAddresses) {
@@ -132,8 +154,55 @@ TEST(EventTimeTest, ReadsNamesAndDates) {
   EXPECT_FALSE(PathEventTime(source, "y.csv").ok());
 }
 
+TEST(SavepointTest, KeepsTheWholeDownloadAtEveryStepOfItsEnd) {
+  const TempFolder folder;
+  ASSERT_OK_AND_ASSIGN(const Savepoint savepoint, Savepoint::Open(folder.path()));
+  const std::string text = "id\n1\n";
+  ContentHash hash;
+  hash.Update(text);
+  DownloadInfo info;
+  info.key = "k";
+  info.etag = "\"1\"";
+  info.total_bytes = text.size();
+  ASSERT_OK(savepoint.SavePart(info));
+  std::ofstream(savepoint.part_path()) << text;
+  DownloadInfo whole = info;
+  whole.hash = hash.Hex();
+  // Killed before the part became the body.
+  ASSERT_OK(savepoint.SaveBody(whole));
+  EXPECT_FALSE(savepoint.LoadBody("k"));
+  EXPECT_TRUE(savepoint.LoadPart("k"));
+  ASSERT_OK(savepoint.Finish(whole));
+  EXPECT_TRUE(savepoint.LoadBody("k"));
+  // Killed before what is known of the part was removed.
+  ASSERT_OK(savepoint.SavePart(info));
+  EXPECT_TRUE(savepoint.LoadBody("k"));
+  EXPECT_FALSE(savepoint.LoadPart("k"));
+  // Torn.
+  std::filesystem::resize_file(savepoint.body_path(), 3);
+  EXPECT_FALSE(savepoint.LoadBody("k"));
+}
+
+TEST(KeptOutputTest, IsKnownByTheNameOfItsInput) {
+  const TempFolder folder;
+  const SystemClock clock;
+  KeepOptions options;
+  options.folder = folder.path();
+  options.clock = &clock;
+  options.identity = [] { return Result<std::optional<std::string>>("same"); };
+  const KeptOutput kept(options, "https://x.example/data", "steps");
+  auto made = kept.Keep(read::MakeMemorySource("made", "https://x.example/data"));
+  EXPECT_EQ(*ReadHead(*made, 100), "made");
+  ASSERT_OK_AND_ASSIGN(const auto loaded, kept.Load());
+  ASSERT_NE(loaded, nullptr);
+  EXPECT_EQ(loaded->name(), "https://x.example/data");
+  EXPECT_EQ(*ReadHead(*loaded, 100), "made");
+}
+
 std::string Page(const std::string& text, const odf::ReadStep& step, std::string_view media_type = "") {
-  auto source = RefuseErrorPage(read::MakeMemorySource(text, "x"), step, media_type);
+  bool is_page = false;
+  auto source = RefuseErrorPage(read::MakeMemorySource(text, "x"), step, media_type, &is_page);
+  EXPECT_EQ(source.ok(), !is_page);
   if (!source.ok()) return "refused";
   return *ReadHead(**source, 1 << 20);
 }

@@ -37,9 +37,9 @@ Result<std::unique_ptr<read::ByteSource>> Prepare(const std::optional<std::vecto
 
 // Refuses, with its first line, a page about an error that a server sent in place of data: HTML or XML where
 // none is read, a JSON object about an error (odf-ingest.md 5.5). `media_type` is what the server calls it,
-// or empty. `source` is given back as it was.
+// or empty. `source` is given back as it was; `is_page` is set where it is refused.
 Result<std::unique_ptr<read::ByteSource>> RefuseErrorPage(std::unique_ptr<read::ByteSource> source,
                                                           const odf::ReadStep& step,
-                                                          std::string_view media_type);
+                                                          std::string_view media_type, bool* is_page);
 
 }  // namespace sluice::fetch

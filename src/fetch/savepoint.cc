@@ -151,11 +151,13 @@ Status Savepoint::SavePart(const DownloadInfo& info) const { return SaveInfo(par
 Status Savepoint::SaveBody(const DownloadInfo& info) const { return SaveInfo(body_path(), info); }
 
 Status Savepoint::Finish(const DownloadInfo& info) const {
-  Remove(body_path() + ".json");
+  // In this order: who is killed in between has the part still, or all of the body.
+  Remove(body_path());
+  RETURN_IF_ERROR(SaveBody(info));
   if (std::rename(part_path().c_str(), body_path().c_str()) != 0)
     return FromErrno(errno, "cannot rename '" + part_path() + "'");
   Remove(part_path() + ".json");
-  return SaveBody(info);
+  return {};
 }
 
 void Savepoint::DropPart() const {

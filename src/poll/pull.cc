@@ -8,6 +8,7 @@
 #include <set>
 
 #include "base/cancel.h"
+#include "dataset/clock_check.h"
 #include "fetch/prepare.h"
 #include "ingest/ingest.h"
 #include "ingest/slice_builder.h"
@@ -46,24 +47,24 @@ fetch::PrepareOptions PrepareOptionsOf(const PullTarget& target, const PullSetti
   return options;
 }
 
-// An input as the reader sees it: prepared, and looked at for pages about errors.
+// An input as the reader sees it: prepared, and looked at for pages about errors. `is_page` is set by one.
 Result<std::unique_ptr<read::ByteSource>> OpenPrepared(const fetch::FetchedInput& input,
                                                        const odf::SetPollingSource& source,
-                                                       const fetch::PrepareOptions& options) {
+                                                       const fetch::PrepareOptions& options, bool* is_page) {
   ASSIGN_OR_RETURN(auto bytes, input.open());
   const bool prepares = source.prepare && !source.prepare->empty();
   // Before a decompressor makes nothing of it.
   if (input.from_server && prepares && std::holds_alternative<odf::PrepDecompress>(source.prepare->front())) {
     odf::ReadStep any = source.read;
     any.format = odf::ReadFormat::kParquet;
-    ASSIGN_OR_RETURN(bytes, fetch::RefuseErrorPage(std::move(bytes), any, input.media_type));
+    ASSIGN_OR_RETURN(bytes, fetch::RefuseErrorPage(std::move(bytes), any, input.media_type, is_page));
   }
   fetch::PrepareOptions its = options;
   its.decoded = input.decoded;
   its.keep.identity = input.identity;
   ASSIGN_OR_RETURN(bytes, fetch::Prepare(source.prepare, std::move(bytes), its));
   if (!input.from_server) return bytes;
-  return fetch::RefuseErrorPage(std::move(bytes), source.read, input.media_type);
+  return fetch::RefuseErrorPage(std::move(bytes), source.read, input.media_type, is_page);
 }
 
 // What a server answers may repeat what it was asked with.
@@ -83,6 +84,8 @@ class Puller {
   Status Run() {
     outcome_ = {};
     outcome_.old_head = target_.dataset->head();
+    if (const auto ahead = dataset::DescribeClockAhead(target_.dataset->state(), *settings_.clock))
+      Note(*ahead);
     auto status = Repeat();
     outcome_.new_head = target_.dataset->head();
     outcome_.watermark = target_.dataset->state().watermark();
@@ -157,7 +160,8 @@ class Puller {
     if (!taken.ok()) {
       // What failed for another reason (a lock, a stop) is good enough for the next time.
       const auto code = taken.error().code();
-      const bool refused = !IsRetryable(code) && code != ErrorCode::kCancelled;
+      // A page about an error is asked for again: the server may do better next time.
+      const bool refused = is_page_ || (!IsRetryable(code) && code != ErrorCode::kCancelled);
       if (refused && fetched.on_refused) fetched.on_refused();
       // On a full disk it may be what fills it.
       if (refused || code == ErrorCode::kResourceExhausted) fetch::DropPrepared(target_.savepoint_folder);
@@ -208,7 +212,7 @@ class Puller {
       ingest::IngestInput input;
       input.replayable = true;
       input.event_time = one.event_time;
-      input.open = [&one, &at, &prepare] { return OpenPrepared(one, at.event, prepare); };
+      input.open = [this, &one, &at, &prepare] { return OpenPrepared(one, at.event, prepare, &is_page_); };
       input.polled_state = one.state;
       input.with_next = one.with_next;
       inputs.push_back(std::move(input));
@@ -248,6 +252,7 @@ class Puller {
   const fetch::FetchContext context_;
   PullOutcome& outcome_;
   std::set<std::string> late_taken_;
+  bool is_page_ = false;  // what the server sent, instead of data
 };
 
 }  // namespace
@@ -273,7 +278,8 @@ Status ReadSample(const fetch::FetchedInput& input, const odf::SetPollingSource&
                   const odf::ChainState& state, const PullTarget& target, const PullSettings& settings,
                   int64_t max_rows, Sample* sample) {
   const auto prepare = PrepareOptionsOf(target, settings);
-  ASSIGN_OR_RETURN(auto bytes, OpenPrepared(input, source, prepare));
+  bool is_page = false;
+  ASSIGN_OR_RETURN(auto bytes, OpenPrepared(input, source, prepare, &is_page));
   ingest::FrameOptions options;
   options.read.stop = settings.stop;
   options.read.spill_folder = target.scratch_folder;

@@ -206,6 +206,26 @@ def what_they_wrote_is_kept_until_committed():
         assert names(ws) == {1: "a", 2: "b"}
 
 
+def errors_name_what_the_manifest_names():
+    """Not the places below `.sluice/cache` where downloads and outputs are kept: `fails` looks for those."""
+    parquet = "{kind: Parquet}"
+    with Workspace() as ws, Server(data__parquet=Page(b"PAR1 no more PAR1")) as server:
+        ws.run("config", "set", "source.exec.report", '["echo", "no table"]')
+        add(ws, "text", url_step("exec:report"), read="{kind: NdJson}")
+        fails(ws, "exec:report: 1 record does not fit", command=("pull", "text"))
+        add(ws, "columns", url_step("exec:report"), read=parquet)
+        fails(ws, "file 'exec:report' is not readable as parquet", command=("pull", "columns"))
+        add(ws, "shapes", url_step("exec:report"), read="{kind: EsriShapefile}")
+        fails(ws, "'exec:report'", command=("pull", "shapes"))
+        url = server.url("/data.parquet")
+        add(ws, "downloaded", url_step(url), read=parquet)
+        fails(ws, f"file '{url}' is not readable as parquet", command=("pull", "downloaded"))
+        add(ws, "piped", url_step(url), read=parquet, prepare="[{kind: Pipe, command: [cat]}]")
+        fails(ws, f"file '{url}' is not readable as parquet", command=("pull", "piped"))
+        add(ws, "zipped", url_step(url), prepare="[{kind: Decompress, format: Zip}]")
+        fails(ws, f"'{url}'", command=("pull", "zipped"))
+
+
 def previews_run_them_too():
     with Workspace() as ws:
         ws.run("config", "set", "source.exec.report", '["printf", "id,name\\\\n7,seven\\\\n"]')
@@ -230,4 +250,4 @@ if __name__ == "__main__":
     main([a_killed_pull_runs_no_command_again, what_was_kept_is_of_that_content, files_are_prepared_once_too,
           what_was_refused_is_made_anew, a_command_that_fails_leaves_nothing,
           what_cannot_be_kept_is_read_all_the_same, commands_of_the_operator,
-          what_they_wrote_is_kept_until_committed, previews_run_them_too, sources_from_elsewhere_run_nothing])
+          what_they_wrote_is_kept_until_committed, errors_name_what_the_manifest_names, previews_run_them_too, sources_from_elsewhere_run_nothing])

@@ -1,16 +1,26 @@
 #!/usr/bin/env python3
 """What a pull meets that nobody vouches for: bytes that are no text, pages about errors, sources that came with a copied dataset, files
 that come late. And secrets, which neither of them may get or show."""
+import bz2
+import gzip
 import io
 import json
+import lzma
 import os
 import tarfile
 import zipfile
 
 from harness import Workspace, main
-from pull_test import CSV, Page, Server, add, fails, manifest, outcome, polling_state, pull, url_step
+from pull_test import CSV, Page, Server, add, fails, manifest, names, outcome, polling_state, pull, url_step
 
 GLOB = "{kind: FilesGlob, path: '%s'}"
+
+
+def zipped_csv():
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as file:
+        file.writestr("data.csv", CSV)
+    return out.getvalue()
 
 
 def foreign_bytes():
@@ -59,10 +69,64 @@ def foreign_bytes():
                 done = ws.run("add", ws.write("d.yaml", manifest(f"d{i}", step)), code=None)
                 assert done.code != 0 and word in done.err.decode(), done
             ws.write("a.csv", CSV)
-            add(ws, "d", url_step("file://" + os.path.join(ws.folder, "a.csv") + "%00.zip"))
-            fails(ws, "zero byte")
+            text = manifest("d", url_step("file://" + os.path.join(ws.folder, "a.csv") + "%00.zip"))
+            assert b"zero byte" in ws.run("add", ws.write("d.yaml", text), code=1).err
+            env = {**os.environ, "FOLDER": ws.folder}
+            add(ws, "d", url_step("file://${{ env.FOLDER }}/a.csv%00.zip"))
+            done = ws.run("pull", "d", env=env, code=1)
+            assert b"zero byte" in done.err, done
 
     yield "names of headers, and zero bytes", early
+
+
+def urls():
+    def never():
+        """What no pull could ask for is told when it is added, unless a template may still make it right."""
+        bad = {"http://x y/": "not a URL", "http://[::1/": "not a URL", "https://host:port/": "not a URL", "http://": "not a URL",
+               "htp://x/y": "no scheme", "data.csv": "no scheme", "file://data.csv": "file:///path", "file:///a%zz": "escape",
+               "data:text/csv": "','", "data:;base64,*": "base64"}
+        with Workspace() as ws:
+            for url, word in bad.items():
+                done = ws.run("add", ws.write("d.yaml", manifest("d", url_step(url))), code=1)
+                assert word in done.err.decode() and "polling source" in done.err.decode(), done
+            for i, url in enumerate(["${{ env.A }}", "http://${{ env.HOST }} x/", "exec:later", "HTTPS://x.example/", "gibberish${{ env.B }}"]):
+                add(ws, f"d{i}", url_step(url))
+
+    yield "URLs that can never be asked for", never
+
+    def blanks():
+        """As people write them: kamu takes them, too."""
+        with Server() as server, Workspace() as ws:
+            server.pages["/a%20b%C3%BC.csv"] = Page(etag='"1"')
+            asked = server.url("/a b\u00fc.csv") + "?q=x y&r=%20"
+            add(ws, "d", url_step(asked))
+            pull(ws, "d")
+            assert names(ws) == {1: "a", 2: "b"}
+            assert outcome(ws, "d")["status"] == "up-to-date"
+            server.pages["/a%20b%C3%BC.csv"] = Page("id,name\nx,y\n", etag='"2"')
+            fails(ws, asked)  # as it was written
+            server.pages["/a%20b%C3%BC.csv"] = Page("", status=302, location="/to there.csv")
+            server.pages["/to%20there.csv"] = Page("id,name\n3,c\n", etag='"3"')
+            pull(ws, "d")
+            assert names(ws) == {3: "c"}
+            ws.write("a b.csv", CSV)
+            add(ws, "f", url_step("file://" + os.path.join(ws.folder, "a b.csv")))
+            pull(ws, "f")
+
+    yield "URLs with blanks and letters of other scripts", blanks
+
+    def headers():
+        with Server() as server, Workspace() as ws:
+            ws.run("config", "set", "source.http.maxRetries", "0")
+            add(ws, "d", url_step(server.url()))
+            for many in ({"X-Long": "x" * 2_000_000}, {f"X-{i}": "x" * 2000 for i in range(1000)}):
+                server.pages["/data.csv"] = Page(headers=many)
+                done = fails(ws, "the headers of the answer are larger than is taken")
+                assert b"emory" not in done.err, done
+            server.pages["/data.csv"] = Page(headers={f"X-{i}": "x" * 1000 for i in range(90)})
+            pull(ws, "d")
+
+    yield "headers without an end", headers
 
 
 def answers():
@@ -85,6 +149,35 @@ def answers():
             assert outcome(ws, "d")["records"]["added"] == 2
 
     yield "a page about an error is no empty table", pages
+
+    def passing():
+        """A page is not kept as a download: the next pull asks again, whether the server names versions or not."""
+        for prepare in ("", "[{kind: Decompress, format: Gzip}]", "[{kind: Pipe, command: [cat]}]"):
+            body = gzip.compress(CSV.encode()) if "Gzip" in prepare else CSV
+            with Server(data__csv=Page("<html>Sorry, down</html>", media="text/html")) as server, Workspace() as ws:
+                add(ws, "d", url_step(server.url()), prepare=prepare)
+                fails(ws, "Sorry, down")
+                fails(ws, "Sorry, down")
+                assert len(server.requests) == 2, server.requests
+                server.pages["/data.csv"] = Page(body)
+                assert outcome(ws, "d")["records"]["added"] == 2
+
+    yield "a page about an error passes", passing
+
+    def packed():
+        """What comes in another coat than the source says is named, with what to do."""
+        bodies = {"Format: Gzip": gzip.compress(CSV.encode()), "Format: Zip": zipped_csv(), "encoding: utf-16": CSV.encode("utf-16"),
+                  "[bzip2, -d]": bz2.compress(CSV.encode()), "[xz, -d]": lzma.compress(CSV.encode())}
+        reads = ("{kind: Csv, header: true}", "{kind: Csv, schema: {fields: [{name: a, type: String}, {name: b, type: String}]}}",
+                 "{kind: NdJson, schema: {fields: [{name: a, type: String}]}}", "{kind: Json}")
+        with Server(data__csv=Page()) as server, Workspace() as ws:
+            for i, read in enumerate(reads):
+                add(ws, f"d{i}", url_step(server.url()), read=read, merge="{kind: Append}")
+                for words, body in bodies.items():
+                    server.pages["/data.csv"] = Page(body)
+                    fails(ws, words.replace("Format", "format"), command=("pull", f"d{i}"))
+
+    yield "compressed data and other character sets where text is read", packed
 
     def objects():
         refused = ['{"cod": 401, "message": "Invalid API key"}', '{"error": "no", "meta": {}}', '{"success": false, "msg": "no"}',
@@ -316,4 +409,4 @@ def late():
 
 
 if __name__ == "__main__":
-    main([foreign_bytes, answers, secrets, late])
+    main([foreign_bytes, urls, answers, secrets, late])
