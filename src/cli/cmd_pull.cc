@@ -214,7 +214,8 @@ class PullCommand {
         });
       });
     }
-    return poll::Planned(schedule, datasets);
+    return poll::Planned(schedule, datasets,
+                         [this](const auto& entry) { return poll::MayBePulled(*workspace_, entry); });
   }
 
   Status RunScheduled(const std::string& alias) {
@@ -258,7 +259,7 @@ class PullCommand {
     options.on_trouble = [this](const Error& error) { session_.Warn("Warning: " + error.ToString()); };
     ASSIGN_OR_RETURN(const auto planned, Scheduled());
     if (planned.empty() && (!args_.every.empty() || !config_->schedule().empty())) {
-      return NotFound("no dataset is named by {}",
+      return NotFound("no dataset that can be pulled is named by {}",
                       args_.every.empty() ? "'schedule:' in " + workspace_->root() + "/config.yaml"
                                           : "the patterns given");
     }

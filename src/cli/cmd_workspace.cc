@@ -4,6 +4,7 @@
 #include "cli/commands.h"
 #include "cli/rows.h"
 #include "cli/usage.h"
+#include "poll/last_pull.h"
 #include "poll/schedule.h"
 
 namespace sluice::cli {
@@ -32,6 +33,20 @@ std::string HumanAgo(Instant then, Instant now) {
   return fmt::format("{} days ago", seconds / 86400);
 }
 
+// The scheduled run, or the pull by hand that came after it.
+poll::RunState LastRun(const poll::RunState& scheduled, const std::optional<poll::LastPull>& pull) {
+  if (!pull || (scheduled.last_start && pull->start <= *scheduled.last_start) ||
+      (scheduled.last_end && pull->start <= *scheduled.last_end))
+    return scheduled;
+  poll::RunState last;
+  last.last_start = pull->start;
+  last.last_end = pull->end;
+  last.last_failed = pull->error.has_value();
+  last.failures = last.last_failed ? 1 : 0;
+  last.last_error = pull->error.value_or("");
+  return last;
+}
+
 std::optional<std::string> ResultOf(const poll::RunState& run) {
   if (!run.last_start) return std::nullopt;
   if (!run.last_end || *run.last_end < *run.last_start) return "running";
@@ -58,7 +73,7 @@ Status List(Session& session, const ListOptions& options) {
   if (options.wide) table.Integer("Blocks");
   human ? table.Text("Size") : table.Integer("Size");
   if (options.wide) table.Time("Watermark");
-  // Scheduled pulls: when the last one began, what came of it, when the next is due.
+  // When the last pull began, what came of it, and, of those that are scheduled, when the next is due.
   const auto runs =
       options.wide ? poll::LoadRunStates(workspace->root()) : std::map<std::string, poll::RunState>();
   if (options.wide) table.Time("LastPull").Text("LastResult").Time("NextPull");
@@ -87,10 +102,11 @@ Status List(Session& session, const ListOptions& options) {
     if (options.wide) {
       row.push_back(RowTable::TimeOrNull(state.watermark()));
       const auto run = runs.find(entry.alias);
-      const bool known = run != runs.end();
-      row.push_back(known ? RowTable::TimeOrNull(run->second.last_start) : RowTable::Cell());
-      row.push_back(known ? RowTable::TextOrNull(ResultOf(run->second)) : RowTable::Cell());
-      row.push_back(known ? RowTable::TimeOrNull(run->second.next_run) : RowTable::Cell());
+      const auto scheduled = run == runs.end() ? poll::RunState() : run->second;
+      const auto last = LastRun(scheduled, poll::LoadLastPull(*workspace, entry));
+      row.push_back(RowTable::TimeOrNull(last.last_start));
+      row.push_back(RowTable::TextOrNull(ResultOf(last)));
+      row.push_back(RowTable::TimeOrNull(scheduled.next_run));
     }
     table.Add(std::move(row));
   }
@@ -194,7 +210,7 @@ void AddList(Commands& commands) {
   command->alias("ls");
   command->add_option("-o,--output-format", options->format,
                       "table, csv, json, ndjson, json-soa, json-aoa, parquet");
-  command->add_flag("-w,--wide", options->wide, "Also ids, heads, blocks and watermarks");
+  command->add_flag("-w,--wide", options->wide, "Also ids, heads, blocks, watermarks and pulls");
 }
 
 void AddDeleteRenameReset(Commands& commands) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <fstream>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "workspace/file_write.h"
 
@@ -116,14 +117,21 @@ void Schedule::Ended(const std::string& alias, Instant now, const std::optional<
 }
 
 PlannedRuns Planned(const std::vector<workspace::ScheduleEntry>& schedule,
-                    const std::vector<workspace::Entry>& datasets) {
+                    const std::vector<workspace::Entry>& datasets,
+                    const std::function<bool(const workspace::Entry&)>& may_be_pulled) {
   PlannedRuns planned;
+  std::set<std::string> seen;
   for (const auto& entry : schedule) {
     for (const auto& dataset : datasets) {
-      const bool is_meant = std::any_of(
-          entry.datasets.begin(), entry.datasets.end(),
-          [&](const std::string& pattern) { return workspace::MatchesPattern(dataset.alias, pattern); });
-      if (is_meant) planned.emplace_back(dataset.alias, entry);
+      bool is_named = false, is_meant = false;
+      for (const auto& pattern : entry.datasets) {
+        const bool matches = workspace::MatchesPattern(dataset.alias, pattern);
+        is_meant = is_meant || matches;
+        is_named = is_named || (matches && pattern.find('%') == std::string::npos);
+      }
+      if (!is_meant || seen.contains(dataset.alias) || (!is_named && !may_be_pulled(dataset))) continue;
+      seen.insert(dataset.alias);
+      planned.emplace_back(dataset.alias, entry);
     }
   }
   return planned;

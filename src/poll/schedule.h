@@ -63,11 +63,12 @@ class Schedule {
   std::map<std::string, RunState> states_;
 };
 
-// Datasets with what is scheduled for them, in the order of the schedule: each entry for every dataset that
-// one of its names or patterns means.
+// Datasets with what is scheduled for them, each once, in the order of the schedule: the first entry counts
+// of those that mean a dataset, by its name or, where it has something to pull, by a pattern.
 using PlannedRuns = std::vector<std::pair<std::string, workspace::ScheduleEntry>>;
 PlannedRuns Planned(const std::vector<workspace::ScheduleEntry>& schedule,
-                    const std::vector<workspace::Entry>& datasets);
+                    const std::vector<workspace::Entry>& datasets,
+                    const std::function<bool(const workspace::Entry&)>& may_be_pulled);
 
 // Held by the one process that runs the schedules of a workspace: two would do everything twice. Errors:
 // kUnavailable while another one does.

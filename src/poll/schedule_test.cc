@@ -35,20 +35,25 @@ TEST(CronTest, RefusesWhatIsNone) {
   }
 }
 
-TEST(PlannedTest, EveryEntryForEveryDatasetThatItMeans) {
-  std::vector<workspace::Entry> datasets(3);
+TEST(PlannedTest, TheFirstEntryThatMeansADataset) {
+  std::vector<workspace::Entry> datasets(5);
   datasets[0].alias = "com.a";
   datasets[1].alias = "com.b";
   datasets[2].alias = "iso";
-  std::vector<workspace::ScheduleEntry> schedule(3);
+  datasets[3].alias = "com.pushed";
+  datasets[4].alias = "pushed";
+  std::vector<workspace::ScheduleEntry> schedule(2);
   schedule[0].datasets = {"com.%", "com.a"};
   schedule[0].cron = "0 * * * *";
-  schedule[1].datasets = {"ISO", "none"};
+  schedule[1].datasets = {"ISO", "none", "com.%", "pushed"};
   schedule[1].every = std::chrono::minutes(1);
   std::vector<std::string> planned;
-  for (const auto& [alias, entry] : Planned(schedule, datasets))
+  const auto may_be_pulled = [](const workspace::Entry& entry) {
+    return entry.alias.find("pushed") == std::string::npos;
+  };
+  for (const auto& [alias, entry] : Planned(schedule, datasets, may_be_pulled))
     planned.push_back(alias + (entry.cron.empty() ? " every" : " cron"));
-  EXPECT_EQ(planned, (std::vector<std::string>{"com.a cron", "com.b cron", "iso every"}));
+  EXPECT_EQ(planned, (std::vector<std::string>{"com.a cron", "com.b cron", "iso every", "pushed every"}));
 }
 
 TEST(PlannedTest, OneProcessRunsTheSchedules) {

@@ -50,7 +50,7 @@ struct Scheduler::Impl {
     if (first) known = LoadRunStates(options.workspace_root);
     std::set<std::string> names;
     for (const auto& [alias, entry] : wanted) {
-      if (!names.insert(alias).second) continue;  // the first entry that names it counts
+      names.insert(alias);
       const auto it = planned.find(alias);
       if (it != planned.end() && Same(it->second, entry)) continue;
       const auto states = schedule.states();

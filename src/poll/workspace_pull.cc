@@ -7,6 +7,7 @@
 
 #include "base/mutex.h"
 #include "multiformats/multihash.h"
+#include "poll/last_pull.h"
 #include "storage/file_lock.h"
 
 namespace sluice::poll {
@@ -18,6 +19,8 @@ std::string PullLockPath(const workspace::Workspace& workspace, const workspace:
 }  // namespace
 
 struct HeldDataset::Holds {
+  const workspace::Workspace& workspace;
+  const workspace::Entry entry;
   std::unique_ptr<storage::FileLock> lock;
   std::unique_ptr<workspace::Scratch> scratch;
   std::unique_ptr<dataset::Dataset> dataset;
@@ -63,7 +66,7 @@ Result<std::unique_ptr<HeldDataset>> HeldDataset::Take(const workspace::Workspac
                                                        const workspace::Entry& entry,
                                                        std::chrono::milliseconds wait, std::stop_token stop) {
   std::unique_ptr<HeldDataset> held(new HeldDataset());
-  held->holds_ = std::make_unique<Holds>();
+  held->holds_.reset(new Holds{workspace, entry, nullptr, nullptr, nullptr});
   auto& holds = *held->holds_;
   const std::string folder_name = entry.id.ToMultibase();
   auto lock = storage::FileLock::Acquire(PullLockPath(workspace, entry), wait, stop);
@@ -97,10 +100,27 @@ Status PullOne(const workspace::Entry& entry, const PullAllOptions& options, Mut
     if (options.progress_for) progress = options.progress_for(entry);
   }
   ASSIGN_OR_RETURN(const auto held, HeldDataset::Take(*workspace, entry, options.lock_timeout, options.stop));
-  return Pull(held->target(), settings, progress, outcome);
+  return held->Pull(settings, progress, outcome);
 }
 
 }  // namespace
+
+Status HeldDataset::Pull(const PullSettings& settings, PullProgress* progress, PullOutcome* outcome) const {
+  LastPull last;
+  last.start = settings.clock->Now();
+  auto status = poll::Pull(target_, settings, progress, outcome);
+  last.end = settings.clock->Now();
+  if (!status.ok()) last.error = status.error().ToString();
+  // One that was interrupted says nothing of the source, and a dataset without one was not pulled.
+  const bool is_told = status.ok() ? outcome->has_source : status.error().code() != ErrorCode::kCancelled;
+  if (is_told) SaveLastPull(holds_->workspace, holds_->entry, last);
+  return status;
+}
+
+bool MayBePulled(const workspace::Workspace& workspace, const workspace::Entry& entry) {
+  const auto dataset = workspace.Open(entry);
+  return !dataset.ok() || (*dataset)->state().polling_source.has_value();
+}
 
 void PullAll(const std::vector<workspace::Entry>& entries, const PullAllOptions& options) {
   Mutex mutex;

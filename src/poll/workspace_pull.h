@@ -20,6 +20,9 @@ class HeldDataset {
                                                    std::chrono::milliseconds wait, std::stop_token stop);
   ~HeldDataset();
   const PullTarget& target() const { return target_; }
+  PullTarget& target() { return target_; }
+  // As poll::Pull; how it went is remembered for `list -w`.
+  Status Pull(const PullSettings& settings, PullProgress* progress, PullOutcome* outcome) const;
 
  private:
   struct Holds;
@@ -27,6 +30,10 @@ class HeldDataset {
   std::unique_ptr<Holds> holds_;
   PullTarget target_;
 };
+
+// Whether a pattern of a schedule means the dataset: it has a polling source, or cannot be opened, which its
+// run will tell.
+bool MayBePulled(const workspace::Workspace& workspace, const workspace::Entry& entry);
 
 // Where the savepoints of all datasets lie; those of one dataset.
 std::string SavepointsFolder(const workspace::Workspace& workspace);

@@ -72,7 +72,8 @@ class PullerImpl final : public Puller {
   Result<poll::PlannedRuns> Scheduled() const {
     ASSIGN_OR_RETURN(const auto config, workspace::Config::Load(workspace_.root()));
     ASSIGN_OR_RETURN(const auto all, workspace_.List());
-    return poll::Planned(config.schedule(), all);
+    return poll::Planned(config.schedule(), all,
+                         [this](const auto& entry) { return poll::MayBePulled(workspace_, entry); });
   }
 
   Status RunOne(const std::string& alias) {
@@ -104,7 +105,7 @@ class PullerImpl final : public Puller {
         workspace::Secrets::Load(workspace_.root(), workspace::SecretsKeySource::FromEnvironment()));
     ASSIGN_OR_RETURN(const auto held,
                      poll::HeldDataset::Take(workspace_, entry, kLockTimeout, stop_.get_token()));
-    poll::PullTarget target = held->target();
+    poll::PullTarget& target = held->target();
     target.begin_commit = [this, entry] { return gateway_.BeginCommit(entry); };
     poll::PullSettings settings = poll::SettingsFrom(config, clock_, "sluice/" SLUICE_VERSION);
     auto trust = workspace::Trust::kWhole;
@@ -118,7 +119,7 @@ class PullerImpl final : public Puller {
         settings.may.environment ? poll::Reach::kEverything : poll::Reach::kDatasetAlone);
     settings.variables = &variables;
     settings.stop = stop_.get_token();
-    return poll::Pull(target, settings, nullptr, outcome);
+    return held->Pull(settings, nullptr, outcome);
   }
 
   fetch::Capabilities Granted(const workspace::Entry& entry) const {
