@@ -14,6 +14,7 @@
 
 #include "base/names.h"
 #include "odf/yaml_json.h"
+#include "workspace/config_text.h"
 #include "workspace/file_write.h"
 
 namespace sluice::workspace {
@@ -217,6 +218,7 @@ Result<ScheduleEntry> ParseEntry(const Json& json) {
 
 struct Config::Impl {
   std::string path;
+  std::string text;  // of the file
   Json tree = Json::object();
   std::vector<ScheduleEntry> schedule;
 
@@ -247,9 +249,18 @@ struct Config::Impl {
     }
   }
 
-  Status Save() const {
-    ASSIGN_OR_RETURN(const auto yaml, odf::JsonToYaml(tree.dump()));
-    return WriteFileDurably(path, tree.empty() ? "" : yaml, 0644);
+  // What its writer put into the file besides values stays there. Errors: kUnsupported where it cannot, and
+  // must.
+  Status Save(bool may_lose_comments) {
+    if (auto edited = EditConfigText(text, tree)) {
+      text = std::move(*edited);
+    } else if (!may_lose_comments && text.find('#') != std::string::npos) {
+      return Unsupported(
+          "'{}' is written in a way in which this change would lose its comments: change it by hand", path);
+    } else {
+      ASSIGN_OR_RETURN(text, odf::JsonToYaml(tree.dump()));
+    }
+    return WriteFileDurably(path, text, 0644);
   }
 };
 
@@ -266,8 +277,8 @@ Result<Config> Config::Load(const std::string& workspace_root) {
   impl->path = workspace_root + "/config.yaml";
   std::ifstream file(impl->path, std::ios::binary);
   if (file) {
-    const std::string text(std::istreambuf_iterator<char>(file), {});
-    ASSIGN_OR_RETURN(const auto json, odf::YamlToJson(text, impl->path));
+    impl->text.assign(std::istreambuf_iterator<char>(file), {});
+    ASSIGN_OR_RETURN(const auto json, odf::YamlToJson(impl->text, impl->path));
     impl->tree = Json::parse(json, nullptr, false);
     if (impl->tree.is_null()) impl->tree = Json::object();
     auto status = impl->Judge();
@@ -346,14 +357,33 @@ Result<std::pair<Json*, std::string>> PlaceOf(Json& tree, const std::string& ali
   return std::pair(at, std::string(rest));
 }
 
+bool IsUtf8(const std::string& text) {
+  const auto write = [&](Json::error_handler_t how) { return Json(text).dump(-1, ' ', false, how); };
+  return write(Json::error_handler_t::ignore) == write(Json::error_handler_t::replace);
+}
+
+// Mappings without anything in them, which `PlaceOf` may have made.
+void DropEmpty(Json* tree) {
+  for (auto it = tree->begin(); it != tree->end();) {
+    if (it->is_object()) DropEmpty(&*it);
+    it = it->is_object() && it->empty() ? tree->erase(it) : std::next(it);
+  }
+}
+
 }  // namespace
 
 Status Config::Set(const std::string& alias, const std::string& key, const std::string& value) {
+  if (!IsUtf8(value)) return InvalidArgument("the value of '{}' is not UTF-8", key);
   auto changed = std::make_unique<Impl>(*impl_);
   ASSIGN_OR_RETURN(auto place, PlaceOf(changed->tree, alias, key));
-  (*place.first)[place.second] = value;
+  const auto* known = FindKey(key);
+  int64_t count = 0;
+  const auto end = std::from_chars(value.data(), value.data() + value.size(), count);
+  const bool is_count = known != nullptr && known->type == ConfigType::kCount && end.ec == std::errc() &&
+                        end.ptr == value.data() + value.size();
+  (*place.first)[place.second] = is_count ? Json(count) : Json(value);
   RETURN_IF_ERROR(changed->Judge());
-  RETURN_IF_ERROR(changed->Save());
+  RETURN_IF_ERROR(changed->Save(false));
   impl_ = std::move(changed);
   return {};
 }
@@ -362,7 +392,8 @@ Status Config::Unset(const std::string& alias, const std::string& key) {
   auto changed = std::make_unique<Impl>(*impl_);
   ASSIGN_OR_RETURN(auto place, PlaceOf(changed->tree, alias, key));
   if (place.first->is_object()) place.first->erase(place.second);
-  RETURN_IF_ERROR(changed->Save());
+  DropEmpty(&changed->tree);
+  RETURN_IF_ERROR(changed->Save(false));
   impl_ = std::move(changed);
   return {};
 }
@@ -372,7 +403,7 @@ Status Config::CopyVariables(const std::string& alias, const std::string& to) {
   if (variables.empty()) return {};
   auto changed = std::make_unique<Impl>(*impl_);
   for (const auto& [name, value] : variables) changed->tree["datasets"][to]["variables"][name] = value;
-  RETURN_IF_ERROR(changed->Save());
+  RETURN_IF_ERROR(changed->Save(true));
   impl_ = std::move(changed);
   return {};
 }
@@ -381,7 +412,8 @@ Status Config::UnsetVariables(const std::string& alias) {
   if (impl_->Find("datasets") == nullptr || !impl_->Find("datasets")->contains(alias)) return {};
   auto changed = std::make_unique<Impl>(*impl_);
   changed->tree["datasets"].erase(alias);
-  RETURN_IF_ERROR(changed->Save());
+  DropEmpty(&changed->tree);
+  RETURN_IF_ERROR(changed->Save(true));
   impl_ = std::move(changed);
   return {};
 }

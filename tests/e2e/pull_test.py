@@ -177,6 +177,7 @@ def fails(ws, *words, command=("pull", "d"), code=None):
     message = done.err.decode(errors="replace")
     for word in words:
         assert word in message, f"the message does not say {word!r}: {done}"
+    assert "/cache/fetch/" not in message, f"the message names a place that the user does not know: {done}"
     assert fingerprint(os.path.join(ws.home, "datasets")) == before, f"the dataset has changed: {done}"
     assert not ws.leftovers(), ws.leftovers()
     return done
@@ -367,6 +368,8 @@ def web():
             pull(ws, "d")
             assert names(ws) == {1: "a", 2: "b"}
             assert "gzip" in server.requests[0][1]["Accept-Encoding"]
+            server.pages["/data.csv"] = Page(gzip.compress((CSV + "3,c\n").encode()), etag='"2"', encoding="GZip")
+            assert outcome(ws, "d")["records"]["added"] == 1
 
     yield "compressed on the way", encodings
 
@@ -945,6 +948,101 @@ def workspace():
             assert names(ws) == {1: "a", 2: "b"}
 
     yield "pull --watch at the times of the configuration", watch
+
+    def watched():
+        """As many as are scheduled: each once, and by a pattern what can be pulled."""
+        with Workspace() as ws:
+            ws.write("data.csv", CSV)
+            for name in ("d.a", "d.b"):
+                add(ws, name, url_step("file://" + os.path.join(ws.folder, "data.csv")))
+            ws.add("d.pushed", "{kind: Append}")
+            ws.write(".sluice/config.yaml", "schedule:\n  - {datasets: [d.%, d.a], every: 1h}\n  - {datasets: '%', every: 2h}\n")
+            for command, count in ((["--watch"], 2), (["--watch", "--every", "1h", "d.%"], 2), (["--watch", "--every", "1h", "d.b"], 1)):
+                process = ws.start("pull", *command)
+                said = process.stderr.readline().decode()
+                process.send_signal(signal.SIGINT)
+                process.communicate(timeout=20)
+                assert f"Watching {count} dataset(s)" in said, (command, said)
+            done = ws.run("pull", "--watch", "--every", "1h", "d.push%", code=1)
+            assert b"no dataset that can be pulled" in done.err, done
+
+    yield "pull --watch tells how many it watches", watched
+
+    def listed():
+        """The last pull of every dataset, by hand too."""
+        with Workspace() as ws:
+            def row(name):
+                return [r for r in json.loads(ws.run("list", "-w", "-o", "json").out) if r["Name"] == name][0]
+
+            for name in ("d", "never"):
+                add(ws, name, url_step("file://" + os.path.join(ws.folder, "data.csv")))
+            ws.add("pushed", "{kind: Append}")
+            assert not any(row(name)["LastPull"] for name in ("d", "never", "pushed"))
+            fails(ws, "data.csv")
+            assert row("d")["LastResult"].startswith("failed 1 time(s)") and "data.csv" in row("d")["LastResult"], row("d")
+            ws.write("data.csv", CSV)
+            for _ in range(2):  # also one that finds nothing new
+                before = row("d")["LastPull"]
+                pull(ws, "d", "pushed")
+                assert row("d")["LastPull"] != before and row("d")["LastResult"] == "ok" and row("d")["NextPull"] is None, row("d")
+            assert not any(row(name)["LastPull"] for name in ("never", "pushed"))
+            # A dataset that is computed from others has these columns, too.
+            ws.write("view.yaml", """kind: DatasetSnapshot
+version: 1
+content:
+  name: view
+  kind: Derivative
+  metadata:
+    - kind: SetTransform
+      inputs: [{datasetRef: d, alias: d}]
+      transform: {kind: Sql, engine: datafusion, query: "select * from d"}
+""")
+            ws.run("add", "view.yaml")
+            assert row("view")["Kind"] == "Derivative" and row("view")["Blocks"] == 2, row("view")
+            assert row("d")["Records"] == 2 and row("d")["Pulled"] and row("d")["Size"] > 0 and row("d")["Head"], row("d")
+
+    yield "list -w tells of the last pull", listed
+
+    def commented():
+        """Changing the configuration leaves what people wrote beside the values."""
+        text = "# ours\nschedule:  # at night\n- {datasets: d, cron: '0 3 * * *'}\n\nsource:\n  http: # slow server\n    maxRetries: 5 # enough\n"
+        with Workspace() as ws:
+            def now():
+                with open(os.path.join(ws.home, "config.yaml"), encoding="utf-8") as file:
+                    return file.read()
+
+            ws.write("data.csv", CSV)
+            add(ws, "d", url_step("file://" + os.path.join(ws.folder, "data.csv")))
+            ws.write(".sluice/config.yaml", text)
+            ws.run("config", "set", "source.http.maxRetries", "7")
+            assert now() == text.replace("5 #", "7 #"), now()
+            ws.run("config", "set", "variables.REGION", "eu", "-d", "d")
+            assert now().startswith(text.replace("5 #", "7 #")) and "REGION: eu" in now(), now()
+            ws.run("rename", "d", "e")
+            assert "  e:" in now() and "  d:" not in now() and "# at night" in now(), now()
+            ws.run("config", "unset", "variables.REGION", "-d", "e")
+            assert now() == text.replace("5 #", "7 #"), now()
+            ws.write(".sluice/config.yaml", "source: {http: {maxRetries: 5}} # ours\n")
+            done = ws.run("config", "set", "source.http.maxRetries", "7", code=1)
+            assert b"would lose its comments" in done.err and "5" in now(), done
+            ws.write(".sluice/config.yaml", "source: {http: {maxRetries: 5}}\n")
+            ws.run("config", "set", "source.http.maxRetries", "7")
+            assert ws.run("config", "get", "source.http.maxRetries").out == b"7\n"
+            ws.run("config", "set", "variables.X", "\udcff", code=1)
+
+    yield "config set keeps comments and order", commented
+
+    def ahead():
+        with Workspace() as ws:
+            ws.write("data.csv", CSV)
+            add(ws, "d", url_step("file://" + os.path.join(ws.folder, "data.csv")))
+            ws.run("--system-time", "2090-01-01T00:00:00Z", "pull", "d")
+            assert b"one of the clocks is wrong" in pull(ws, "d").err
+            ws.write("data.csv", CSV + "3,c\n")
+            done = outcome(ws, "d")
+            assert "2090-01-01" in done["notes"][0] and done["records"]["added"] == 1, done
+
+    yield "a block from the future is told of", ahead
 
     def grouped():
         with Workspace() as ws:
