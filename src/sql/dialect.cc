@@ -64,6 +64,16 @@ constexpr std::string_view kUnlessByZero =
     "(a, b) AS CASE WHEN typeof(a) NOT IN ('DOUBLE', 'FLOAT') AND typeof(b) NOT IN ('DOUBLE', 'FLOAT') "
     "AND b = 0 AND a IS NOT NULL THEN error('division by zero') ELSE a {} b END";
 
+// Of a date that is cut short, such as `2020` or `2020-05`, the first day; other text as it is, without
+// blanks around it.
+constexpr std::string_view kFirstDay =
+    "(a) AS CASE WHEN regexp_full_match(trim(a), '[0-9]{4,6}') THEN trim(a) || '-01-01' "
+    "WHEN regexp_full_match(trim(a), '[0-9]{4,6}-[0-9]{1,2}') THEN trim(a) || '-01' ELSE trim(a) END";
+// The day of a text, whatever time follows it; NULL where it begins with none.
+constexpr std::string_view kTextToDate =
+    "(a) AS CASE WHEN typeof(a) = 'VARCHAR' THEN TRY_CAST(regexp_extract(@first_day(CAST(a AS VARCHAR)), "
+    "'^([0-9]{4,6}-[0-9]{1,2}-[0-9]{1,2})($|[ T])', 1) AS DATE) ELSE TRY_CAST(a AS DATE) END";
+
 // Steps that several functions share. `typeof` is known when a statement is planned, so that one branch of
 // each CASE remains; the others need only be well-formed, which TRY_CAST is for every type.
 std::vector<std::pair<std::string, std::string>> SharedMacros(const Dialect& dialect) {
@@ -76,13 +86,19 @@ std::vector<std::pair<std::string, std::string>> SharedMacros(const Dialect& dia
                    "WHEN typeof(a) = 'TIMESTAMP WITH TIME ZONE' THEN replace(CAST(TRY_CAST(a AS TIMESTAMP) "
                    "AS VARCHAR), ' ', 'T') || "
                    "'Z' ELSE CAST(a AS VARCHAR) END");
+  const std::string_view text =
+      dialect.try_casts ? "WHEN typeof(a) = 'VARCHAR' THEN TRY_CAST(@first_day(CAST(a AS VARCHAR)) AS "
+                          "TIMESTAMP WITH TIME ZONE) "
+                        : "";
   out.emplace_back("instant", fmt::format("(a, m) AS CASE WHEN typeof(a) IN {} THEN "
                                           "make_timestamptz(TRY_CAST(a AS BIGINT) * m) WHEN typeof(a) IN "
                                           "('DOUBLE', 'FLOAT') OR starts_with(typeof(a), 'DECIMAL') THEN "
                                           "make_timestamptz(CAST(TRY_CAST(a AS DOUBLE) * m AS BIGINT)) "
-                                          "ELSE {}(a AS TIMESTAMP WITH TIME ZONE) END",
-                                          kWholeTypes, cast));
+                                          "{}ELSE {}(a AS TIMESTAMP WITH TIME ZONE) END",
+                                          kWholeTypes, text, cast));
   if (dialect.try_casts) {
+    out.emplace_back("first_day", kFirstDay);
+    out.emplace_back("cast_date", kTextToDate);
     out.emplace_back("divide", "(a, b) AS a / nullif(b, 0)");
     out.emplace_back("remainder", "(a, b) AS a % nullif(b, 0)");
   } else {

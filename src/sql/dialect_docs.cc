@@ -83,6 +83,7 @@ std::string_view Rules(std::string_view engine) {
     return R"(
 - Names in back-ticks; text in single or double quotes, with `\` escapes.
 - `/` gives a double, and NULL when it is by zero. Literals are Int32 and decimals. A cast that fails gives NULL; a number cast to a timestamp is in seconds.
+- Text cast to a date or timestamp may be cut short: `2020` is 2020-01-01, `2020-05` is 2020-05-01. A date takes no notice of what follows a blank or a `T`.
 - Date patterns are Java's and must be literals.
 - Geometries are GeoJSON text. `ST_Transform(geometry, from, to)` takes coordinate systems by code (`epsg:3157`); x is always east
   or longitude. Grids that a system may have installed are used where PROJ finds them; the network is not asked.

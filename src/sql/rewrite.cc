@@ -446,6 +446,8 @@ class Rewriter {
       macro = MacroName(*dialect_, (try_cast && !dialect_->try_casts ? "try_cast_" : "cast_") + Lower(id));
     } else if (id == "VARCHAR") {
       macro = MacroName(*dialect_, "cast_varchar");
+    } else if (id == "DATE" && dialect_->try_casts) {
+      macro = MacroName(*dialect_, "cast_date");
     } else if (id == "TIMESTAMP_S" || id == "TIMESTAMP_MS") {
       return RewriteCutCast(node, id == "TIMESTAMP_S" ? 1'000'000 : 1'000);
     } else if (id == "TIMESTAMP" || id == "TIMESTAMP_NS" || id == "TIMESTAMP WITH TIME ZONE") {
