@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <iterator>
+#include <map>
 
 #include "base/names.h"
 #include "cli/commands.h"
@@ -58,6 +59,27 @@ Result<std::vector<NamedSnapshot>> ReadSnapshots(Session& session, const AddOpti
     snapshots[0].snapshot.name = options.name;
   }
   return snapshots;
+}
+
+// Names as the workspace compares them.
+Status CheckNamesDiffer(const std::vector<NamedSnapshot>& snapshots) {
+  std::map<std::string, const NamedSnapshot*> seen;
+  for (const auto& named : snapshots) {
+    std::string name = named.snapshot.name;
+    for (char& c : name) c = static_cast<char>(c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c);
+    const auto [first, is_new] = seen.emplace(std::move(name), &named);
+    if (is_new) continue;
+    const auto& other = *first->second;
+    if (other.origin == named.origin && other.snapshot.name == named.snapshot.name) {
+      return MakeError(ErrorCode::kAlreadyExists, "dataset '{}' is given twice in '{}': nothing was added",
+                       named.snapshot.name, named.origin);
+    }
+    return MakeError(
+        ErrorCode::kAlreadyExists,
+        "dataset '{}' is given twice, in '{}' and as '{}' in '{}': leave one out; nothing was added",
+        other.snapshot.name, other.origin, named.snapshot.name, named.origin);
+  }
+  return {};
 }
 
 // Inputs before what is derived from them.
@@ -150,6 +172,7 @@ Status Add(Session& session, const AddOptions& options) {
   if (options.manifests.empty() && !options.use_stdin) return UsageError("give manifests or --stdin");
   ASSIGN_OR_RETURN(auto* workspace, session.OpenWorkspace());
   ASSIGN_OR_RETURN(auto snapshots, ReadSnapshots(session, options));
+  RETURN_IF_ERROR(CheckNamesDiffer(snapshots));
   RETURN_IF_ERROR(OrderByDependency(&snapshots));
   // Everything is checked before anything is made: one failure adds none.
   for (auto& [snapshot, origin, is_from_url] : snapshots) {

@@ -94,6 +94,18 @@ def manifests():
     yield "missing file", lambda: with_copy(lambda ws: refused(ws, "add", "gone.yaml", says=["gone.yaml"]))
     yield "a folder", lambda: with_copy(lambda ws: refused(ws, "add", ws.folder, says=[ws.folder], code=EXIT_USAGE))
 
+    def clashing(ws):
+        """Of two manifests with one name both are named."""
+        text = "kind: DatasetSnapshot\nversion: 1\ncontent: {name: %s, kind: Root, metadata: []}\n"
+        os.makedirs(os.path.join(ws.folder, "more"))
+        for path, name in (("more/one.yaml", "twin"), ("more/two.yaml", "other"), ("more/three.yaml", "Twin")):
+            ws.write(path, text % name)
+        refused(ws, "add", "-r", "more", says=["'twin' is given twice", "one.yaml", "three.yaml", "nothing was added"])
+        both = (text % "twin") + "---\n" + (text % "twin")
+        refused(ws, "add", "--stdin", data=both.encode(), says=["'twin' is given twice in 'standard input'"])
+
+    yield "two manifests with one name", lambda: with_copy(clashing)
+
 
 def with_copy(call):
     with copy() as ws:
