@@ -202,14 +202,18 @@ class DdlParser {
   }
 
   Result<DataType> ParseDecimal(DataType type) {
-    const std::string wanted = "DECIMAL needs precision and scale, as in DECIMAL(10, 2)";
+    const std::string wanted =
+        "DECIMAL needs its digits in all and those behind the point, as in DECIMAL(10, 2)";
     if (!TakeSymbol('(')) return Fail(wanted);
     const auto precision = TakeNumber();
     const bool comma = TakeSymbol(',');
     const auto scale = comma ? TakeNumber() : std::nullopt;
     if (!precision || !scale || !TakeSymbol(')')) return Fail(wanted);
-    if (*precision < 1 || *precision > 76 || *scale > *precision) {
+    if (*precision < 1 || *precision > 76)
       return Fail(fmt::format("DECIMAL({}, {}) is not from 1 to 76 digits", *precision, *scale));
+    if (*scale > *precision) {
+      return Fail(fmt::format("DECIMAL({}, {}) has {} digits behind the point and {} in all", *precision,
+                              *scale, *scale, *precision));
     }
     type.precision = *precision;
     type.scale = static_cast<int32_t>(*scale);
