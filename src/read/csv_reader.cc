@@ -68,9 +68,10 @@ void CsvCaster::RejectRecords(Round* round) const {
   for (const CsvBadRecord& bad : round->rows.bad) {
     const std::string_view raw = RawOf(round->block, bad.where);
     round->rejects.Add(bad.where.record, bad.where.line, "", raw,
-                       bad.unterminated ? "a quoted field is not closed before the end of the input"
-                                        : fmt::format("expected {} fields, found {}{}", schema_->num_fields(),
-                                                      bad.cells, AdviceAbout(raw)),
+                       bad.unterminated
+                           ? "a quoted field is not closed before the end of the input"
+                           : fmt::format("expected {} fields, found {}{}", schema_->num_fields(), bad.cells,
+                                         bad.where.record == 0 ? AdviceAbout(raw) : ""),
                        raw);
   }
 }
@@ -80,7 +81,8 @@ void CsvCaster::RejectInvalidText(Round* round) const {
   for (size_t row = 0; row < round->rows.rows.size(); ++row) {
     for (size_t column = 0; column < columns; ++column) {
       const std::string_view cell = round->rows.cells[row * columns + column];
-      if (!IsUtf8(cell)) RejectRow(row, column, cell, "not valid UTF-8" + AdviceAbout(cell), round);
+      if (!IsUtf8(cell))
+        RejectRow(row, column, cell, "not valid UTF-8" + (row + column == 0 ? AdviceAbout(cell) : ""), round);
     }
   }
 }

@@ -271,6 +271,12 @@ TEST(CsvReaderTest, RefusesInvalidUtf8PerRecord) {
   ASSERT_THAT(out.rejects, SizeIs(1));
   EXPECT_EQ(out.rejects[0].column, "b");
   EXPECT_EQ(out.rejects[0].reason, "not valid UTF-8");
+  // At the beginning of an input it says what the input is.
+  ASSERT_OK_AND_ASSIGN(out, ReadText(step, "\x1f\x8b,y\n"));
+  EXPECT_THAT(out.rejects[0].reason, HasSubstr("gzip data"));
+  step = Step(ReadFormat::kCsv);
+  step.header = true;
+  EXPECT_THAT(ReadText(step, "\xff\xfe,y\n"), IsError(ErrorCode::kInvalidArgument, HasSubstr("utf-16")));
 }
 
 TEST(CsvReaderTest, RefusesOptionsEarly) {

@@ -63,7 +63,7 @@ Result<bool> NdJsonScanner::Next(JsonRows* rows) {
   const std::string reason =
       error.reason != nullptr
           ? fmt::format("malformed JSON at byte {}: {}{}", error.at - start + 1, error.reason,
-                        AdviceAbout(place.raw))
+                        place.record == 0 ? AdviceAbout(place.raw) : "")
           : fmt::format("expected an object, found {}", NameWithArticle(KindOf(place.raw)));
   rows->Refuse(place, "", place.raw, reason);
   return true;
