@@ -52,17 +52,26 @@ std::string TestNames() {
   return JoinNames(names);
 }
 
-char Lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
-bool SameLetter(char a, char b) { return Lower(a) == Lower(b); }
+re2::StringPiece Piece(std::string_view text) { return {text.data(), text.size()}; }
 
-bool Equal(std::string_view a, std::string_view b, bool ignore_case) {
-  if (a.size() != b.size()) return false;
-  return ignore_case ? std::equal(a.begin(), a.end(), b.begin(), SameLetter) : a == b;
-}
-
-bool Contains(std::string_view text, std::string_view part, bool ignore_case) {
-  if (!ignore_case) return text.find(part) != std::string_view::npos;
-  return std::search(text.begin(), text.end(), part.begin(), part.end(), SameLetter) != text.end();
+// Any of the texts, whatever the case of their letters (as Unicode folds them), at the place that `test`
+// says.
+Result<std::unique_ptr<RE2>> WithoutCase(const std::vector<std::string>& texts, Test test) {
+  std::string pattern;
+  for (const std::string& text : texts) {
+    if (!pattern.empty()) pattern += '|';
+    pattern += RE2::QuoteMeta(text);
+  }
+  pattern = fmt::format("{}(?:{}){}", test == Test::kStartsWith ? "\\A" : "", pattern,
+                        test == Test::kEndsWith ? "\\z" : "");
+  RE2::Options options;
+  options.set_log_errors(false);
+  options.set_case_sensitive(false);
+  options.set_never_capture(true);
+  options.set_max_mem(64 << 20);
+  auto made = std::make_unique<RE2>(pattern, options);
+  if (!made->ok()) return InvalidArgument("too many texts for 'ignore_case'");
+  return made;
 }
 
 // `value` does not tell large integers apart.
@@ -98,9 +107,9 @@ struct Condition::Node {
   std::vector<std::string> texts;
   std::vector<std::optional<Number>> numbers;  // of `texts`
   bool ignore_case = false;
-  bool wanted = true;  // of exists
-  int64_t micros = 0;  // of before and after
-  std::unique_ptr<RE2> pattern;
+  bool wanted = true;            // of exists
+  int64_t micros = 0;            // of before and after
+  std::unique_ptr<RE2> pattern;  // of matches, and of the texts when their case does not count
   mutable FieldReader reader;
   mutable std::vector<uint8_t> scratch;
 
@@ -158,14 +167,15 @@ struct Condition::Node {
     if (value.kind == ValueKind::kAbsent || is_empty) return test == Test::kExists && !wanted;
     if (test == Test::kContains && value.elements != nullptr) {
       return std::any_of(value.elements->begin(), value.elements->end(), [&](const std::string& element) {
-        return std::any_of(texts.begin(), texts.end(),
-                           [&](const std::string& text) { return Equal(element, text, ignore_case); });
+        return ignore_case ? RE2::FullMatch(Piece(element), *pattern)
+                           : std::find(texts.begin(), texts.end(), element) != texts.end();
       });
     }
     return HoldsText(value.text, value.kind == ValueKind::kNumber);
   }
 
   bool HoldsText(std::string_view text, bool is_number) const {
+    const auto any = [&](const auto& holds) { return std::any_of(texts.begin(), texts.end(), holds); };
     switch (test) {
       case Test::kExists:
         return wanted;
@@ -173,19 +183,16 @@ struct Condition::Node {
       case Test::kIn:
         return EqualsAny(text, is_number);
       case Test::kContains:
-        return std::any_of(texts.begin(), texts.end(),
-                           [&](const std::string& part) { return Contains(text, part, ignore_case); });
+        if (ignore_case) return RE2::PartialMatch(Piece(text), *pattern);
+        return any([&](std::string_view part) { return text.find(part) != std::string_view::npos; });
       case Test::kStartsWith:
-        return std::any_of(texts.begin(), texts.end(), [&](const std::string& part) {
-          return Equal(text.substr(0, part.size()), part, ignore_case);
-        });
+        if (ignore_case) return RE2::PartialMatch(Piece(text), *pattern);
+        return any([&](std::string_view part) { return text.starts_with(part); });
       case Test::kEndsWith:
-        return std::any_of(texts.begin(), texts.end(), [&](const std::string& part) {
-          return text.size() >= part.size() &&
-                 Equal(text.substr(text.size() - part.size()), part, ignore_case);
-        });
+        if (ignore_case) return RE2::PartialMatch(Piece(text), *pattern);
+        return any([&](std::string_view part) { return text.ends_with(part); });
       case Test::kMatches:
-        return RE2::PartialMatch(re2::StringPiece(text.data(), text.size()), *pattern);
+        return RE2::PartialMatch(Piece(text), *pattern);
       case Test::kBefore:
       case Test::kAfter:
         break;
@@ -194,9 +201,10 @@ struct Condition::Node {
   }
 
   bool EqualsAny(std::string_view text, bool is_number) const {
+    if (ignore_case && RE2::FullMatch(Piece(text), *pattern)) return true;
     const std::optional<Number> number = is_number ? NumberOf(text) : std::nullopt;
     for (size_t i = 0; i < texts.size(); ++i) {
-      if (Equal(text, texts[i], ignore_case)) return true;
+      if (text == texts[i]) return true;
       if (number && numbers[i] && SameValue(*number, *numbers[i])) return true;
     }
     return false;
@@ -333,7 +341,13 @@ Result<std::unique_ptr<Condition::Node>> Condition::ParseTest(const Tree& tree) 
   }
   RETURN_IF_ERROR(ReadTexts(value, *chosen, &node->texts));
   for (const std::string& text : node->texts) node->numbers.push_back(NumberOf(text));
-  if (node->test != Test::kMatches) return node;
+  if (node->test != Test::kMatches) {
+    if (!node->ignore_case) return node;
+    auto pattern = WithoutCase(node->texts, node->test);
+    if (!pattern.ok()) return value.Complain(pattern.error().message());
+    node->pattern = *std::move(pattern);
+    return node;
+  }
   RE2::Options options;
   options.set_log_errors(false);
   options.set_case_sensitive(!node->ignore_case);

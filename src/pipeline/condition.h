@@ -20,8 +20,8 @@ struct Tree;
 //   {all: [{field: metadata_type, equals: discourse}, {not: {field: lang, exists: true}}]}
 // A field is a FieldPath. Exactly one of equals, in, contains, starts_with, ends_with, matches (an RE2
 // expression found anywhere), exists (true or false), before, after (times). `contains` of a list: one of its
-// elements is the text; a list of texts means any of them. `ignore_case: true` beside any of the text ones
-// (ASCII letters; all letters for matches). What is absent, null or empty fulfils `exists: false` and nothing
+// elements is the text; a list of texts means any of them. `ignore_case: true` beside any of the text ones,
+// for letters of all scripts. What is absent, null or empty fulfils `exists: false` and nothing
 // else. A number equals a number of the same value. `all` and `any` take lists, `not` one condition; a list
 // where a condition is expected is an `all`.
 // Confined: keeps buffers for reading JSON.

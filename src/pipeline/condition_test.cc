@@ -45,9 +45,31 @@ TEST(ConditionTest, TestsFields) {
   EXPECT_EQ(Evaluate("{field: data, ends_with: [ing, '1']}"), "110");
   EXPECT_EQ(Evaluate("{field: data, matches: '^[A-Z].*[0-9]$'}"), "100");
   EXPECT_EQ(Evaluate("{field: data, matches: '^hello', ignore_case: true}"), "100");
+  EXPECT_EQ(Evaluate("{field: data, contains: [none, PRODUCT1], ignore_case: true}"), "100");
   EXPECT_EQ(Evaluate("{field: data, exists: false}"), "001");
   EXPECT_EQ(Evaluate("{field: data, exists: true}"), "110");
   EXPECT_EQ(Evaluate("{field: metadata_type, in: [discourse, github]}"), "100");
+}
+
+TEST(ConditionTest, IgnoresTheCaseOfAllScripts) {
+  const Batch batch = testing::BatchOf("{\"data\":\"Ärger in МОСКВА\",\"metadata\":[\"ÉCOLE\",\"a.b\"]}\n");
+  const auto holds = [&](const std::string& yaml) {
+    auto condition = Condition::Parse(TreeOf(yaml));
+    EXPECT_TRUE(condition.ok()) << yaml;
+    std::vector<uint8_t> one;
+    condition->Evaluate(*batch.records, &one);
+    return one[0] == 1;
+  };
+  EXPECT_TRUE(holds("{field: data, contains: москва, ignore_case: true}"));
+  EXPECT_FALSE(holds("{field: data, contains: москва}"));
+  EXPECT_TRUE(holds("{field: data, starts_with: [x, äRGER], ignore_case: true}"));
+  EXPECT_FALSE(holds("{field: data, starts_with: in, ignore_case: true}"));
+  EXPECT_TRUE(holds("{field: data, ends_with: Москва, ignore_case: true}"));
+  EXPECT_FALSE(holds("{field: data, ends_with: in, ignore_case: true}"));
+  EXPECT_TRUE(holds("{field: data, equals: ÄRGER IN москва, ignore_case: true}"));
+  EXPECT_FALSE(holds("{field: data, equals: ÄRGER, ignore_case: true}"));
+  EXPECT_TRUE(holds("{field: 'metadata[0]', in: [école], ignore_case: true}"));
+  EXPECT_FALSE(holds("{field: 'metadata[1]', equals: axb, ignore_case: true}")) << "no expression";
 }
 
 TEST(ConditionTest, LooksIntoMetadataAndUnknownFields) {

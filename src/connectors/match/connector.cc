@@ -143,37 +143,34 @@ class MatchProcessor final : public pipeline::Processor {
     RETURN_IF_ARROW_ERROR(builder.Reserve(old.length()));
     RETURN_IF_ARROW_ERROR(builder.ReserveData(bytes));
     for (int64_t row = 0; row < old.length(); ++row) {
-      if (!holds_[static_cast<size_t>(row)]) {
-        if (old.IsNull(row)) {
-          builder.UnsafeAppendNull();
-        } else {
-          RETURN_IF_ARROW_ERROR(builder.Append(old.GetView(row)));
-        }
-        continue;
-      }
-      std::string_view value = assignment.text;
-      if (assignment.from) {
-        const pipeline::FieldValue found = reader_.Read(records, row, *assignment.from);
-        value = found.kind == ValueKind::kAbsent ? std::string_view() : found.text;
-        // The columns of JSON hold a text with its quotes; what stands in a text anywhere else has none.
-        const bool has_quotes =
-            !assignment.from->is_inside() &&
-            (assignment.from->column == Column::kMetadata || assignment.from->column == Column::kExtra);
-        if (is_json && found.kind == ValueKind::kText && !has_quotes) {
-          quoted_.clear();
-          pipeline::AppendJsonText(value, &quoted_);
-          value = quoted_;
-        }
-      }
-      if (value.empty() && is_json) {
+      std::optional<std::string_view> value;
+      if (holds_[static_cast<size_t>(row)]) value = ValueOf(records, row, assignment);
+      if (!value && old.IsValid(row)) value = old.GetView(row);
+      if (!value || (value->empty() && is_json)) {
         RETURN_IF_ARROW_ERROR(builder.AppendNull());
       } else {
-        RETURN_IF_ARROW_ERROR(builder.Append(value));
+        RETURN_IF_ARROW_ERROR(builder.Append(*value));
       }
     }
     std::shared_ptr<arrow::Array> out;
     RETURN_IF_ARROW_ERROR(builder.Finish(&out));
     return out;
+  }
+
+  // Nothing when what it comes from is absent: then the field stays as it is.
+  std::optional<std::string_view> ValueOf(const arrow::RecordBatch& records, int64_t row,
+                                          const Assignment& assignment) {
+    if (!assignment.from) return assignment.text;
+    const pipeline::FieldValue found = reader_.Read(records, row, *assignment.from);
+    if (found.kind == ValueKind::kAbsent) return std::nullopt;
+    // The columns of JSON hold a text with its quotes; what stands in a text anywhere else has none.
+    const bool has_quotes = !assignment.from->is_inside() && (assignment.from->column == Column::kMetadata ||
+                                                              assignment.from->column == Column::kExtra);
+    if (assignment.column != Column::kMetadata || found.kind != ValueKind::kText || has_quotes)
+      return found.text;
+    quoted_.clear();
+    pipeline::AppendJsonText(found.text, &quoted_);
+    return quoted_;
   }
 
   std::vector<Rule> rules_;
@@ -197,7 +194,7 @@ void RegisterMatch(pipeline::Registry& registry) {
        .type = pipeline::OptionType::kTree,
        .description =
            "List of {when: CONDITION, set: {FIELD: VALUE}}, in order, each seeing what those before it "
-           "set; a value is a text or {from: FIELD}; a rule without `when` holds for all",
+           "set; a value is a text or {from: FIELD}, which changes nothing where that is absent; a rule without `when` holds for all",
        .is_required = true},
       {.name = "first_only",
        .type = pipeline::OptionType::kBoolean,

@@ -65,6 +65,32 @@ std::string FieldOfModelIn(std::string_view object) {
   return {};
 }
 
+constexpr int64_t kFirstMicros = -62'167'219'200'000'000;  // the years 0 to 9999 are those of RFC 3339
+constexpr int64_t kEndMicros = 253'402'300'800'000'000;
+constexpr int64_t kNotSetMicros = -62'135'596'800'000'000;  // 0001-01-01T00:00:00Z
+
+// Times as records have them. Errors: kInvalidRecords for one that no text of RFC 3339 says.
+Result<std::shared_ptr<arrow::Array>> CheckTimes(Column column, std::shared_ptr<arrow::Array> values) {
+  const auto& times = static_cast<const arrow::TimestampArray&>(*values);
+  bool has_zero = false;
+  for (int64_t row = 0; row < times.length(); ++row) {
+    if (times.IsNull(row)) continue;
+    const int64_t micros = times.Value(row);
+    has_zero = has_zero || micros == kNotSetMicros;
+    if (micros < kFirstMicros || micros >= kEndMicros)
+      return MakeError(ErrorCode::kInvalidRecords,
+                       "the query gives a time for {} that is not in the years 0 to 9999",
+                       pipeline::ColumnName(column));
+  }
+  if (!has_zero) return values;
+  arrow::TimestampBuilder builder(times.type(), arrow::default_memory_pool());
+  for (int64_t row = 0; row < times.length(); ++row) {
+    const bool is_set = times.IsValid(row) && times.Value(row) != kNotSetMicros;
+    RETURN_IF_ARROW_ERROR(is_set ? builder.Append(times.Value(row)) : builder.AppendNull());
+  }
+  return columnar::ToResult(builder.Finish());
+}
+
 // Null texts as empty ones.
 Result<std::shared_ptr<arrow::Array>> WithoutNulls(const std::shared_ptr<arrow::Array>& texts) {
   if (texts->null_count() == 0) return texts;
@@ -153,11 +179,14 @@ class Sql final : public pipeline::Processor {
     if (!values->type()->Equals(type)) {
       arrow::compute::CastOptions options = arrow::compute::CastOptions::Safe(type);
       options.allow_time_truncate = true;
-      ASSIGN_OR_RETURN_ARROW(const arrow::Datum cast, arrow::compute::Cast(values, options));
-      values = cast.make_array();
+      const auto cast = arrow::compute::Cast(values, options);
+      if (!cast.ok())
+        return MakeError(ErrorCode::kInvalidRecords, "the query's {}: {}", pipeline::ColumnName(column),
+                         cast.status().message());
+      values = cast->make_array();
     }
-    const bool has_nulls = IsTime(column) || column == Column::kMetadata || column == Column::kExtra;
-    if (has_nulls) return values;
+    if (IsTime(column)) return CheckTimes(column, std::move(values));
+    if (column == Column::kMetadata || column == Column::kExtra) return values;
     return WithoutNulls(values);
   }
 

@@ -53,6 +53,24 @@ TEST_F(SqlTest, KeepsUnknownFields) {
   EXPECT_EQ(pipeline::testing::Shown(*out)[0], R"({"uuid":"2","tenant_id":"a","note":"kept"})");
 }
 
+TEST_F(SqlTest, RefusesTimesThatRecordsCannotSay) {
+  for (const std::string time :
+       {"created_at + interval 8000 years", "created_at - interval 3000 years", "timestamptz 'infinity'",
+        "timestamptz '-infinity'", "timestamp_s '290000-01-01'"}) {
+    const auto out = RunOn("select uuid, " + time + " as updated_at from input where uuid = '1'");
+    ASSERT_FALSE(out.ok()) << time;
+    EXPECT_EQ(out.error().code(), ErrorCode::kInvalidRecords) << time;
+    EXPECT_NE(out.error().message().find("for updated_at that is not in the years 0 to 9999"),
+              std::string::npos)
+        << out.error().message();
+  }
+  const auto out = RunOn(
+      "select uuid, timestamptz '9999-12-31T23:59:59.999999Z' as created_at, "
+      "timestamptz '0001-01-01T00:00:00Z' as updated_at from input where uuid = '1'");
+  ASSERT_TRUE(out.ok()) << out.error().ToString();
+  EXPECT_EQ(pipeline::testing::Shown(*out)[0], R"({"uuid":"1","created_at":"9999-12-31T23:59:59.999999Z"})");
+}
+
 TEST_F(SqlTest, FillsMissingColumnsAndCasts) {
   auto out = RunOn(
       "select uuid, length(data) as data, json_object('n', 1) as metadata, timestamp '2024-01-01 00:00:00' as created_at from input order by uuid desc");
