@@ -137,6 +137,11 @@ def check_update(ws, postgres, path):
         ws.run("run", path, env={**os.environ, **KEYS})
         got = postgres.sql("SELECT data FROM feedback WHERE uuid = 'u5'")
         assert got == two[-1]["data"], (got, two)
+    two = [{"uuid": f"new{n}", **key, "data_id": "new", "data": f"{n}", "created_at": f"203{n}-01-01T00:00:00Z"} for n in range(2)]
+    ws.write("in.ndjson", "".join(json.dumps(one) + "\n" for one in two))
+    ws.run("run", path, env={**os.environ, **KEYS})
+    got = postgres.sql("SELECT uuid, data, extract(year from created_at) FROM feedback WHERE data_id = 'new'")
+    assert got == "new0|1|2030", got
 
 
 def by_insert():

@@ -38,16 +38,28 @@ bool IsBefore(const Records& records, int64_t a, int64_t b) {
 
 }  // namespace
 
-Round PlanRound(const Records& records, const std::vector<int64_t>& pending) {
+std::vector<int64_t> FindOtherUuids(const Records& records, const std::vector<int64_t>& rows) {
+  std::unordered_map<std::string, std::string_view> first_uuid;  // by identity
+  std::vector<int64_t> others;
+  for (const int64_t row : rows) {
+    const std::string_view uuid = records.text(Column::kUuid, row);
+    if (first_uuid.emplace(IdentityOf(records, row), uuid).first->second != uuid) others.push_back(row);
+  }
+  return others;
+}
+
+Round PlanRound(const Records& records, const std::vector<int64_t>& pending,
+                const std::unordered_set<int64_t>& stored) {
   struct Group {
-    int64_t first;
+    std::string identity;
     std::vector<int64_t> rows;
   };
   std::vector<Group> groups;
   std::unordered_map<std::string, size_t> group_of;
   std::unordered_map<std::string_view, size_t> uuid_group;  // uuid -> the group that has it
-  // Groups that something in a later round waits for must not grow any more.
+  // What something in a later round waits for must not grow any more, nor be overtaken.
   std::unordered_set<std::string> closed;
+  std::unordered_set<std::string_view> closed_uuids;
   Round round;
   for (const int64_t row : pending) {
     std::string identity = IdentityOf(records, row);
@@ -55,13 +67,18 @@ Round PlanRound(const Records& records, const std::vector<int64_t>& pending) {
     const auto known = group_of.find(identity);
     const size_t group = known == group_of.end() ? groups.size() : known->second;
     const auto holder = uuid_group.find(uuid);
-    if (closed.contains(identity) || (holder != uuid_group.end() && holder->second != group)) {
+    const bool is_held = holder != uuid_group.end() && holder->second != group;
+    const bool is_another = group < groups.size() && stored.contains(row) &&
+                            records.text(Column::kUuid, groups[group].rows.front()) != uuid;
+    if (closed.contains(identity) || closed_uuids.contains(uuid) || is_held || is_another) {
+      if (is_held) closed.insert(groups[holder->second].identity);
       closed.insert(std::move(identity));
+      closed_uuids.insert(uuid);
       round.later.push_back(row);
       continue;
     }
     if (group == groups.size()) {
-      groups.push_back({.first = row, .rows = {}});
+      groups.push_back({identity, {}});
       group_of.emplace(std::move(identity), group);
     }
     uuid_group.emplace(uuid, group);
@@ -74,7 +91,7 @@ Round PlanRound(const Records& records, const std::vector<int64_t>& pending) {
     const size_t place = round.rows.size();
     for (size_t i = 0; i + 1 < group.rows.size(); ++i) round.replaced.emplace_back(group.rows[i], place);
     round.rows.push_back(group.rows.back());
-    round.created_rows.push_back(group.first);
+    round.first_rows.push_back(group.rows.front());
   }
   return round;
 }

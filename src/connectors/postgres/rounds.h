@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <unordered_set>
 #include <vector>
 
 #include "connectors/postgres/rows.h"
@@ -11,15 +12,21 @@ namespace sluice::connectors::postgres {
 // SortByKey.
 struct Round {
   std::vector<int64_t> rows;
-  std::vector<int64_t> created_rows;  // for each of `rows`: the first of its group
+  std::vector<int64_t>
+      first_rows;  // for each of `rows`: the first of its group, which gives uuid and created_at
   // Rows whose content a later one of `rows` replaces: (row, place in `rows`).
   std::vector<std::pair<int64_t, size_t>> replaced;
   std::vector<int64_t> later;  // for another round, in order
 };
 
+// Of `rows`, in the order in which the records came, those whose key came before with another uuid.
+std::vector<int64_t> FindOtherUuids(const Records& records, const std::vector<int64_t>& rows);
+
 // `pending` in the order in which the records came. Of records that are one by their key (or, without a
-// data_id, by their uuid) the last one counts.
-Round PlanRound(const Records& records, const std::vector<int64_t>& pending);
+// data_id, by their uuid) the last one counts, under the uuid of the first: as if they were stored one by
+// one. `stored`: those of FindOtherUuids whose uuid is a stored record; such a one is no record of its key.
+Round PlanRound(const Records& records, const std::vector<int64_t>& pending,
+                const std::unordered_set<int64_t>& stored);
 
 // Takes out of `rows`, which are in the order in which the records came, those that one before them has the
 // uuid or the key of: the first that came counts.

@@ -16,13 +16,13 @@ Records Parse(const std::string& text) {
   return Records(parsed->records);
 }
 
-TEST(PlanRoundTest, LastOfAKeyCountsAndTheFirstGivesTheTimeOfCreation) {
+TEST(PlanRoundTest, LastOfAKeyCountsAndTheFirstGivesUuidAndTimeOfCreation) {
   const Records records = Parse(R"({"uuid":"a","data_id":"1"}
 {"uuid":"b","data_id":"2"}
 {"uuid":"c","data_id":"1"})");
-  const Round round = PlanRound(records, {0, 1, 2});
+  const Round round = PlanRound(records, {0, 1, 2}, {});
   EXPECT_THAT(round.rows, ElementsAre(2, 1));
-  EXPECT_THAT(round.created_rows, ElementsAre(0, 1));
+  EXPECT_THAT(round.first_rows, ElementsAre(0, 1));
   EXPECT_THAT(round.replaced, ElementsAre(Pair(0, 0)));
   EXPECT_THAT(round.later, IsEmpty());
 }
@@ -31,7 +31,7 @@ TEST(PlanRoundTest, RecordsWithoutDataIdAreOneByTheirUuid) {
   const Records records = Parse(R"({"uuid":"a","data":"x"}
 {"uuid":"a","data":"y"}
 {"uuid":"b","data":"z"})");
-  const Round round = PlanRound(records, {0, 1, 2});
+  const Round round = PlanRound(records, {0, 1, 2}, {});
   EXPECT_THAT(round.rows, ElementsAre(1, 2));
   EXPECT_THAT(round.replaced, ElementsAre(Pair(0, 0)));
 }
@@ -40,11 +40,30 @@ TEST(PlanRoundTest, OneUuidWithTwoKeysTakesTwoRoundsInOrder) {
   const Records records = Parse(R"({"uuid":"a","data_id":"1"}
 {"uuid":"a","data_id":"2"}
 {"uuid":"b","data_id":"2"})");
-  const Round first = PlanRound(records, {0, 1, 2});
+  const Round first = PlanRound(records, {0, 1, 2}, {});
   EXPECT_THAT(first.rows, ElementsAre(0));
   // The third has the key of one that waits: it must not overtake it.
   EXPECT_THAT(first.later, ElementsAre(1, 2));
-  EXPECT_THAT(PlanRound(records, first.later).rows, ElementsAre(2));
+  EXPECT_THAT(PlanRound(records, first.later, {}).rows, ElementsAre(2));
+}
+
+TEST(PlanRoundTest, AUuidThatIsStoredIsNoRecordOfAnothersKey) {
+  const Records records = Parse(R"({"uuid":"a","data_id":"1"}
+{"uuid":"b","data_id":"1"}
+{"uuid":"b","data_id":"2"}
+{"uuid":"c","data_id":"1"})");
+  EXPECT_THAT(FindOtherUuids(records, {0, 1, 2, 3}), ElementsAre(1, 3));
+  const Round round = PlanRound(records, {0, 1, 2, 3}, {1});
+  EXPECT_THAT(round.rows, ElementsAre(0));
+  // Nothing overtakes one that waits, by its key or by its uuid.
+  EXPECT_THAT(round.later, ElementsAre(1, 2, 3));
+}
+
+TEST(PlanRoundTest, AGroupThatSomethingWaitsForGrowsNoMore) {
+  const Records records = Parse(R"({"uuid":"a","data_id":"1"}
+{"uuid":"a","data_id":"2"}
+{"uuid":"b","data_id":"1"})");
+  EXPECT_THAT(PlanRound(records, {0, 1, 2}, {}).later, ElementsAre(1, 2));
 }
 
 TEST(TakeRepeatsTest, WhatComesAgainByUuidOrKeyIsARepeat) {

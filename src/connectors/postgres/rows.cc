@@ -178,14 +178,15 @@ std::string_view CopyBeginning() { return std::string_view("PGCOPY\n\377\r\n\0\0
 std::string_view CopyEnd() { return "\377\377"; }
 
 void AppendCopyRow(const Target& target, const Records& records, int64_t row, std::optional<int32_t> number,
-                   int64_t created_row, std::string* out) {
+                   int64_t first_row, std::string* out) {
   AppendBig16(static_cast<uint16_t>(target.columns.size() + (number ? 1 : 0)), out);
   if (number) {
     AppendBig32(4, out);
     AppendBig32(static_cast<uint32_t>(*number), out);
   }
   for (const TargetColumn& column : target.columns)
-    AppendField(column, records, column.column == Column::kCreatedAt ? created_row : row, out);
+    AppendField(column, records,
+                column.column == Column::kCreatedAt || column.column == Column::kUuid ? first_row : row, out);
 }
 
 Parameter ArrayOf(const TargetColumn& column, const Records& records, std::span<const int64_t> rows) {

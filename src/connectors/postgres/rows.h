@@ -42,9 +42,9 @@ std::optional<std::string> Refusal(const Target& target, const Records& records,
 std::string_view CopyBeginning();
 std::string_view CopyEnd();
 // One tuple of COPY: `number` first when there is one (int4), then the target's columns. `created_at` comes
-// from the row `created_row`.
+// from the row `first_row`.
 void AppendCopyRow(const Target& target, const Records& records, int64_t row, std::optional<int32_t> number,
-                   int64_t created_row, std::string* out);
+                   int64_t first_row, std::string* out);
 
 // The values of one column in `rows` as an array.
 Parameter ArrayOf(const TargetColumn& column, const Records& records, std::span<const int64_t> rows);

@@ -119,7 +119,7 @@ Result<std::unique_ptr<Session>> Session::Open(const ConnectOptions& connect, co
 
 Result<std::vector<Reply>> Session::RunWithCopy(const std::string& statements, const Records& records,
                                                 std::span<const int64_t> rows,
-                                                std::span<const int64_t> created_rows, bool numbered,
+                                                std::span<const int64_t> first_rows, bool numbered,
                                                 const std::stop_token& stop) {
   size_t next = 0;
   bool ended = false;
@@ -128,7 +128,7 @@ Result<std::vector<Reply>> Session::RunWithCopy(const std::string& statements, c
     for (; next < rows.size() && out->size() < kPieceBytes; ++next) {
       std::optional<int32_t> number;
       if (numbered) number = static_cast<int32_t>(next);
-      AppendCopyRow(target_, records, rows[next], number, created_rows[next], out);
+      AppendCopyRow(target_, records, rows[next], number, first_rows[next], out);
     }
     if (next == rows.size() && !ended) {
       *out += CopyEnd();
@@ -145,6 +145,25 @@ Status Session::StoreUnseen(const Records& records, std::span<const int64_t> row
   if (copied.ok()) return {};
   if (state() == "23505") return Error(ErrorCode::kAlreadyExists, copied.error().message());
   return std::move(copied).error();
+}
+
+Result<std::unordered_set<int64_t>> Session::FindStored(const Records& records, std::span<const int64_t> rows,
+                                                        std::stop_token stop) {
+  std::unordered_set<int64_t> stored;
+  if (rows.empty()) return stored;
+  const TargetColumn& column = target_.columns.front();
+  ASSIGN_OR_RETURN(const Reply reply,
+                   connection_->RunPrepared(
+                       "sluice_find", fmt::format("SELECT uuid FROM {} WHERE uuid = ANY($1)", target_.name),
+                       {ArrayOf(column, records, rows)}, stop));
+  std::unordered_set<std::string> uuids;
+  for (int i = 0; i < PQntuples(reply.get()); ++i) uuids.emplace(PQgetvalue(reply.get(), i, 0));
+  for (const int64_t row : rows) {
+    const std::string_view uuid = records.text(Column::kUuid, row);
+    if (uuids.contains(column.form == ColumnForm::kUuid ? Canonical(uuid) : std::string(uuid)))
+      stored.insert(row);
+  }
+  return stored;
 }
 
 // Two records of one uuid: one of them is the stored one, and which does not matter to anybody.
@@ -180,8 +199,8 @@ Result<std::vector<Fate>> Session::StoreNew(const Records& records, std::span<co
 }
 
 Result<std::vector<Fate>> Session::StoreLatest(const Records& records, std::span<const int64_t> rows,
-                                               std::span<const int64_t> created_rows, std::stop_token stop) {
-  auto run = RunWithCopy(update_staged_, records, rows, created_rows, /*numbered=*/true, stop);
+                                               std::span<const int64_t> first_rows, std::stop_token stop) {
+  auto run = RunWithCopy(update_staged_, records, rows, first_rows, /*numbered=*/true, stop);
   if (!run.ok()) {
     // Another writer took a key between two of the statements.
     if (state() == "23505") return std::vector<Fate>(rows.size(), Fate::kRaced);
@@ -190,7 +209,7 @@ Result<std::vector<Fate>> Session::StoreLatest(const Records& records, std::span
   // COPY, DELETE, INSERT, SELECT, UPDATE, UPDATE, INSERT
   constexpr size_t kReplies = 7;
   if (run->size() != kReplies) return Internal("{} answers to {} statements", run->size(), kReplies);
-  const std::vector<Fate> inserted = FatesOf((*run)[6], records, rows);
+  const std::vector<Fate> inserted = FatesOf((*run)[6], records, first_rows);
   std::vector<Fate> fates(rows.size(), Fate::kRaced);
   for (size_t i = 0; i < fates.size(); ++i) {
     if (inserted[i] == Fate::kStored) fates[i] = Fate::kStored;

@@ -34,15 +34,18 @@ class Session {
   // One prepared statement with arrays, for few rows; COPY to staging and one INSERT for many.
   Result<std::vector<Fate>> StoreNew(const Records& records, std::span<const int64_t> rows,
                                      std::stop_token stop);
-  // Inserts or replaces. No two rows may have a uuid or a key in common. `created_rows`: for each row, where
-  // its `created_at` comes from.
+  // Those of `rows` whose uuid is that of a stored record.
+  Result<std::unordered_set<int64_t>> FindStored(const Records& records, std::span<const int64_t> rows,
+                                                 std::stop_token stop);
+  // Inserts or replaces. No two rows may have a uuid or a key in common. `first_rows`: for each row, where
+  // its uuid and `created_at` come from.
   Result<std::vector<Fate>> StoreLatest(const Records& records, std::span<const int64_t> rows,
-                                        std::span<const int64_t> created_rows, std::stop_token stop);
+                                        std::span<const int64_t> first_rows, std::stop_token stop);
 
  private:
   Session(std::unique_ptr<Connection> connection, Target target);
   Result<std::vector<Reply>> RunWithCopy(const std::string& statements, const Records& records,
-                                         std::span<const int64_t> rows, std::span<const int64_t> created_rows,
+                                         std::span<const int64_t> rows, std::span<const int64_t> first_rows,
                                          bool numbered, const std::stop_token& stop);
   std::vector<Fate> FatesOf(const Reply& inserted, const Records& records,
                             std::span<const int64_t> rows) const;

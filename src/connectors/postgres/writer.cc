@@ -210,9 +210,8 @@ Status Writer::StoreNew(Job& job, std::span<const int64_t> rows) {
 // As StoreNew, for `round.rows` from `from` to before `to`.
 Status Writer::StoreRound(Job& job, const Round& round, size_t from, size_t to, std::vector<Fate>* fates) {
   const std::span rows = std::span(round.rows).subspan(from, to - from);
-  const std::span created_rows = std::span(round.created_rows).subspan(from, to - from);
-  auto part =
-      Insist(job, [&] { return job.session->StoreLatest(job.records, rows, created_rows, job.stop); });
+  const std::span first_rows = std::span(round.first_rows).subspan(from, to - from);
+  auto part = Insist(job, [&] { return job.session->StoreLatest(job.records, rows, first_rows, job.stop); });
   if (part.ok()) {
     std::copy(part->begin(), part->end(), fates->begin() + static_cast<ptrdiff_t>(from));
     return {};
@@ -230,28 +229,37 @@ Status Writer::StoreRound(Job& job, const Round& round, size_t from, size_t to, 
 }
 
 Status Writer::StoreLatest(Job& job, std::vector<int64_t> rows) {
+  ASSIGN_OR_RETURN(const auto stored,
+                   job.session->FindStored(job.records, FindOtherUuids(job.records, rows), job.stop));
   for (int rounds = 0; rounds < kMaxRounds && !rows.empty(); ++rounds) {
     RETURN_IF_ERROR(CheckCancelled(job.stop));
-    const Round round = PlanRound(job.records, rows);
+    const Round round = PlanRound(job.records, rows, stored);
     std::vector<Fate> fates(round.rows.size(), Fate::kRaced);
     RETURN_IF_ERROR(StoreRound(job, round, 0, round.rows.size(), &fates));
     std::vector<int64_t> again = round.later;
+    std::vector<int64_t> rejected(fates.size(), -1);  // the row of each place that is
     for (size_t i = 0; i < fates.size(); ++i) {
       Outcome& outcome = job.outcomes[static_cast<size_t>(round.rows[i])];
       if (fates[i] == Fate::kKnown) outcome.kind = OutcomeKind::kDuplicate;
       if (fates[i] == Fate::kRaced) again.push_back(round.rows[i]);
-      if (fates[i] == Fate::kClash && outcome.kind != OutcomeKind::kRejected) {
-        outcome = {.kind = OutcomeKind::kRejected,
-                   .reason =
-                       "its uuid is that of one stored record, and its tenant_id, source_type, "
-                       "source_id and data_id are those of another"};
+      if (fates[i] != Fate::kClash) continue;
+      if (outcome.kind == OutcomeKind::kRejected) {  // by the server, for what it holds
+        rejected[i] = round.rows[i];
+        continue;
       }
+      rejected[i] = round.first_rows[i];
+      job.outcomes[static_cast<size_t>(rejected[i])] = {
+          .kind = OutcomeKind::kRejected,
+          .reason =
+              "its uuid is that of one stored record, and its tenant_id, source_type, "
+              "source_id and data_id are those of another"};
+      if (rejected[i] != round.rows[i]) again.push_back(round.rows[i]);
     }
     for (const auto& [row, place] : round.replaced) {
       // What was to replace it is not stored, so that it counts itself.
       if (fates[place] == Fate::kStored || fates[place] == Fate::kKnown) {
         job.outcomes[static_cast<size_t>(row)].kind = OutcomeKind::kDuplicate;
-      } else {
+      } else if (row != rejected[place]) {
         again.push_back(row);
       }
     }

@@ -3,10 +3,12 @@
 #include <arrow/api.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+
 #include <libpq-fe.h>
 
 #include <algorithm>
 #include <chrono>
+#include <random>
 #include <string>
 #include <thread>
 #include <vector>
@@ -203,9 +205,41 @@ TEST_F(WriterTest, UpdateTakesTheLastOfABatchAndTheFirstTimeOfCreation) {
       ElementsAre(OutcomeKind::kDuplicate, OutcomeKind::kAccepted, OutcomeKind::kAccepted,
                   OutcomeKind::kDuplicate));
   EXPECT_EQ(
-      Ask("SELECT string_agg(concat_ws(',', data, data_id, extract(year from created_at)), ' ' ORDER BY data) "
+      Ask("SELECT string_agg(concat_ws(',', uuid, data, data_id, extract(year from created_at)), ' ' ORDER BY data) "
           "FROM feedback"),
-      "2,1,2020 4,2");
+      "a,2,1,2020 c,4,2");
+}
+
+// Batches end as their records would one by one: under the same uuids, with the same contents. Several uuids
+// have one key here, and each keeps its key.
+TEST_F(WriterTest, UpdateOfABatchIsThatOfItsRecordsOneByOne) {
+  WriterOptions single = Updating();
+  single.target.table = "single";
+  std::mt19937 dice(20'240'101);
+  const auto below = [&](uint32_t n) { return static_cast<int>(dice() % n); };
+  for (int history = 0; history < 80; ++history) {
+    Sql("DROP TABLE IF EXISTS feedback");
+    Sql("DROP TABLE IF EXISTS single");
+    auto batched = Opened(Updating());
+    auto one_by_one = Opened(single);
+    std::string told;
+    for (int batch = 0; batch < 3; ++batch) {
+      std::string records;
+      const int count = 1 + below(6);
+      for (int i = 0; i < count; ++i) {
+        const int who = below(6);
+        const std::string record = fmt::format(R"({{"uuid":"{}","data_id":"{}","data":"{}.{}"}})"
+                                               "\n",
+                                               static_cast<char>('a' + who), 1 + who % 2, batch, i);
+        Write(*one_by_one, record);
+        records += record;
+      }
+      Write(*batched, records);
+      told += records + "\n";
+    }
+    const std::string all = "SELECT string_agg(concat_ws(',', uuid, data_id, data), ' ' ORDER BY uuid) FROM ";
+    ASSERT_EQ(Ask(all + "feedback"), Ask(all + "single")) << told;
+  }
 }
 
 TEST_F(WriterTest, UpdateRefusesARecordThatIsTwoStoredOnes) {

@@ -60,9 +60,11 @@ std::string InsertNew(const Dialect& dialect, const std::string& schema, const s
 std::string MergeAll(const Dialect& dialect, const std::string& schema, const std::string& table,
                      bool has_extra);
 std::string CopyStatement(const StagingOptions& staging, const std::string& key);
-// `(number, 'uuid', ...)`, and as a line of CSV.
-void AppendValues(const postgres::Records& records, int64_t row, int32_t number, std::string* out);
-void AppendCsv(const postgres::Records& records, int64_t row, int32_t number, std::string* out);
+// `(number, 'uuid', ...)`, and as a line of CSV; uuid and created_at are those of `first_row`.
+void AppendValues(const postgres::Records& records, int64_t row, int64_t first_row, int32_t number,
+                  std::string* out);
+void AppendCsv(const postgres::Records& records, int64_t row, int64_t first_row, int32_t number,
+               std::string* out);
 // Why it cannot be stored.
 std::optional<std::string> Refusal(const std::vector<TableColumn>& columns, const postgres::Records& records,
                                    int64_t row);

@@ -173,13 +173,18 @@ std::string CopyStatement(const StagingOptions& staging, const std::string& key)
                      postgres::Literal(staging.iam_role), postgres::Literal(staging.signing.region));
 }
 
-void AppendValues(const Records& records, int64_t row, int32_t number, std::string* out) {
+int64_t RowOf(Column column, int64_t row, int64_t first_row) {
+  return column == Column::kUuid || column == Column::kCreatedAt ? first_row : row;
+}
+
+void AppendValues(const Records& records, int64_t row, int64_t first_row, int32_t number, std::string* out) {
   *out += '(' + std::to_string(number);
   for (const Column column : ColumnsOf(true)) {
     *out += ", ";
+    const int64_t from = RowOf(column, row, first_row);
     if (!IsTime(column)) {
-      AppendLiteral(records.text(column, row), out);
-    } else if (const std::string time = TimeText(records, column, row); time.empty()) {
+      AppendLiteral(records.text(column, from), out);
+    } else if (const std::string time = TimeText(records, column, from); time.empty()) {
       *out += "NULL";
     } else {
       AppendLiteral(time, out);
@@ -189,12 +194,13 @@ void AppendValues(const Records& records, int64_t row, int32_t number, std::stri
 }
 
 // An empty field is an empty text, and for a time NULL.
-void AppendCsv(const Records& records, int64_t row, int32_t number, std::string* out) {
+void AppendCsv(const Records& records, int64_t row, int64_t first_row, int32_t number, std::string* out) {
   *out += std::to_string(number);
   for (const Column column : ColumnsOf(true)) {
     *out += ',';
+    const int64_t from = RowOf(column, row, first_row);
     const std::string text =
-        IsTime(column) ? TimeText(records, column, row) : std::string(records.text(column, row));
+        IsTime(column) ? TimeText(records, column, from) : std::string(records.text(column, from));
     if (!text.empty()) AppendCsvField(text, out);
   }
   *out += '\n';

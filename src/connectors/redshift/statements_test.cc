@@ -48,11 +48,11 @@ TEST(StatementsTest, ValuesAndCsvQuoteWhatMustBe) {
   const auto records =
       Parse(R"({"uuid":"u","data":"it's \"a\" \\ back\nslash","created_at":"2024-01-02T03:04:05Z"})");
   std::string values;
-  AppendValues(records, 0, 3, &values);
+  AppendValues(records, 0, 0, 3, &values);
   EXPECT_THAT(values, HasSubstr("(3, E'u', E'', E'', E'it''s \"a\" \\\\ back\nslash', "));
   EXPECT_THAT(values, HasSubstr("E'2024-01-02T03:04:05Z', NULL, E'')"));
   std::string csv;
-  AppendCsv(records, 0, 3, &csv);
+  AppendCsv(records, 0, 0, 3, &csv);
   EXPECT_EQ(csv, "3,\"u\",,,\"it's \"\"a\"\" \\ back\nslash\",,,,,,\"2024-01-02T03:04:05Z\",,\n");
 }
 

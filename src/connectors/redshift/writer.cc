@@ -94,19 +94,24 @@ class RedshiftWriter final : public pipeline::IngestionWriter {
   // Rows that no round had room for, or whose like was not stored after all.
   Result<std::vector<int64_t>> StoreRound(const Records& records, const std::vector<int64_t>& pending,
                                           Outcomes* outcomes, const std::stop_token& stop) REQUIRES(mutex_);
+  // A row, and the one that came first of those that are one with it: that gives uuid and created_at.
+  struct Staged {
+    int64_t row;
+    int64_t first;
+  };
   // As one transaction; halves the rows until those that the server refuses stand alone.
-  Status StoreRows(const Records& records, std::span<const int64_t> rows, Outcomes* outcomes,
+  Status StoreRows(const Records& records, std::span<const Staged> rows, Outcomes* outcomes,
                    const std::stop_token& stop) REQUIRES(mutex_);
-  Status TryRows(const Records& records, std::span<const int64_t> rows, Outcomes* outcomes,
+  Status TryRows(const Records& records, std::span<const Staged> rows, Outcomes* outcomes,
                  const std::stop_token& stop) REQUIRES(mutex_);
   // Rows of records that were there, and of those that are two stored ones.
   struct Found {
     std::set<size_t> known;
     std::set<size_t> clashing;
   };
-  Result<Found> Transact(const Records& records, std::span<const int64_t> rows, const std::string& key,
+  Result<Found> Transact(const Records& records, std::span<const Staged> rows, const std::string& key,
                          const std::stop_token& stop) REQUIRES(mutex_);
-  Status Stage(const Records& records, std::span<const int64_t> rows, const std::string& key,
+  Status Stage(const Records& records, std::span<const Staged> rows, const std::string& key,
                const std::stop_token& stop) REQUIRES(mutex_);
 
   const WriterOptions options_;
@@ -195,22 +200,28 @@ Status RedshiftWriter::Store(const Records& records, Outcomes* outcomes, const s
 Result<std::vector<int64_t>> RedshiftWriter::StoreRound(const Records& records,
                                                         const std::vector<int64_t>& pending,
                                                         Outcomes* outcomes, const std::stop_token& stop) {
-  postgres::Round round = postgres::PlanRound(records, pending);
+  postgres::Round round = postgres::PlanRound(records, pending, {});
   // Of records that are one, the first counts when nothing is updated.
   if (!options_.updates) {
     for (auto& [row, place] : round.replaced) {
-      if (row == round.created_rows[place]) std::swap(row, round.rows[place]);
+      if (row == round.first_rows[place]) std::swap(row, round.rows[place]);
     }
   }
-  RETURN_IF_ERROR(StoreRows(records, round.rows, outcomes, stop));
+  std::vector<Staged> staged;
+  for (size_t i = 0; i < round.rows.size(); ++i) staged.push_back({round.rows[i], round.first_rows[i]});
+  RETURN_IF_ERROR(StoreRows(records, staged, outcomes, stop));
+  const auto kind_of = [&](int64_t row) { return (*outcomes)[static_cast<size_t>(row)].kind; };
   std::vector<int64_t> again = std::move(round.later);
+  for (const int64_t row : round.rows) {
+    if (kind_of(row) == OutcomeKind::kFailed) again.push_back(row);
+  }
   for (const auto& [row, place] : round.replaced) {
-    const OutcomeKind kind = (*outcomes)[static_cast<size_t>(round.rows[place])].kind;
+    const OutcomeKind kind = kind_of(round.rows[place]);
     const bool is_there =
         kind == OutcomeKind::kAccepted || (options_.updates && kind == OutcomeKind::kDuplicate);
     if (is_there) {
       (*outcomes)[static_cast<size_t>(row)].kind = OutcomeKind::kDuplicate;
-    } else {
+    } else if (kind_of(row) != OutcomeKind::kRejected) {
       again.push_back(row);
     }
   }
@@ -218,14 +229,14 @@ Result<std::vector<int64_t>> RedshiftWriter::StoreRound(const Records& records,
   return again;
 }
 
-Status RedshiftWriter::StoreRows(const Records& records, std::span<const int64_t> rows, Outcomes* outcomes,
+Status RedshiftWriter::StoreRows(const Records& records, std::span<const Staged> rows, Outcomes* outcomes,
                                  const std::stop_token& stop) {
   if (rows.empty()) return {};
   Status stored = TryRows(records, rows, outcomes, stop);
   if (stored.ok() || stored.error().code() != ErrorCode::kInvalidRecords) return stored;
   if (rows.size() == 1) {
-    (*outcomes)[static_cast<size_t>(rows.front())] = {.kind = OutcomeKind::kRejected,
-                                                      .reason = stored.error().message()};
+    (*outcomes)[static_cast<size_t>(rows.front().row)] = {.kind = OutcomeKind::kRejected,
+                                                          .reason = stored.error().message()};
     return {};
   }
   const size_t half = rows.size() / 2;
@@ -234,11 +245,12 @@ Status RedshiftWriter::StoreRows(const Records& records, std::span<const int64_t
 }
 
 // Staging is filled before the lock is taken, and in pieces; COPY from S3 is a statement like any other.
-Status RedshiftWriter::Stage(const Records& records, std::span<const int64_t> rows, const std::string& key,
+Status RedshiftWriter::Stage(const Records& records, std::span<const Staged> rows, const std::string& key,
                              const std::stop_token& stop) {
   if (files_) {
     std::string body;
-    for (const int64_t row : rows) AppendCsv(records, row, static_cast<int32_t>(row), &body);
+    for (const Staged& one : rows)
+      AppendCsv(records, one.row, one.first, static_cast<int32_t>(one.row), &body);
     RETURN_IF_ERROR(files_->Put(key, std::move(body), stop));
     auto copied = connection_->Run(CopyStatement(*options_.staging, key), stop);
     if (!copied.ok()) return std::move(copied).error();
@@ -247,7 +259,7 @@ Status RedshiftWriter::Stage(const Records& records, std::span<const int64_t> ro
   std::string sql;
   for (size_t i = 0; i < rows.size(); ++i) {
     sql += sql.empty() ? "INSERT INTO sluice_staging VALUES " : ", ";
-    AppendValues(records, rows[i], static_cast<int32_t>(rows[i]), &sql);
+    AppendValues(records, rows[i].row, rows[i].first, static_cast<int32_t>(rows[i].row), &sql);
     if (sql.size() < kStatementBytes && i + 1 < rows.size()) continue;
     auto inserted = connection_->Run(sql, stop);
     if (!inserted.ok()) return std::move(inserted).error();
@@ -256,7 +268,7 @@ Status RedshiftWriter::Stage(const Records& records, std::span<const int64_t> ro
   return {};
 }
 
-Result<RedshiftWriter::Found> RedshiftWriter::Transact(const Records& records, std::span<const int64_t> rows,
+Result<RedshiftWriter::Found> RedshiftWriter::Transact(const Records& records, std::span<const Staged> rows,
                                                        const std::string& key, const std::stop_token& stop) {
   auto begun = connection_->Run("BEGIN; DELETE FROM sluice_staging", stop);
   if (!begun.ok()) return std::move(begun).error();
@@ -276,7 +288,7 @@ Result<RedshiftWriter::Found> RedshiftWriter::Transact(const Records& records, s
   return found;
 }
 
-Status RedshiftWriter::TryRows(const Records& records, std::span<const int64_t> rows, Outcomes* outcomes,
+Status RedshiftWriter::TryRows(const Records& records, std::span<const Staged> rows, Outcomes* outcomes,
                                const std::stop_token& stop) {
   const std::string key = files_ ? files_->NewKey() : "";
   auto found = Transact(records, rows, key, stop);
@@ -286,14 +298,17 @@ Status RedshiftWriter::TryRows(const Records& records, std::span<const int64_t> 
     if (connection_->is_usable()) (void)connection_->Run("ROLLBACK", {});
     return error;
   }
-  for (const int64_t row : rows) {
+  for (const auto& [row, first] : rows) {
     const auto number = static_cast<size_t>(row);
     Outcome& outcome = (*outcomes)[number];
     if (found->clashing.contains(number)) {
-      outcome = {.kind = OutcomeKind::kRejected,
-                 .reason =
-                     "its uuid is that of one stored record, and its tenant_id, source_type, source_id and "
-                     "data_id are those of another"};
+      // It is the first of them that clashes; the last one stands for itself then.
+      outcome.kind = OutcomeKind::kFailed;
+      (*outcomes)[static_cast<size_t>(first)] = {
+          .kind = OutcomeKind::kRejected,
+          .reason =
+              "its uuid is that of one stored record, and its tenant_id, source_type, source_id and "
+              "data_id are those of another"};
     } else {
       outcome.kind = found->known.contains(number) ? OutcomeKind::kDuplicate : OutcomeKind::kAccepted;
     }
