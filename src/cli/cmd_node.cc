@@ -1,6 +1,7 @@
 // What a node is asked: its queue, its state, its guarantees.
 #include <nlohmann/json.hpp>
 
+#include "base/quantity.h"
 #include "cli/commands.h"
 #include "cli/node_client.h"
 #include "cli/rows.h"
@@ -165,7 +166,7 @@ std::string ExplainNode(const server::Promises& promises, const std::string& who
   text += promises.ack_durable
               ? "  answers pushes when they are durable in its queue; receipts say what became of them\n"
               : "  answers pushes when they are committed, unless the client prefers respond-async\n";
-  text += fmt::format("  keeps receipts for {}\n", workspace::FormatDuration(promises.receipt_window));
+  text += fmt::format("  keeps receipts for {}\n", FormatDuration(promises.receipt_window));
   for (const auto& line : promises.weakened) text += "  weakened, as asked for: " + line + "\n";
   if (promises.weakened.empty()) text += "  nothing in its configuration weakens what follows\n";
   return text;
@@ -194,7 +195,7 @@ Status Explain(Session& session, const NodeArgs& args) {
       text += fmt::format(
           "    with Idempotency-Key: exactly once while the key is remembered ({}, {} keys), on this node; a copy "
           "of the dataset does not know the keys\n",
-          workspace::FormatDuration(promises.key_window), promises.keys_per_source);
+          FormatDuration(promises.key_window), promises.keys_per_source);
       text += fmt::format("    with neither: {}\n", guarantee.without_state);
       text +=
           "    answered 200: durable in the chain; answered 202 (Prefer: respond-async): durable in the queue, "

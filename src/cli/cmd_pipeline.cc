@@ -1,8 +1,10 @@
 #include <algorithm>
+#include <map>
 #include <set>
 
 #include "base/names.h"
 #include "cli/commands.h"
+#include "cli/hosted_pipelines.h"
 #include "cli/pipeline_files.h"
 #include "cli/usage.h"
 #include "pipeline/backoff.h"
@@ -12,9 +14,13 @@
 namespace sluice::cli {
 namespace {
 
-Status CheckFiles(Session& session, const std::vector<std::string>& files) {
+Status CheckFiles(Session& session, const std::vector<std::string>& paths) {
+  ASSIGN_OR_RETURN(const auto files, PipelineFiles(paths));
+  std::map<std::string, std::string> file_of;  // by the pipeline's name
   for (const auto& file : files) {
     ASSIGN_OR_RETURN(const auto config, LoadPipeline(session, file));
+    if (const auto [other, is_new] = file_of.emplace(config.name, file); !is_new)
+      return InvalidArgument("'{}' and '{}' are both pipeline '{}'", other->second, file, config.name);
     RETURN_IF_ERROR(pipeline::Runner::Check(config, HostFor(session)));
     session.Say("{}: pipeline '{}' is well formed: {} ingestor(s), {} processor(s), writer {}", file,
                 config.name, config.ingestors.size(), config.processors.size(), config.writer.type());
@@ -29,35 +35,49 @@ Status Graph(Session& session, const std::string& file, bool as_svg) {
   return session.Out(as_svg ? pipeline::DrawAsSvg(config) : pipeline::DrawAsText(config));
 }
 
-Status Replay(Session& session, const std::string& file, const std::string& letters) {
-  ASSIGN_OR_RETURN(auto config, LoadPipeline(session, file));
-  // The pipeline may be running and have the spool: what is replayed goes to the writer itself.
-  config.spool.reset();
-  const std::string name = config.name;
-  ASSIGN_OR_RETURN(auto runner, pipeline::Runner::StartWith(std::move(config), HostFor(session),
-                                                            pipeline::MakeReplayIngestor(letters)));
+struct Replayed {
+  uint64_t taken = 0;
+  uint64_t rejected = 0;
+};
+
+Status ReplayOne(Session& session, const pipeline::PipelineConfig& config, const pipeline::ReplayPass& pass,
+                 Replayed* sum) {
+  ASSIGN_OR_RETURN(auto runner, pipeline::Runner::StartReplay(config, HostFor(session), pass));
   while (!session.stop().stop_requested() && !runner->is_finished() && runner->fatal().ok())
     pipeline::SleepFor(std::chrono::milliseconds(20), session.stop());
   const bool was_finished = runner->is_finished();
   const auto ailments = runner->ailments();
   const Status stopped = runner->Stop();
-  uint64_t taken = 0;
-  uint64_t rejected = 0;
   for (const auto* stage : runner->metrics().stages()) {
     if (stage->stage != "ingestor") continue;
-    taken = stage->records;
-    rejected = stage->rejected;
+    sum->taken += stage->records;
+    sum->rejected += stage->rejected;
   }
-  session.Say("{}: {} record(s) sent again, {} rejected again", name, taken, rejected);
   for (const auto& one : ailments) {
     if (one.stage.starts_with("ingestor"))
-      return MakeError(ErrorCode::kUnavailable, "'{}': {}", letters, one.reason);
+      return MakeError(ErrorCode::kUnavailable, "'{}': {}", pass.path, one.reason);
   }
   RETURN_IF_ERROR(stopped);
   if (!was_finished)
     return Error(ErrorCode::kCancelled,
                  "interrupted; sending all of it again is safe where the writer knows repeats");
   return {};
+}
+
+Status Replay(Session& session, const std::string& file, const std::string& letters) {
+  ASSIGN_OR_RETURN(const auto config, LoadPipeline(session, file));
+  ASSIGN_OR_RETURN(const auto passes, pipeline::PlanReplay(letters));
+  // All of them, or nothing is sent.
+  for (const auto& pass : passes)
+    RETURN_IF_ERROR(pipeline::Runner::CheckReplay(config, HostFor(session), pass));
+  Replayed sum;
+  Status status;
+  for (const auto& pass : passes) {
+    status = ReplayOne(session, config, pass, &sum);
+    if (!status.ok()) break;
+  }
+  session.Say("{}: {} record(s) sent again, {} rejected again", config.name, sum.taken, sum.rejected);
+  return status;
 }
 
 Status List(Session& session) {
@@ -101,7 +121,9 @@ void AddPipeline(Commands& commands) {
   auto* check = commands.Add(
       "check", "Check pipeline files without connecting to anything", "sluice pipeline check feedback.yaml",
       [files](Session& session) { return CheckFiles(session, *files); }, family);
-  check->add_option("files", *files, "Pipeline files")->required()->check(CLI::ExistingFile);
+  check->add_option("files", *files, "Pipeline files, or folders of them")
+      ->required()
+      ->check(CLI::ExistingPath);
 
   auto file = std::make_shared<std::string>();
   auto as_svg = std::make_shared<bool>(false);

@@ -6,6 +6,7 @@
 #include <thread>
 
 #include "base/mutex.h"
+#include "base/quantity.h"
 #include "cli/commands.h"
 #include "cli/node_client.h"
 #include "cli/pull_lines.h"
@@ -202,7 +203,7 @@ class PullCommand {
     if (!args_.every.empty()) {
       workspace::ScheduleEntry entry;
       entry.datasets = args_.datasets.empty() ? std::vector<std::string>{"%"} : args_.datasets;
-      ASSIGN_OR_RETURN(entry.every, workspace::ParseDuration(args_.every));
+      ASSIGN_OR_RETURN(entry.every, ParseDuration(args_.every, BareNumber::kSeconds));
       if (entry.every < std::chrono::seconds(1)) return UsageError("--every is less than a second");
       schedule = {entry};
     }

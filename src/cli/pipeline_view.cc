@@ -4,8 +4,8 @@
 #include <iterator>
 #include <vector>
 
+#include "base/quantity.h"
 #include "pipeline/host.h"
-#include "pipeline/quantity.h"
 
 namespace sluice::cli {
 namespace {
@@ -34,7 +34,7 @@ PipelineView::PipelineView(Session& session)
 std::string PipelineView::Lines(const pipeline::PipelineMetrics& metrics, double seconds) {
   std::string text =
       fmt::format("{}: {} in flight ({}), lag {:.1f} s{}\n", metrics.pipeline(),
-                  metrics.in_flight_records.load(), pipeline::ShowBytes(metrics.in_flight_bytes),
+                  metrics.in_flight_records.load(), ShowBytes(metrics.in_flight_bytes),
                   static_cast<double>(metrics.lag_millis) / 1000, metrics.is_ready ? "" : ", NOT WELL");
   ++shown_lines_;
   for (const auto* stage : InOrder(metrics)) {
@@ -69,22 +69,9 @@ void PipelineView::Show(pipeline::PipelineHost& host) {
 }
 
 void PipelineView::Finish(pipeline::PipelineHost& host) {
-  host.Visit([&](const pipeline::PipelineMetrics& metrics) {
-    uint64_t in = 0;
-    uint64_t out = 0;
-    uint64_t rejected = 0;
-    uint64_t failed = 0;
-    for (const auto* stage : metrics.stages()) {
-      if (stage->stage == "ingestor") {
-        in += stage->records;
-        rejected += stage->rejected;
-        failed += stage->failed;
-      }
-      if (stage->stage == "writer") out += stage->records;
-    }
-    session_.Say("{}: {} records taken, {} written, {} rejected, {} not acknowledged", metrics.pipeline(), in,
-                 out, rejected, failed);
-  });
+  for (const auto& total : host.totals())
+    session_.Say("{}: {} records taken, {} written, {} rejected, {} not acknowledged", total.pipeline,
+                 total.taken, total.written, total.rejected, total.failed);
 }
 
 }  // namespace sluice::cli

@@ -47,6 +47,8 @@ enum class OutcomeKind : uint8_t {
 struct Outcome {
   OutcomeKind kind = OutcomeKind::kAccepted;
   std::string reason;  // of kRejected and kFailed
+  // Of kRejected by a writer of several parts: those that have not got the record. Empty = nobody has.
+  std::vector<std::string> parts = {};
 
   bool is_final() const { return kind != OutcomeKind::kFailed; }
 };

@@ -7,7 +7,7 @@
 #include <sstream>
 
 #include "base/names.h"
-#include "pipeline/quantity.h"
+#include "base/quantity.h"
 #include "pipeline/settings_reader.h"
 
 namespace sluice::pipeline {

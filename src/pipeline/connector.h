@@ -7,6 +7,7 @@
 
 #include "base/result.h"
 #include "pipeline/batch.h"
+#include "pipeline/record.h"
 
 // The three interfaces of a pipeline. House rules of all: a constructor neither connects nor blocks; what
 // fails for good at the start (credentials, a missing table, a port that is taken) is an error of Open/Start
@@ -22,6 +23,8 @@ struct Delivery {
   struct Refusal {
     int64_t row = 0;
     std::string reason;
+    // Which one can read the text again, when it is not the one that delivers it; empty = none.
+    std::optional<std::string> ingestor = {};
   };
   std::vector<Refusal> refused;  // in the order of rows
   // One outcome for each row, once, on any thread; must not block. kFailed means: not acknowledged, deliver
@@ -58,6 +61,11 @@ class Ingestor {
   virtual bool is_finished() const { return false; }
   // Why it cannot go on for now or for good, for /readyz and the console. OK while it works.
   virtual Status health() const { return {}; }
+  // A text that it refused, as it travelled in RawRecord, as records: by now the fault may be mended, in the
+  // text or in the configuration. It is not started then. Errors: kInvalidRecords.
+  virtual Result<std::shared_ptr<arrow::RecordBatch>> Reread(std::string_view text) const {
+    return ParseAll(text);
+  }
 };
 
 // Changes, drops, adds or refuses records. Confined: one call at a time.
@@ -90,6 +98,12 @@ class IngestionWriter {
   // Where each upstream's partition stands according to what is stored; nothing when it keeps no positions.
   // Asked after Open.
   virtual Result<std::optional<Places>> StoredPlaces() { return std::optional<Places>(); }
+  // False: parts of it keep none, so the pipeline keeps them as well, and begins where both stand. Asked
+  // after StoredPlaces.
+  virtual bool keeps_all_positions() const { return true; }
+  // For records that only some of its parts lack: the others get none from now on. Called before Open.
+  // Returns the names that it knows; a writer without parts knows none.
+  virtual std::vector<std::string> KeepOnly(const std::vector<std::string>& parts) { return {}; }
   // May be repeated.
   virtual Status Close() { return {}; }
 };

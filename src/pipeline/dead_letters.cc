@@ -32,6 +32,32 @@ std::string WithReason(std::string_view extra, std::string_view ours) {
   return text;
 }
 
+// The value of the field.
+std::string LabelOf(const DeadLetter& letter, const Environment& environment, std::string_view now) {
+  std::string ours;
+  const auto add_text = [&](std::string_view name, std::string_view text) {
+    ours += ours.empty() ? "{" : ",";
+    AppendJsonText(name, &ours);
+    ours += ':';
+    AppendJsonText(text, &ours);
+  };
+  add_text("reason", environment.Clean(letter.reason));
+  add_text("time", now);
+  add_text("pipeline", environment.pipeline());
+  if (letter.is_raw) ours += ",\"raw\":true";
+  if (!letter.ingestor.empty()) add_text("ingestor", letter.ingestor);
+  if (!letter.writers.empty()) {
+    std::string names;
+    for (const auto& name : letter.writers) {
+      names += names.empty() ? '[' : ',';
+      AppendJsonText(name, &names);
+    }
+    ours += ",\"writers\":" + names + ']';
+  }
+  if (letter.is_processed) ours += ",\"processed\":true";
+  return ours + '}';
+}
+
 Result<std::shared_ptr<arrow::RecordBatch>> Label(const std::vector<DeadLetter>& letters,
                                                   const Environment& environment) {
   std::vector<std::shared_ptr<arrow::RecordBatch>> parts;
@@ -39,17 +65,9 @@ Result<std::shared_ptr<arrow::RecordBatch>> Label(const std::vector<DeadLetter>&
   const std::string now = FormatInstant(environment.clock().Now().TruncatedToMillis());
   for (const auto& letter : letters) {
     parts.push_back(letter.record);
-    std::string ours = "{\"reason\":";
-    AppendJsonText(environment.Clean(letter.reason), &ours);
-    ours += ",\"time\":";
-    AppendJsonText(now, &ours);
-    ours += ",\"pipeline\":";
-    AppendJsonText(environment.pipeline(), &ours);
-    if (letter.is_raw) ours += ",\"raw\":true";
-    ours += '}';
     const auto& extra = static_cast<const arrow::StringArray&>(*letter.record->column(kExtraColumn));
-    RETURN_IF_ARROW_ERROR(
-        extras.Append(WithReason(extra.IsNull(0) ? std::string_view() : extra.GetView(0), ours)));
+    RETURN_IF_ARROW_ERROR(extras.Append(WithReason(extra.IsNull(0) ? std::string_view() : extra.GetView(0),
+                                                   LabelOf(letter, environment, now))));
   }
   ASSIGN_OR_RETURN(auto records, JoinRecords(parts));
   std::shared_ptr<arrow::Array> column;

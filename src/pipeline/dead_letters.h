@@ -14,7 +14,11 @@ namespace sluice::pipeline {
 struct DeadLetter {
   std::shared_ptr<arrow::RecordBatch> record;  // one row
   std::string reason;
-  bool is_raw = false;  // a text that was no record, in `data`
+  bool is_raw = false;        // a text that was no record, in `data`
+  std::string ingestor = {};  // that refused the text, and can read it again: `0_rest`
+  // Parts of the writer that have not got the record; empty = none has.
+  std::vector<std::string> writers = {};
+  bool is_processed = false;  // the record as the processors left it, not as it came in
 };
 
 // Where records go that can never succeed: a writer that gets each with a field `dead_letter` of reason, time

@@ -77,8 +77,8 @@ void Dispatcher::Process(Work work, Load* load) {
     auto output = parts_.chain.Run(work.input(), &refused, stop);
     if (output.ok()) {
       work.TakeAside(&*output);  // before anything is refused: who waits for a row must hear of it
-      std::vector<std::pair<int64_t, std::string>> rows;
-      for (auto& one : refused) rows.emplace_back(one.input_row, std::move(one.reason));
+      std::vector<WriteStage::Refused> rows;
+      for (auto& one : refused) rows.push_back({one.input_row, std::move(one.reason)});
       parts_.writer.Refuse(&work, rows, stop);
       work.SetOutput(*std::move(output));
       load->push_back(std::move(work));
@@ -98,8 +98,8 @@ void Dispatcher::Process(Work work, Load* load) {
           return Process(*std::move(back), load);
         }
       }
-      std::vector<std::pair<int64_t, std::string>> all;
-      for (int64_t row = 0; row < rows; ++row) all.emplace_back(row, error.ToString());
+      std::vector<WriteStage::Refused> all;
+      for (int64_t row = 0; row < rows; ++row) all.push_back({row, error.ToString()});
       return parts_.writer.Refuse(&work, all, stop);
     }
     if (attempt == 1) parts_.environment.Note("trying again: " + error.ToString());

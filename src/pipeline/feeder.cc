@@ -13,6 +13,19 @@ namespace {
 constexpr std::chrono::milliseconds kPatience(200);
 constexpr auto kNever = std::chrono::steady_clock::time_point::max();
 
+// The refusals of those rows, as they are numbered then.
+std::vector<Delivery::Refusal> RefusedAmong(const std::vector<Delivery::Refusal>& refused,
+                                            const std::vector<int32_t>& rows) {
+  std::vector<Delivery::Refusal> left;
+  for (const auto& one : refused) {
+    const auto found = std::lower_bound(rows.begin(), rows.end(), one.row);
+    if (found == rows.end() || *found != one.row) continue;
+    left.push_back(one);
+    left.back().row = found - rows.begin();
+  }
+  return left;
+}
+
 }  // namespace
 
 // What has been offered, and what came back. Shared with outcomes that are on their way.
@@ -31,7 +44,8 @@ Status Feeder::OfferPatiently(const Delivery& delivery, const std::stop_token& s
   const auto& state = state_;
   while (true) {
     Delivery offered = delivery;
-    offered.done = [state = state_, batch = delivery.batch](const Outcomes& outcomes) {
+    offered.done = [state = state_, batch = delivery.batch,
+                    refused = delivery.refused](const Outcomes& outcomes) {
       std::vector<int32_t> rows;
       for (size_t row = 0; row < outcomes.size(); ++row) {
         if (!outcomes[row].is_final()) rows.push_back(static_cast<int32_t>(row));
@@ -45,6 +59,7 @@ Status Feeder::OfferPatiently(const Delivery& delivery, const std::stop_token& s
           again->origins.clear();
           Delivery failed;
           failed.batch = *std::move(again);
+          failed.refused = RefusedAmong(refused, rows);
           state->failed.push_back(std::move(failed));
         }
       }

@@ -35,6 +35,9 @@ class FeedingIngestor final : public Ingestor {
     std::lock_guard lock(mutex_);
     return health_;
   }
+  Result<std::shared_ptr<arrow::RecordBatch>> Reread(std::string_view text) const override {
+    return source_->Reread(text);
+  }
 
  private:
   void Run(const std::stop_token& stop) {

@@ -20,6 +20,10 @@ class FeedSource {
   // input, but not by being stopped.
   virtual Status Read(Feeder& feeder, const std::function<void(Status)>& tell,
                       const std::stop_token& stop) = 0;
+  // As Ingestor::Reread.
+  virtual Result<std::shared_ptr<arrow::RecordBatch>> Reread(std::string_view text) const {
+    return ParseAll(text);
+  }
 };
 
 // Finished when everything that was read has its outcome, also where an error ended the reading: health()

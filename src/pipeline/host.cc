@@ -15,6 +15,16 @@ std::string StampOf(const std::string& path) {
   return fmt::format("{}.{}:{}:{}", info.st_mtim.tv_sec, info.st_mtim.tv_nsec, info.st_size, info.st_ino);
 }
 
+void AddTo(PipelineHost::Total* total, const PipelineMetrics& metrics) {
+  for (const auto* stage : metrics.stages()) {
+    if (stage->stage == "writer") total->written += stage->records;
+    if (stage->stage != "ingestor") continue;
+    total->taken += stage->records;
+    total->rejected += stage->rejected;
+    total->failed += stage->failed;
+  }
+}
+
 class HostImpl final : public PipelineHost {
  public:
   HostImpl(const RunnerHost& host, Load load) : host_(host), load_(std::move(load)) {}
@@ -112,6 +122,16 @@ class HostImpl final : public PipelineHost {
     }
     return all;
   }
+  std::vector<Total> totals() const override {
+    std::lock_guard lock(mutex_);
+    std::vector<Total> all;
+    for (const auto& one : hosted_) {
+      all.push_back(one.before);
+      all.back().pipeline = one.config.name;
+      if (one.runner) AddTo(&all.back(), one.runner->metrics());
+    }
+    return all;
+  }
   void Visit(const std::function<void(const PipelineMetrics&)>& visit) override {
     std::lock_guard lock(mutex_);
     for (auto& one : hosted_) {
@@ -125,6 +145,7 @@ class HostImpl final : public PipelineHost {
     std::string stamp;
     PipelineConfig config;
     std::unique_ptr<Runner> runner;
+    Total before = {};  // of the runners that were replaced
   };
 
   Status CheckName(const Hosted& one, const PipelineConfig& config) const {
@@ -152,6 +173,8 @@ class HostImpl final : public PipelineHost {
                       "acknowledged records wait in the spool '{}', which the new text leaves: save it again "
                       "when they have gone",
                       path_of(one->config));
+      std::lock_guard lock(mutex_);
+      AddTo(&one->before, old->metrics());
       old.reset();
     }
     auto fresh =

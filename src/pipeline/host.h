@@ -38,6 +38,12 @@ class PipelineHost {
   };
   // Thread-safe.
   virtual std::vector<Health> health() const = 0;
+  // What each pipeline has done since Start, however often it was reloaded. Thread-safe.
+  struct Total {
+    std::string pipeline;
+    uint64_t taken = 0, written = 0, rejected = 0, failed = 0;
+  };
+  virtual std::vector<Total> totals() const = 0;
   // Calls `visit` for each pipeline's counters of now. Thread-safe; counters are valid during the call.
   virtual void Visit(const std::function<void(const PipelineMetrics&)>& visit) = 0;
 };

@@ -2,6 +2,8 @@
 
 #include <arrow/record_batch.h>
 
+#include <algorithm>
+
 #include "pipeline/backoff.h"
 #include "pipeline/dead_letters.h"
 #include "pipeline/position_keeper.h"
@@ -10,14 +12,20 @@
 namespace sluice::pipeline {
 namespace {
 
-// Hands the refused rows to the dead letters and sets their outcomes.
+// Hands the refused rows to the dead letters and sets their outcomes. `ingestor` is who delivered them.
 void Refuse(const std::vector<std::pair<int64_t, std::string>>& refused, const Delivery& delivery,
-            DeadLetters& dead_letters, const std::stop_token& stop, Receipt* receipt) {
+            const std::string& ingestor, DeadLetters& dead_letters, const std::stop_token& stop,
+            Receipt* receipt) {
   std::vector<DeadLetter> letters;
   for (const auto& [row, reason] : refused) {
-    bool is_raw = false;
-    for (const auto& refusal : delivery.refused) is_raw = is_raw || refusal.row == row;
-    letters.push_back({delivery.batch.records->Slice(row, 1), reason, is_raw});
+    DeadLetter letter{.record = delivery.batch.records->Slice(row, 1), .reason = reason};
+    const auto raw = std::lower_bound(delivery.refused.begin(), delivery.refused.end(), row,
+                                      [](const auto& one, int64_t wanted) { return one.row < wanted; });
+    if (raw != delivery.refused.end() && raw->row == row) {
+      letter.is_raw = true;
+      letter.ingestor = raw->ingestor.value_or(ingestor);
+    }
+    letters.push_back(std::move(letter));
   }
   const Status status = dead_letters.Write(letters, stop);
   for (const auto& [row, reason] : refused) {
@@ -158,7 +166,8 @@ Status IngestorPort::Offer(Delivery delivery, std::chrono::milliseconds patience
 void IngestorPort::RefuseRows(const Admitted& admitted, const Delivery& delivery, Receipt* receipt) {
   if (admitted.refused.empty()) return;
   if (!delivery.tenant.empty()) parts_.metrics.CountTenant(delivery.tenant, 0, 0, admitted.refused.size());
-  Refuse(admitted.refused, delivery, parts_.dead_letters, parts_.abort.get_token(), receipt);
+  Refuse(admitted.refused, delivery, parts_.counters.connector, parts_.dead_letters, parts_.abort.get_token(),
+         receipt);
 }
 
 Millis IngestorPort::lag() const {

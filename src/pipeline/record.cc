@@ -4,11 +4,13 @@
 #include <arrow/util/utf8.h>
 
 #include <array>
+#include <nlohmann/json.hpp>
 
 #include "base/clock.h"
 #include "base/instant.h"
 #include "base/random.h"
 #include "columnar/arrow_status.h"
+#include "multiformats/multibase.h"
 #include "pipeline/json_scan.h"
 
 namespace sluice::pipeline {
@@ -69,6 +71,23 @@ std::string MakeUuid(std::string_view random, uint64_t millis) {
     if (i == 4 || i == 6 || i == 8 || i == 10) text += '-';
     text += kHex[byte >> 4];
     text += kHex[byte & 15];
+  }
+  return text;
+}
+
+constexpr char kRawBytesField[] = "data_base64";
+
+// Without bytes that are no UTF-8. Which of them are the bad ones is of no use to anybody.
+std::string Legible(std::string_view given) {
+  arrow::util::InitializeUTF8();
+  if (arrow::util::ValidateUTF8(given)) return std::string(given);
+  std::string text;
+  for (const char c : given) {
+    if (static_cast<unsigned char>(c) < 0x80) {
+      text += c;
+    } else {
+      text += "\xef\xbf\xbd";
+    }
   }
   return text;
 }
@@ -142,19 +161,7 @@ std::shared_ptr<arrow::RecordBatch> NoRecords() {
 }
 
 std::shared_ptr<arrow::RecordBatch> RawRecord(std::string_view given) {
-  arrow::util::InitializeUTF8();
-  std::string text(given);
-  if (!arrow::util::ValidateUTF8(given)) {
-    // Which bytes are the bad ones is of no use to anybody.
-    text.clear();
-    for (const char c : given) {
-      if (static_cast<unsigned char>(c) < 0x80) {
-        text += c;
-      } else {
-        text += "\xef\xbf\xbd";
-      }
-    }
-  }
+  const std::string text = Legible(given);
   auto columns = NoRecords()->columns();
   for (int i = 0; i < kColumns; ++i) {
     auto& column = columns[static_cast<size_t>(i)];
@@ -165,7 +172,27 @@ std::shared_ptr<arrow::RecordBatch> RawRecord(std::string_view given) {
       column = *arrow::MakeArrayOfNull(column->type(), 1);
     }
   }
+  if (text != given) {
+    nlohmann::json extra;
+    extra[kRawBytesField] = multiformats::EncodeBase64(given);
+    columns[static_cast<size_t>(Column::kExtra)] =
+        *arrow::MakeArrayFromScalar(arrow::StringScalar(extra.dump()), 1);
+  }
   return arrow::RecordBatch::Make(RecordSchema(), 1, std::move(columns));
+}
+
+std::string RawTextOf(const arrow::RecordBatch& records, int64_t row) {
+  const auto text_at = [&](Column column) {
+    const auto& texts = static_cast<const arrow::StringArray&>(*records.column(static_cast<int>(column)));
+    return texts.IsNull(row) ? std::string() : texts.GetString(row);
+  };
+  std::string text = text_at(Column::kData);
+  const auto extra = nlohmann::json::parse(text_at(Column::kExtra), nullptr, /*allow_exceptions=*/false);
+  if (!extra.is_object()) return text;
+  const auto kept = extra.find(kRawBytesField);
+  if (kept == extra.end() || !kept->is_string()) return text;
+  auto bytes = multiformats::DecodeBase64(kept->get<std::string>());
+  return bytes.ok() && Legible(*bytes) == text ? *std::move(bytes) : text;
 }
 
 Result<std::shared_ptr<arrow::RecordBatch>> FillUuids(const std::shared_ptr<arrow::RecordBatch>& records) {

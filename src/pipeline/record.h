@@ -85,9 +85,15 @@ void AppendRecord(const arrow::RecordBatch& records, int64_t row, const WireOpti
 // All rows, one a line.
 void AppendNdJson(const arrow::RecordBatch& records, std::string* out);
 
+// All records of a text, for those who take all or nothing; of any size. Errors: kInvalidRecords with what is
+// wrong with the first bad one, or when there is none.
+Result<std::shared_ptr<arrow::RecordBatch>> ParseAll(std::string_view text);
+
 // One record whose `data` is a text that could not be read as a record: how such a text reaches the dead
-// letters.
+// letters. Bytes that are no UTF-8 are kept beside it, in an unknown field.
 std::shared_ptr<arrow::RecordBatch> RawRecord(std::string_view text);
+// The bytes that became such a record; its `data`, when somebody has changed that since.
+std::string RawTextOf(const arrow::RecordBatch& records, int64_t row);
 // No rows.
 std::shared_ptr<arrow::RecordBatch> NoRecords();
 

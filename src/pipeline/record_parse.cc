@@ -324,4 +324,14 @@ Result<ParsedRecords> ParseRecords(std::string_view text, const ParseLimits& lim
   return parsed;
 }
 
+Result<std::shared_ptr<arrow::RecordBatch>> ParseAll(std::string_view text) {
+  ParseLimits limits;
+  limits.max_record_bytes = UINT32_MAX;
+  auto parsed = ParseRecords(text, limits);
+  if (!parsed.ok()) return Error(ErrorCode::kInvalidRecords, parsed.error().message());
+  if (!parsed->bad.empty()) return Error(ErrorCode::kInvalidRecords, parsed->bad.front().reason);
+  if (parsed->records->num_rows() == 0) return Error(ErrorCode::kInvalidRecords, "it holds no record");
+  return parsed->records;
+}
+
 }  // namespace sluice::pipeline

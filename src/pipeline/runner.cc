@@ -1,6 +1,8 @@
 #include "pipeline/runner.h"
 
+#include <algorithm>
 #include <atomic>
+#include <map>
 #include <mutex>
 #include <thread>
 
@@ -11,8 +13,10 @@
 #include "pipeline/host_environment.h"
 #include "pipeline/ingestor_port.h"
 #include "pipeline/intake_gate.h"
+#include "pipeline/least_places.h"
 #include "pipeline/position_keeper.h"
 #include "pipeline/processor_chain.h"
+#include "pipeline/replay.h"
 #include "pipeline/spool.h"
 #include "pipeline/spool_stage.h"
 #include "pipeline/write_stage.h"
@@ -34,8 +38,8 @@ class RunnerImpl final : public Runner {
         buckets_(config_.tenants) {}
   ~RunnerImpl() override { static_cast<void>(Stop()); }
 
-  // Makes the connectors; `only` in place of the ingestors, when given.
-  Status Make(std::unique_ptr<Ingestor> only = nullptr) {
+  // Makes the connectors; with `replay` its dead letters come in place of what the ingestors bring.
+  Status Make(const ReplayPass* replay = nullptr) {
     ASSIGN_OR_RETURN(writer_, host_.registry.MakeWriter(config_.writer, environment_));
     ASSIGN_OR_RETURN(chain_,
                      ProcessorChain::Make(config_.processors, host_.registry, environment_, &metrics_));
@@ -51,15 +55,38 @@ class RunnerImpl final : public Runner {
       ASSIGN_OR_RETURN(auto last, host_.registry.MakeWriter(*config_.last_resort, environment_));
       dead_letters_->SetLastResort(std::move(last), environment_.Resolve(config_.last_resort->text("path")));
     }
-    if (only) {
-      ingestors_.push_back({"replay", false, std::move(only), nullptr});
-      return {};
-    }
+    RETURN_IF_ERROR(MakeIngestors());
+    return replay ? ReplaceIngestors(*replay) : OkStatus();
+  }
+
+  Status MakeIngestors() {
     for (const auto& settings : config_.ingestors) {
       ASSIGN_OR_RETURN(auto ingestor, host_.registry.MakeIngestor(settings, environment_));
       ASSIGN_OR_RETURN(const auto* declared, host_.registry.Find(ConnectorKind::kIngestor, settings.type()));
       has_positions_ = has_positions_ || declared->has_positions;
       ingestors_.push_back({settings.type(), declared->has_positions, std::move(ingestor), nullptr});
+    }
+    return {};
+  }
+
+  // The ingestors only read again what they refused.
+  Status ReplaceIngestors(const ReplayPass& replay) {
+    std::map<std::string, std::unique_ptr<Ingestor>> readers;
+    for (size_t i = 0; i < ingestors_.size(); ++i)
+      readers[NameOfIngestor(i)] = std::move(ingestors_[i].ingestor);
+    ingestors_.clear();
+    ingestors_.push_back({"replay", false, MakeReplayIngestor(replay, std::move(readers)), nullptr});
+    has_positions_ = false;
+    if (replay.writers.empty()) return {};
+    auto known = writer_->KeepOnly(replay.writers);
+    std::sort(known.begin(), known.end());
+    for (const auto& name : replay.writers) {
+      const auto count = std::count(known.begin(), known.end(), name);
+      if (count == 1) continue;
+      return MakeError(
+          count == 0 ? ErrorCode::kNotFound : ErrorCode::kInvalidArgument,
+          "dead letters are of '{}', {}; change their 'writers', or take it out to send them to all", name,
+          count == 0 ? "and the pipeline has no such part of its writer" : "as several writers are called");
     }
     return {};
   }
@@ -70,7 +97,7 @@ class RunnerImpl final : public Runner {
     is_running_ = true;
     for (size_t i = 0; i < ingestors_.size(); ++i) {
       auto& slot = ingestors_[i];
-      const std::string name = fmt::format("{}_{}", i, slot.type);
+      const std::string name = NameOfIngestor(i);
       IngestorPort::Parts parts{*intake_,
                                 *positions_,
                                 circuit_,
@@ -107,7 +134,7 @@ class RunnerImpl final : public Runner {
       if (!status.ok()) all.push_back({std::move(stage), environment_.Clean(status.error().ToString())});
     };
     for (size_t i = 0; i < ingestors_.size(); ++i)
-      add(fmt::format("ingestor '{}_{}'", i, ingestors_[i].type), ingestors_[i].ingestor->health());
+      add(fmt::format("ingestor '{}'", NameOfIngestor(i)), ingestors_[i].ingestor->health());
     add(fmt::format("writer '{}'", config_.writer.type()), circuit_.health());
     if (spool_stage_) add("spool", spool_stage_->health());
     add("pipeline", fatal());
@@ -136,6 +163,9 @@ class RunnerImpl final : public Runner {
   bool has_spooled() const override { return has_spooled_; }
 
  private:
+  std::string NameOfIngestor(size_t number) const {
+    return fmt::format("{}_{}", number, ingestors_[number].type);
+  }
   struct Slot {
     std::string type;
     bool has_positions = false;
@@ -147,7 +177,9 @@ class RunnerImpl final : public Runner {
   Status Open();
   void StartThreads();
   Places StartOf(const std::string& type) const {
-    return writer_places_ ? *writer_places_ : positions_->StoredOf(type);
+    if (!writer_places_) return positions_->StoredOf(type);
+    if (writer_->keeps_all_positions()) return *writer_places_;
+    return LeastOf({*writer_places_, positions_->StoredOf(type)});
   }
   void Fail(const Error& error) {
     std::lock_guard lock(mutex_);
@@ -203,10 +235,10 @@ Status RunnerImpl::Open() {
   RETURN_IF_ERROR(chain_->Open());
   ASSIGN_OR_RETURN(writer_places_, writer_->StoredPlaces());
   std::string positions;
-  if (has_positions_ && (!writer_places_ || config_.spool)) {
+  if (config_.spool) writer_places_.reset();  // what is in it is done for the upstream
+  if (has_positions_ && (!writer_places_ || !writer_->keeps_all_positions())) {
     ASSIGN_OR_RETURN(const auto folder, environment_.StateFolder());
     positions = folder + "/positions.json";
-    writer_places_.reset();  // with a spool, what is in it is done for the upstream
   }
   ASSIGN_OR_RETURN(positions_, PositionKeeper::Open(positions));
   if (config_.spool) {
@@ -302,27 +334,46 @@ Error OfPipeline(const std::string& name, const Error& error, const std::vector<
   return std::move(cleaned).With(fmt::format("pipeline '{}'", name));
 }
 
-}  // namespace
-
-Result<std::unique_ptr<Runner>> Runner::Start(PipelineConfig config, const RunnerHost& host) {
-  return StartWith(std::move(config), host, nullptr);
-}
-
-Result<std::unique_ptr<Runner>> Runner::StartWith(PipelineConfig config, const RunnerHost& host,
-                                                  std::unique_ptr<Ingestor> ingestor) {
+Result<std::unique_ptr<Runner>> StartOne(PipelineConfig config, const RunnerHost& host,
+                                         const ReplayPass* replay) {
   const std::string name = config.name;
   const auto secrets = config.secrets;
   auto runner = std::make_unique<RunnerImpl>(std::move(config), host);
-  Status status = runner->Make(std::move(ingestor));
+  Status status = runner->Make(replay);
   if (status.ok()) status = runner->Start();
   if (!status.ok()) return OfPipeline(name, status.error(), secrets);
   return std::unique_ptr<Runner>(std::move(runner));
 }
 
-Status Runner::Check(const PipelineConfig& config, const RunnerHost& host) {
-  auto status = RunnerImpl(config, host).Make();
+Status CheckOne(const PipelineConfig& config, const RunnerHost& host, const ReplayPass* replay) {
+  auto status = RunnerImpl(config, host).Make(replay);
   if (!status.ok()) return OfPipeline(config.name, status.error(), config.secrets);
   return {};
+}
+
+PipelineConfig ForReplay(PipelineConfig config, const ReplayPass& pass) {
+  config.spool.reset();
+  if (pass.is_processed) config.processors.clear();
+  return config;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Runner>> Runner::Start(PipelineConfig config, const RunnerHost& host) {
+  return StartOne(std::move(config), host, nullptr);
+}
+
+Result<std::unique_ptr<Runner>> Runner::StartReplay(PipelineConfig config, const RunnerHost& host,
+                                                    const ReplayPass& pass) {
+  return StartOne(ForReplay(std::move(config), pass), host, &pass);
+}
+
+Status Runner::Check(const PipelineConfig& config, const RunnerHost& host) {
+  return CheckOne(config, host, nullptr);
+}
+
+Status Runner::CheckReplay(PipelineConfig config, const RunnerHost& host, const ReplayPass& pass) {
+  return CheckOne(ForReplay(std::move(config), pass), host, &pass);
 }
 
 }  // namespace sluice::pipeline

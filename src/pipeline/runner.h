@@ -11,6 +11,8 @@
 
 namespace sluice::pipeline {
 
+struct ReplayPass;  // pipeline/replay.h
+
 // What a runner needs of the program around it; outlives it.
 struct RunnerHost {
   const Clock& clock;
@@ -36,11 +38,14 @@ class Runner {
   // Makes and opens everything, starts the ingestors. Errors: of connectors, naming them; kUnavailable when
   // another process runs the pipeline with the same spool or positions.
   static Result<std::unique_ptr<Runner>> Start(PipelineConfig config, const RunnerHost& host);
-  // The same with one ingestor in place of the configuration's.
-  static Result<std::unique_ptr<Runner>> StartWith(PipelineConfig config, const RunnerHost& host,
-                                                   std::unique_ptr<Ingestor> ingestor);
+  // The same with dead letters in place of what the ingestors would bring; without the spool, which the
+  // pipeline may have while it runs.
+  static Result<std::unique_ptr<Runner>> StartReplay(PipelineConfig config, const RunnerHost& host,
+                                                     const ReplayPass& pass);
   // Makes everything and opens nothing: what `pipeline check` does.
   static Status Check(const PipelineConfig& config, const RunnerHost& host);
+  // Whether the pipeline has what the dead letters are meant for.
+  static Status CheckReplay(PipelineConfig config, const RunnerHost& host, const ReplayPass& pass);
 
   virtual const PipelineConfig& config() const = 0;
   // All inputs have ended and every record has its outcome.

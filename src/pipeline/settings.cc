@@ -5,7 +5,7 @@
 #include <cmath>
 
 #include "base/names.h"
-#include "pipeline/quantity.h"
+#include "base/quantity.h"
 #include "pipeline/settings_reader.h"
 
 namespace sluice::pipeline {

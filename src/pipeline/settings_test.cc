@@ -5,7 +5,6 @@
 
 #include "pipeline/config.h"
 #include "pipeline/describe.h"
-#include "pipeline/quantity.h"
 #include "pipeline/settings_reader.h"
 #include "pipeline/testing/scripted.h"
 
@@ -124,20 +123,6 @@ TEST(SettingsTest, SecretsAreNotRepeated) {
   const auto settings = reader.ReadGroup(*tree, "thing", options);
   ASSERT_FALSE(settings.ok());
   EXPECT_EQ(settings.error().ToString().find("hunter2"), std::string::npos);
-}
-
-TEST(QuantityTest, ReadsUnits) {
-  EXPECT_EQ(*ParseDuration("1.5s"), Millis(1500));
-  EXPECT_EQ(*ParseDuration("2 h"), std::chrono::hours(2));
-  EXPECT_EQ(*ParseDuration("0"), Millis(0));
-  EXPECT_EQ(*ParseByteCount("1GiB"), uint64_t{1} << 30);
-  EXPECT_EQ(*ParseByteCount("1.5kB"), 1500U);
-  for (const std::string_view bad : {"", "s", "-1s", "1y", "1e99h", "nan"})
-    EXPECT_FALSE(ParseDuration(bad).ok()) << bad;
-  for (const std::string_view bad : {"", "KiB", "-1", "1kb", "1e30GiB"})
-    EXPECT_FALSE(ParseByteCount(bad).ok()) << bad;
-  EXPECT_EQ(ShowBytes(512), "512B");
-  EXPECT_EQ(ShowBytes(1536), "1.5KiB");
 }
 
 TEST(DescribeTest, DraftsAreReadBack) {

@@ -51,7 +51,8 @@ void SpoolStage::SetHealth(Status status) {
 // What can never be in the spool is final when its dead letter is.
 Outcome SpoolStage::Bury(const arrow::RecordBatch& record, const Error& why) {
   const auto letter = std::shared_ptr<arrow::RecordBatch>(record.Slice(0));
-  const Status status = dead_letters_.Write({{letter, why.message()}}, abort_.get_token());
+  const Status status =
+      dead_letters_.Write({{.record = letter, .reason = why.message()}}, abort_.get_token());
   if (!status.ok()) return {OutcomeKind::kFailed, status.error().ToString()};
   return {OutcomeKind::kRejected, why.message()};
 }

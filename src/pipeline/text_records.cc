@@ -15,12 +15,18 @@ namespace {
 
 constexpr size_t kMaxLines = 10'000;  // of a delivery
 constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";
-constexpr size_t kShownOfTooLong = 1000;
 constexpr uint32_t kMaxMetadataDepth = 64;
 
 std::string_view WithoutReturn(std::string_view line) {
   if (line.ends_with('\r')) line.remove_suffix(1);
   return line;
+}
+
+std::string_view CutAtCharacter(std::string_view text, uint64_t bytes) {
+  if (text.size() <= bytes) return text;
+  auto end = static_cast<size_t>(bytes);
+  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xc0) == 0x80) --end;
+  return text.substr(0, end);
 }
 
 std::optional<std::string> FindTwice(const std::vector<std::string>& names) {
@@ -152,18 +158,31 @@ std::string TextRecords::CsvToJson(std::string_view record, std::string* out) co
   return {};
 }
 
+std::string TextRecords::CsvHeader() const {
+  std::string header;
+  for (const auto& name : columns_) {
+    if (!header.empty()) header += options_.delimiter;
+    std::string quoted = "\"";
+    for (const char c : name) quoted += c == '"' ? std::string("\"\"") : std::string(1, c);
+    header += quoted + '"';
+  }
+  return header + '\n';
+}
+
 Result<Delivery> TextRecords::Deliver(const std::vector<Line>& lines) {
   std::string json;
   std::vector<std::string> wrong(lines.size());  // by line
+  std::vector<std::string> shown(lines.size());  // by line: what goes to the dead letters of a wrong one
   std::vector<size_t> sent;                      // lines that are in `json`
   for (size_t i = 0; i < lines.size(); ++i) {
     if (lines[i].text.size() > options_.max_record_bytes) {
       wrong[i] =
-          fmt::format("the record is larger than {} bytes, the first {} are kept; it begins near byte {}",
-                      options_.max_record_bytes, kShownOfTooLong,
-                      lines[i].next - static_cast<int64_t>(lines[i].text.size()));
+          fmt::format("the record is larger than {} bytes, so many are kept; it begins near byte {}",
+                      options_.max_record_bytes, lines[i].next - static_cast<int64_t>(lines[i].text.size()));
+      shown[i] = CutAtCharacter(lines[i].text, options_.max_record_bytes);
     } else if (options_.format == TextFormat::kCsv) {
       wrong[i] = CsvToJson(lines[i].text, &json);
+      if (!wrong[i].empty()) shown[i] = CsvHeader().append(lines[i].text);
     } else {
       json += lines[i].text;
       json += '\n';
@@ -175,13 +194,11 @@ Result<Delivery> TextRecords::Deliver(const std::vector<Line>& lines) {
   limits.max_record_bytes =
       static_cast<uint32_t>(std::min<uint64_t>(options_.max_record_bytes, 1U << 30)) * 2;
   ASSIGN_OR_RETURN(auto parsed, ParseRecords(json, limits));
-  std::vector<std::string_view> shown;  // of each line, should it be bad
-  for (const auto& line : lines) shown.push_back(line.text);
   for (auto& bad : parsed.bad) {
     const size_t line = sent[static_cast<size_t>(bad.position)];
     wrong[line] = std::move(bad.reason);
-    // With its columns' names, so that it can be mended and sent again.
-    if (options_.format == TextFormat::kCsv) shown[line] = bad.text;
+    // Of CSV with its columns' names, so that it can be mended and sent again.
+    shown[line] = bad.text;
   }
 
   Delivery delivery;
@@ -200,8 +217,7 @@ Result<Delivery> TextRecords::Deliver(const std::vector<Line>& lines) {
       continue;
     }
     place();
-    parts.push_back(RawRecord(shown[i].substr(
-        0, wrong[i].find("larger than") == std::string::npos ? std::string_view::npos : kShownOfTooLong)));
+    parts.push_back(RawRecord(shown[i]));
     delivery.refused.push_back({static_cast<int64_t>(i), std::move(wrong[i])});
   }
   place();
@@ -234,6 +250,23 @@ Result<std::optional<Delivery>> TextRecords::Take(bool is_end) {
     at_ = 0;
   }
   return delivery;
+}
+
+Result<std::shared_ptr<arrow::RecordBatch>> RereadText(TextRecordsOptions options, std::string_view text) {
+  const size_t start = SkipSpace(text, 0);
+  const bool is_json = options.format != TextFormat::kCsv || (start < text.size() && text[start] == '{');
+  if (is_json) return ParseAll(text);
+  options.columns.clear();  // the header stands in front
+  options.max_record_bytes = options.batch_bytes = text.size() + 1;
+  TextRecords records(std::move(options));
+  records.Append(text);
+  auto delivery = records.Take(/*is_end=*/true);
+  if (!delivery.ok()) return Error(ErrorCode::kInvalidRecords, delivery.error().message());
+  if (!*delivery) return Error(ErrorCode::kInvalidRecords, "it holds no record behind its header");
+  if (!(*delivery)->refused.empty())
+    return Error(ErrorCode::kInvalidRecords, (*delivery)->refused.front().reason);
+  if (records.buffered() > 0) return Error(ErrorCode::kInvalidRecords, "it holds too many records");
+  return (*delivery)->batch.records;
 }
 
 }  // namespace sluice::pipeline

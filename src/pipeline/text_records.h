@@ -17,10 +17,10 @@ enum class TextFormat : uint8_t { kNdJson, kCsv };
 
 struct TextRecordsOptions {
   TextFormat format = TextFormat::kNdJson;
-  char delimiter = ',';              // of CSV
-  std::vector<std::string> columns;  // of CSV; empty = the first record names them
-  uint64_t max_record_bytes = 16 << 20;
-  uint64_t batch_bytes = 1 << 20;  // about; of the text
+  char delimiter = ',';                  // of CSV
+  std::vector<std::string> columns;      // of CSV; empty = the first record names them
+  uint64_t max_record_bytes = 16 << 20;  // of a larger one so much goes to the dead letters
+  uint64_t batch_bytes = 1 << 20;        // about; of the text
 };
 
 // The options of connectors that read such texts: format, delimiter, columns; and what they were set to.
@@ -57,6 +57,7 @@ class TextRecords {
   Result<Delivery> Deliver(const std::vector<Line>& lines);
   // Appends it as a line of NDJSON; what is wrong with it otherwise.
   std::string CsvToJson(std::string_view record, std::string* out) const;
+  std::string CsvHeader() const;
 
   const TextRecordsOptions options_;
   std::string text_;
@@ -66,6 +67,10 @@ class TextRecords {
   bool is_skipping_ = false;  // the rest of a record that was too large
   std::vector<std::string> columns_;
 };
+
+// A text that was refused, as a dead letter holds it: a record of CSV behind the header that counted for it,
+// or JSON. Errors: kInvalidRecords.
+Result<std::shared_ptr<arrow::RecordBatch>> RereadText(TextRecordsOptions options, std::string_view text);
 
 // The fields of one CSV record. Nothing when its quotes are wrong.
 std::optional<std::vector<std::string>> SplitCsv(std::string_view record, char delimiter);

@@ -165,7 +165,7 @@ std::vector<Work::Followed> Work::TakeFollowed(bool waits, const std::stop_token
       is_known = is_known && (fate || waits);
       if (!fate) fate = Outcome{OutcomeKind::kFailed, "the pipeline stops"};
       if (fate->is_final() && fate->kind != OutcomeKind::kRejected) continue;
-      Worsen(&worst, {fate->kind, "a record that says the same: " + fate->reason});
+      Worsen(&worst, {fate->kind, "a record that says the same: " + fate->reason, fate->parts});
     }
     if (!is_known) {
       ++entry;

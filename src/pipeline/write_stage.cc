@@ -2,6 +2,8 @@
 
 #include <arrow/record_batch.h>
 
+#include <algorithm>
+#include <map>
 #include <numeric>
 
 #include "pipeline/rows.h"
@@ -52,10 +54,10 @@ void WriteStage::Write(Work* work, const std::stop_token& abort) {
 
 void WriteStage::SettleFollowers(Work* work, bool waits, const std::stop_token& abort) {
   auto settled = work->TakeFollowed(waits, abort);
-  std::vector<std::pair<int64_t, std::string>> rejected;
+  std::vector<Refused> rejected;
   for (auto& one : settled) {
     if (one.outcome.kind == OutcomeKind::kRejected && !one.has_letter) {
-      rejected.emplace_back(one.input_row, std::move(one.outcome.reason));
+      rejected.push_back({one.input_row, std::move(one.outcome.reason), std::move(one.outcome.parts)});
     } else {
       parts_.counters.duplicates += one.outcome.kind == OutcomeKind::kDuplicate ? 1 : 0;
       work->Resolve(one.input_row, std::move(one.outcome));
@@ -101,7 +103,7 @@ std::vector<int32_t> WriteStage::Attempt(Work* work, const std::vector<int32_t>&
       *why = std::move(outcome.reason);
       again.push_back(rows[i]);
     } else if (outcome.kind == OutcomeKind::kRejected) {
-      rejects.push_back({rows[i], std::move(outcome.reason)});
+      rejects.push_back({rows[i], std::move(outcome.reason), std::move(outcome.parts)});
     } else {
       duplicates += outcome.kind == OutcomeKind::kDuplicate ? 1 : 0;
     }
@@ -148,34 +150,55 @@ std::vector<int32_t> WriteStage::AfterError(Work* work, const std::vector<int32_
 void WriteStage::Bury(Work* work, const std::vector<Reject>& rejects, const std::stop_token& abort) {
   if (rejects.empty()) return;
   std::vector<DeadLetter> letters;
+  std::map<int64_t, size_t> letter_of;  // by row of the input
   const Batch& output = work->output();
   for (const auto& reject : rejects) {
     const int64_t origin =
         output.origins.empty() ? reject.output_row : output.origins[static_cast<size_t>(reject.output_row)];
-    // As it came in, so that it can go through the whole pipeline again.
-    auto record =
-        origin >= 0 ? work->input().records->Slice(origin, 1) : output.records->Slice(reject.output_row, 1);
-    letters.push_back({std::move(record), reject.reason, false});
+    if (origin < 0) {
+      letters.push_back({.record = output.records->Slice(reject.output_row, 1),
+                         .reason = reject.reason,
+                         .writers = reject.writers,
+                         .is_processed = true});
+      continue;
+    }
+    // As it came in, so that it can go through the whole pipeline again; once, whatever was made of it.
+    const auto [found, is_new] = letter_of.emplace(origin, letters.size());
+    if (is_new) {
+      letters.push_back({.record = work->input().records->Slice(origin, 1),
+                         .reason = reject.reason,
+                         .writers = reject.writers});
+      continue;
+    }
+    auto& writers = letters[found->second].writers;
+    if (writers.empty() || reject.writers.empty()) {
+      writers.clear();
+    } else {
+      writers.insert(writers.end(), reject.writers.begin(), reject.writers.end());
+      std::sort(writers.begin(), writers.end());
+      writers.erase(std::unique(writers.begin(), writers.end()), writers.end());
+    }
   }
   const Status status = parts_.dead_letters.Write(letters, abort);
   parts_.counters.rejected += rejects.size();
   for (const auto& reject : rejects) {
     work->SettleOutput(reject.output_row, status.ok()
-                                              ? Outcome{OutcomeKind::kRejected, reject.reason}
+                                              ? Outcome{OutcomeKind::kRejected, reject.reason, reject.writers}
                                               : Outcome{OutcomeKind::kFailed, status.error().ToString()});
   }
 }
 
-void WriteStage::Refuse(Work* work, const std::vector<std::pair<int64_t, std::string>>& rows,
-                        const std::stop_token& abort) {
+void WriteStage::Refuse(Work* work, const std::vector<Refused>& rows, const std::stop_token& abort) {
   if (rows.empty()) return;
   std::vector<DeadLetter> letters;
-  for (const auto& [row, reason] : rows)
-    letters.push_back({work->input().records->Slice(row, 1), reason, false});
+  for (const auto& one : rows)
+    letters.push_back({.record = work->input().records->Slice(one.input_row, 1),
+                       .reason = one.reason,
+                       .writers = one.writers});
   const Status status = parts_.dead_letters.Write(letters, abort);
-  for (const auto& [row, reason] : rows) {
-    work->Resolve(row, status.ok() ? Outcome{OutcomeKind::kRejected, reason}
-                                   : Outcome{OutcomeKind::kFailed, status.error().ToString()});
+  for (const auto& one : rows) {
+    work->Resolve(one.input_row, status.ok() ? Outcome{OutcomeKind::kRejected, one.reason, one.writers}
+                                             : Outcome{OutcomeKind::kFailed, status.error().ToString()});
   }
 }
 

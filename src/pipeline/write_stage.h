@@ -33,13 +33,18 @@ class WriteStage {
   // Returns when every row is resolved. After `abort` what is open fails.
   void Write(Work* work, const std::stop_token& abort);
   // Rejects rows of the input before any writing.
-  void Refuse(Work* work, const std::vector<std::pair<int64_t, std::string>>& rows,
-              const std::stop_token& abort);
+  struct Refused {
+    int64_t input_row = 0;
+    std::string reason;
+    std::vector<std::string> writers = {};  // that lack it; empty = all
+  };
+  void Refuse(Work* work, const std::vector<Refused>& rows, const std::stop_token& abort);
 
  private:
   struct Reject {
     int32_t output_row = 0;
     std::string reason;
+    std::vector<std::string> writers = {};  // that have not got it
   };
   // Writes rows of the output once and settles those that are final. Returns the rows to try again.
   std::vector<int32_t> Attempt(Work* work, const std::vector<int32_t>& rows, std::string* why,

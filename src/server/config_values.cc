@@ -3,6 +3,7 @@
 #include <charconv>
 #include <cmath>
 
+#include "base/quantity.h"
 #include "workspace/config.h"
 
 namespace sluice::server {
@@ -55,9 +56,8 @@ Result<uint64_t> ConfigCount(const ConfigValue& value) {
 Result<uint64_t> ConfigBytes(const ConfigValue& value) {
   std::optional<int64_t> bytes;
   if (value.json.is_number_unsigned() || value.json.is_string()) {
-    auto parsed =
-        workspace::ParseByteCount(value.json.is_string() ? value.json.get<std::string>() : value.json.dump());
-    if (parsed.ok()) bytes = *parsed;
+    auto parsed = ParseByteCount(value.json.is_string() ? value.json.get<std::string>() : value.json.dump());
+    if (parsed.ok()) bytes = static_cast<int64_t>(*parsed);
   }
   if (!bytes || *bytes <= 0)
     return InvalidArgument("bytes are expected, such as 1048576, 64KiB, 8MiB or 2GiB");
@@ -67,7 +67,7 @@ Result<uint64_t> ConfigBytes(const ConfigValue& value) {
 Result<milliseconds> ConfigTime(const ConfigValue& value) {
   const auto wrong = [] { return InvalidArgument("a time is expected, such as 500ms, 30s, 10m, 24h or 7d"); };
   if (!value.json.is_string()) return wrong();
-  const auto time = workspace::ParseDuration(value.json.get<std::string>());
+  const auto time = ParseDuration(value.json.get<std::string>(), BareNumber::kSeconds);
   if (!time.ok() || *time < milliseconds(1) || *time > kLongestTime) return wrong();
   return *time;
 }

@@ -13,6 +13,7 @@
 #include <sstream>
 
 #include "base/names.h"
+#include "base/quantity.h"
 #include "odf/yaml_json.h"
 #include "workspace/config_text.h"
 #include "workspace/file_write.h"
@@ -92,7 +93,7 @@ Status CheckValue(const ConfigKey& key, const std::string& text) {
       return with(InvalidArgument("'{}' is not a positive number", text));
     }
     case ConfigType::kDuration: {
-      auto value = ParseDuration(text);
+      auto value = ParseDuration(text, BareNumber::kSeconds);
       return value.ok() ? OkStatus() : Status(with(std::move(value).error()));
     }
     case ConfigType::kBytes: {
@@ -189,13 +190,13 @@ Result<ScheduleEntry> ParseEntry(const Json& json) {
     } else if (name == "cron") {
       entry.cron = text;
     } else if (name == "every") {
-      ASSIGN_OR_RETURN(entry.every, ParseDuration(text));
+      ASSIGN_OR_RETURN(entry.every, ParseDuration(text, BareNumber::kSeconds));
     } else if (name == "jitter") {
-      ASSIGN_OR_RETURN(entry.jitter, ParseDuration(text));
+      ASSIGN_OR_RETURN(entry.jitter, ParseDuration(text, BareNumber::kSeconds));
     } else if (name == "firstBackoff") {
-      ASSIGN_OR_RETURN(entry.first_backoff, ParseDuration(text));
+      ASSIGN_OR_RETURN(entry.first_backoff, ParseDuration(text, BareNumber::kSeconds));
     } else if (name == "longestBackoff") {
-      ASSIGN_OR_RETURN(entry.longest_backoff, ParseDuration(text));
+      ASSIGN_OR_RETURN(entry.longest_backoff, ParseDuration(text, BareNumber::kSeconds));
     } else if (name == "retries" && value.is_number_unsigned()) {
       entry.retries = value.get<int>();
     } else if (name == "catchUp" && (text == "once" || text == "skip")) {
@@ -295,9 +296,11 @@ std::string Config::Text(std::string_view key) const {
   return known != nullptr ? std::string(known->default_value) : "";
 }
 
-int64_t Config::Count(std::string_view key) const { return ParseByteCount(Text(key)).value_or(0); }
+int64_t Config::Count(std::string_view key) const {
+  return static_cast<int64_t>(ParseByteCount(Text(key)).value_or(0));
+}
 milliseconds Config::Duration(std::string_view key) const {
-  return ParseDuration(Text(key)).value_or(milliseconds(0));
+  return ParseDuration(Text(key), BareNumber::kSeconds).value_or(milliseconds(0));
 }
 double Config::Number(std::string_view key) const { return std::strtod(Text(key).c_str(), nullptr); }
 
@@ -416,55 +419,6 @@ Status Config::UnsetVariables(const std::string& alias) {
   RETURN_IF_ERROR(changed->Save(true));
   impl_ = std::move(changed);
   return {};
-}
-
-Result<milliseconds> ParseDuration(std::string_view text) {
-  double value = 0;
-  const auto end = std::from_chars(text.data(), text.data() + text.size(), value);
-  const std::string_view unit(end.ptr, static_cast<size_t>(text.data() + text.size() - end.ptr));
-  const struct {
-    std::string_view name;
-    double millis;
-  } units[] = {{"ms", 1}, {"s", 1e3}, {"", 1e3}, {"m", 6e4}, {"min", 6e4}, {"h", 3.6e6}, {"d", 8.64e7}};
-  for (const auto& known : units) {
-    if (end.ec == std::errc() && known.name == unit && value >= 0 && value * known.millis < 1e13)
-      return milliseconds(static_cast<int64_t>(std::llround(value * known.millis)));
-  }
-  return InvalidArgument("'{}' is not a duration: write 500ms, 30s, 15m, 2h or 1d", text);
-}
-
-std::string FormatDuration(milliseconds duration) {
-  const int64_t ms = duration.count();
-  if (ms % 86'400'000 == 0 && ms > 0) return fmt::format("{}d", ms / 86'400'000);
-  if (ms % 3'600'000 == 0 && ms > 0) return fmt::format("{}h", ms / 3'600'000);
-  if (ms % 60'000 == 0 && ms > 0) return fmt::format("{}m", ms / 60'000);
-  if (ms % 1000 == 0) return fmt::format("{}s", ms / 1000);
-  return fmt::format("{}ms", ms);
-}
-
-Result<int64_t> ParseByteCount(std::string_view text) {
-  int64_t value = 0;
-  const auto end = std::from_chars(text.data(), text.data() + text.size(), value);
-  const std::string_view unit(end.ptr, static_cast<size_t>(text.data() + text.size() - end.ptr));
-  const struct {
-    std::string_view name;
-    int64_t bytes;
-  } units[] = {{"", 1},
-               {"B", 1},
-               {"kB", 1000},
-               {"KB", 1000},
-               {"KiB", 1 << 10},
-               {"MB", 1'000'000},
-               {"MiB", 1 << 20},
-               {"GB", 1'000'000'000},
-               {"GiB", 1 << 30},
-               {"TB", 1'000'000'000'000},
-               {"TiB", int64_t{1} << 40}};
-  for (const auto& known : units) {
-    if (end.ec == std::errc() && known.name == unit && value >= 0 && value < (int64_t{1} << 53) / known.bytes)
-      return value * known.bytes;
-  }
-  return InvalidArgument("'{}' is not a number of bytes: write 100, 64KiB, 10MB or 2GiB", text);
 }
 
 bool IsVariableName(std::string_view name) {

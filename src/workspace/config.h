@@ -77,11 +77,6 @@ class Config {
   std::unique_ptr<Impl> impl_;
 };
 
-// `500ms`, `30s`, `15m`, `2h`, `1d`; a bare number is seconds. Errors: kInvalidArgument.
-Result<std::chrono::milliseconds> ParseDuration(std::string_view text);
-std::string FormatDuration(std::chrono::milliseconds duration);
-// `100`, `64KiB`, `10MB`, `2GiB`. Errors: kInvalidArgument.
-Result<int64_t> ParseByteCount(std::string_view text);
 // Letters, digits, `_` and `-`.
 bool IsVariableName(std::string_view name);
 

@@ -56,17 +56,34 @@ def once():
 
 def kills_of_either_side():
     """An Append dataset knows no duplicates: the position alone keeps each record to once."""
+    kill_and_check(PIPELINE % ("feedback", ""))
+
+
+def kills_with_a_file_beside_the_dataset():
+    """The dataset still gets each record once; the file, which keeps no positions, at least once."""
+    def check(workspace, count):
+        with open(os.path.join(workspace.folder, "out.ndjson"), encoding="utf-8") as file:
+            got = {json.loads(line)["uuid"] for line in file}
+        assert got == {f"u{n}" for n in range(count)}, len(got)
+
+    writers = "writer: {type: fan_out, writers: [{type: file, path: out.ndjson}, {type: odf, dataset: feedback}]}"
+    pipeline = (PIPELINE % ("feedback", "")).replace('writer: {type: odf, dataset: "feedback"}', writers)
+    kill_and_check(pipeline, check)
+
+
+def kill_and_check(pipeline, check=None):
     dice = random.Random(7)
     count = 20_000
     with Workspace() as workspace:
         workspace.run("add", workspace.write("feedback.yaml", MANIFEST % "feedback"))
-        workspace.write("p.yaml", PIPELINE % ("feedback", ""))
         workspace.write("in.ndjson", lines(range(count)))
         with Node(workspace, "--block-budget", "unlimited") as node:
             deadline = time.monotonic() + 240
             kills = 0
             while True:
                 assert time.monotonic() < deadline, node.said()
+                # Cut otherwise each time, or the node would know the batches by their keys.
+                workspace.write("p.yaml", pipeline.replace("max_records: 500", f"max_records: {dice.randint(15, 60)}"))
                 command = workspace.start("run", "p.yaml")
                 time.sleep(dice.uniform(0.05, 0.6))
                 if kills < 12 and command.poll() is None:
@@ -82,6 +99,8 @@ def kills_of_either_side():
                     break
         got = uuids(workspace, "feedback")
         assert got == [f"u{n}" for n in range(count)], f"{len(got)} rows of {count}, {len(set(got))} different"
+        if check:
+            check(workspace, count)
         workspace.check_sound("feedback")
 
 
@@ -221,5 +240,5 @@ def wrong_at_the_start():
 
 
 if __name__ == "__main__":
-    harness.main([once, kills_of_either_side, a_dataset_a_tenant, one_bad_record, many_bad_records, tenants_and_another_file,
+    harness.main([once, kills_of_either_side, kills_with_a_file_beside_the_dataset, a_dataset_a_tenant, one_bad_record, many_bad_records, tenants_and_another_file,
                   a_folder_that_moves, a_dataset_that_goes, wrong_at_the_start])

@@ -313,6 +313,9 @@ writer: {{type: file, path: out{mark}.ndjson}}
         for mark in (1, 2, 3):
             numbers = [int(r["data_id"]) for r in read(f"{ws.folder}/out{mark}.ndjson")]
             assert numbers == list(range(len(numbers))), (mark, len(numbers))
+        total = sum(count(f"{ws.folder}/out{mark}.ndjson") for mark in (1, 2, 3))
+        with open(ws.folder + "/log", encoding="utf-8") as said:
+            assert f"p: {total} records taken, {total} written" in said.read(), "of the whole run"
 
 
 def a_reload_leaves_no_record_in_the_spool():

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <map>
 #include <mutex>
 #include <numeric>
 #include <thread>
@@ -14,6 +15,7 @@
 #include "pipeline/columns.h"
 #include "pipeline/dead_letters.h"
 #include "pipeline/environment.h"
+#include "pipeline/least_places.h"
 #include "pipeline/record.h"
 #include "pipeline/registry.h"
 #include "pipeline/rows.h"
@@ -42,6 +44,8 @@ struct Branch {
   std::string name;
   std::unique_ptr<pipeline::IngestionWriter> writer;
   bool is_required = true;
+  bool keeps_places = false;
+  bool is_meant = true;                  // false: the records that come are not for it
   int64_t attempts = 3;                  // of one that is not required
   std::atomic<int64_t> pauses_until{0};  // then it is asked again, milliseconds of the steady clock
   std::unique_ptr<pipeline::StageCounters> dead_counters = std::make_unique<pipeline::StageCounters>();
@@ -60,6 +64,7 @@ class FanOut final : public pipeline::IngestionWriter {
 
   Status Open(std::stop_token stop) override {
     for (auto& branch : branches_) {
+      if (!branch->is_meant) continue;
       Status status = OpenBranch(*branch, stop);
       if (status.ok()) continue;
       if (branch->is_required || !IsRetryable(status.error().code()))
@@ -80,9 +85,12 @@ class FanOut final : public pipeline::IngestionWriter {
       answers[0] = WriteBranch(0, batch, done, stop);
     }
     Outcomes outcomes(static_cast<size_t>(batch.rows()), Outcome{OutcomeKind::kDuplicate, {}});
+    std::map<size_t, std::vector<std::string>> refused_by;
     for (size_t i = 0; i < branches_.size(); ++i) {
       for (size_t row = 0; row < outcomes.size(); ++row) {
         Outcome& one = answers[i][row];
+        if (one.kind == OutcomeKind::kRejected)
+          NoteRefusal(*branches_[i], std::move(one.parts), &refused_by[row]);
         // What is rejected goes to the dead letters; if others fail now, it is asked again and rejected
         // again.
         if (Badness(one.kind) <= Badness(OutcomeKind::kAccepted)) done[row] |= uint64_t{1} << i;
@@ -92,8 +100,41 @@ class FanOut final : public pipeline::IngestionWriter {
           outcomes[row].reason = fmt::format("writer '{}': {}", branches_[i]->name, outcomes[row].reason);
       }
     }
+    for (auto& [row, parts] : refused_by) outcomes[row].parts = std::move(parts);
     Remember(batch, outcomes, done);
     return outcomes;
+  }
+
+  std::vector<std::string> KeepOnly(const std::vector<std::string>& parts) override {
+    std::vector<std::string> known;
+    for (auto& branch : branches_) {
+      if (std::find(parts.begin(), parts.end(), branch->name) != parts.end()) {
+        known.push_back(branch->name);
+        continue;
+      }
+      const auto within = branch->writer->KeepOnly(parts);
+      branch->is_meant = !within.empty();
+      known.insert(known.end(), within.begin(), within.end());
+    }
+    return known;
+  }
+
+  // A branch that is not required may lack what its position has passed: its positions tell nothing.
+  Result<std::optional<pipeline::Places>> StoredPlaces() override {
+    std::vector<pipeline::Places> all;
+    for (auto& branch : branches_) {
+      if (!branch->is_required || !branch->is_meant) continue;
+      ASSIGN_OR_RETURN(auto places, branch->writer->StoredPlaces());
+      if (!places) continue;
+      branch->keeps_places = true;
+      all.push_back(*std::move(places));
+    }
+    return all.empty() ? std::nullopt : std::optional<pipeline::Places>(pipeline::LeastOf(all));
+  }
+  bool keeps_all_positions() const override {
+    return std::all_of(branches_.begin(), branches_.end(), [](const auto& branch) {
+      return branch->keeps_places && branch->writer->keeps_all_positions();
+    });
   }
 
   int concurrency() const override {
@@ -118,6 +159,13 @@ class FanOut final : public pipeline::IngestionWriter {
   }
 
  private:
+  // A writer of several parts says itself which of them.
+  static void NoteRefusal(const Branch& branch, std::vector<std::string> within,
+                          std::vector<std::string>* refused_by) {
+    if (within.empty()) within.push_back(branch.name);
+    refused_by->insert(refused_by->end(), within.begin(), within.end());
+  }
+
   static Status OpenBranch(Branch& branch, const std::stop_token& stop) {
     std::lock_guard lock(branch.open_mutex);
     if (branch.is_open) return {};
@@ -171,8 +219,10 @@ class FanOut final : public pipeline::IngestionWriter {
     for (size_t row = 0; row < done.size(); ++row) {
       if ((done[row] >> index & 1U) == 0) rows.push_back(static_cast<int32_t>(row));
     }
+    if (!branch.is_meant) return Outcomes(done.size(), Outcome{OutcomeKind::kDuplicate, {}});
     Outcomes all(done.size());
-    if (rows.empty() && batch.rows() > 0) return all;
+    // A batch of a position alone is for those who keep it.
+    if (rows.empty() && (batch.rows() > 0 || !branch.keeps_places)) return all;
     if (branch.is_required) {
       WriteOnce(branch, batch, rows, stop, &all);
     } else {
@@ -189,6 +239,11 @@ class FanOut final : public pipeline::IngestionWriter {
       Batch part = batch;
       if (!is_all) {
         ASSIGN_OR_RETURN(part, TakeRows(batch, rows));
+      }
+      if (!branch.keeps_places) {
+        part.partition.clear();
+        part.next.clear();
+        part.places.clear();
       }
       ASSIGN_OR_RETURN(auto outcomes, branch.writer->Write(part, stop));
       if (outcomes.size() != rows.size())
@@ -210,6 +265,15 @@ class FanOut final : public pipeline::IngestionWriter {
     }
   }
 
+  // Only this branch lacks the record, as the processors left it.
+  static pipeline::DeadLetter LetterOf(const Branch& branch, const Batch& batch, int32_t row,
+                                       std::string reason) {
+    return {.record = batch.records->Slice(row, 1),
+            .reason = std::move(reason),
+            .writers = {branch.name},
+            .is_processed = true};
+  }
+
   // What does not succeed goes to the branch's dead letters, or is noted and gone. After a batch of which
   // nothing came through, what follows goes there at once for a while: the others are not to wait for it each
   // time.
@@ -219,7 +283,7 @@ class FanOut final : public pipeline::IngestionWriter {
     std::vector<pipeline::DeadLetter> dead;
     if (Now() < branch.pauses_until) {
       for (const int32_t row : rows)
-        dead.push_back({batch.records->Slice(row, 1), "the writer failed and pauses", false});
+        dead.push_back(LetterOf(branch, batch, row, "the writer failed and pauses"));
       rows.clear();
     }
     const size_t asked = rows.size();
@@ -232,7 +296,7 @@ class FanOut final : public pipeline::IngestionWriter {
         if (outcome.kind == OutcomeKind::kFailed && !is_last) {
           again.push_back(row);
         } else if (outcome.kind == OutcomeKind::kFailed || outcome.kind == OutcomeKind::kRejected) {
-          dead.push_back({batch.records->Slice(row, 1), outcome.reason, false});
+          dead.push_back(LetterOf(branch, batch, row, outcome.reason));
           outcome = Outcome();
         }
       }
@@ -295,7 +359,7 @@ void RegisterFanOut(pipeline::Registry& registry) {
   declaration.guarantee = pipeline::Guarantee::kAtLeastOnce;
   declaration.guarantee_text =
       "A record is accepted when every required writer has it; what failed at one is written again to that one "
-      "alone, but after a crash to all. A writer with `policy: best_effort` holds up the others for its `attempts` "
+      "alone, but after a crash to all. A required writer that keeps positions with its data (`odf`) still gets each record of an upstream with positions exactly once: it skips what it has. A writer with `policy: best_effort` holds up the others for its `attempts` "
       "at the most: then its records go to its own `dead_letter`, or are noted and gone, and for 5 s what follows "
       "does so at once.";
   declaration.options = {

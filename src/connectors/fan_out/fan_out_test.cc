@@ -136,6 +136,68 @@ TEST_F(FanOutTest, BestEffortHoldsUpNothing) {
   EXPECT_THAT(fake_.graveyard.extras()[0], HasSubstr("slow"));
 }
 
+TEST_F(FanOutTest, WhatOneRejectsNamesThoseThatLackIt) {
+  auto writer = Opened("{type: fan_out, writers: [{type: store}, {type: graveyard}]}");
+  fake_.graveyard.on_write = [&](const Batch& batch, int) -> Result<Outcomes> {
+    auto outcomes = fake_.graveyard.Take(batch);
+    outcomes[1] = {OutcomeKind::kRejected, "no"};
+    return outcomes;
+  };
+  const auto outcomes = writer->Write(Numbered("a", 0, 2), {});
+  ASSERT_TRUE(outcomes.ok());
+  EXPECT_TRUE((*outcomes)[0].parts.empty());
+  EXPECT_EQ((*outcomes)[1].parts, std::vector<std::string>{"1_graveyard"});
+}
+
+TEST_F(FanOutTest, KeepsToTheBranchesThatAreMeant) {
+  fake_.store.open_status = Error(ErrorCode::kUnauthenticated, "not to be asked");
+  auto writer = maker_.MakeWriter(
+      "{type: fan_out, writers: [{type: store}, {type: fan_out, writers: [{type: store}, {type: graveyard}]}]}");
+  ASSERT_TRUE(writer.ok());
+  EXPECT_EQ((*writer)->KeepOnly({"1_graveyard", "7_store"}), std::vector<std::string>{"1_graveyard"});
+  ASSERT_TRUE((*writer)->Open({}).ok());
+  EXPECT_EQ((*(*writer)->Write(Numbered("a", 0, 2), {}))[1].kind, OutcomeKind::kAccepted);
+  EXPECT_EQ(fake_.store.calls(), 0);
+  EXPECT_EQ(fake_.graveyard.counts().size(), 2U);
+}
+
+TEST_F(FanOutTest, PositionsGoToThoseWhoKeepThem) {
+  fake_.store.places = pipeline::Places{{"p", {4, "c"}}};
+  std::vector<size_t> seen;
+  fake_.store.on_write = [&](const Batch& batch, int) -> Result<Outcomes> {
+    seen.push_back(batch.next.size());
+    return fake_.store.Take(batch);
+  };
+  fake_.graveyard.on_write = [&](const Batch& batch, int) -> Result<Outcomes> {
+    EXPECT_TRUE(batch.next.empty() && batch.places.empty());
+    return fake_.graveyard.Take(batch);
+  };
+  auto writer = Opened("{type: fan_out, writers: [{type: graveyard}, {type: store}]}");
+  const auto places = (*writer).StoredPlaces();
+  ASSERT_TRUE(places.ok() && *places);
+  EXPECT_EQ(**places, *fake_.store.places);
+  EXPECT_FALSE(writer->keeps_all_positions());
+  Batch batch = Numbered("a", 0, 2);
+  batch.partition = "p";
+  batch.next = {5, 6};
+  batch.places["p"] = {6, "c"};
+  ASSERT_TRUE(writer->Write(batch, {}).ok());
+  // A position without records is of no use to the other one.
+  batch = Numbered("a", 0, 0);
+  batch.places["p"] = {9, "c"};
+  ASSERT_TRUE(writer->Write(batch, {}).ok());
+  EXPECT_EQ(seen, (std::vector<size_t>{2, 0}));
+  EXPECT_EQ(fake_.graveyard.calls(), 1);
+}
+
+TEST_F(FanOutTest, ABestEffortBranchCountsForNoPosition) {
+  fake_.store.places = pipeline::Places{{"p", {4, "c"}}};
+  auto writer = Opened("{type: fan_out, writers: [{type: graveyard}, {type: store, policy: best_effort}]}");
+  const auto places = writer->StoredPlaces();
+  ASSERT_TRUE(places.ok());
+  EXPECT_FALSE(places->has_value());
+}
+
 TEST_F(FanOutTest, ABranchThatCannotOpenIsNamed) {
   fake_.store.open_status = Error(ErrorCode::kUnauthenticated, "wrong password");
   auto writer = maker_.MakeWriter("{type: fan_out, writers: [{type: graveyard}, {type: store}]}");

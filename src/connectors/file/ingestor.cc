@@ -80,6 +80,10 @@ class FileSource final : public pipeline::FeedSource {
   FileSource(FileOptions options, pipeline::Environment& environment)
       : options_(std::move(options)), environment_(environment) {}
 
+  Result<std::shared_ptr<arrow::RecordBatch>> Reread(std::string_view text) const override {
+    return pipeline::RereadText(options_.text, text);
+  }
+
   Status Open(const pipeline::Places& from) override {
     const auto found = Look(options_.path);
     if (!found && !options_.follow) return NotFound("there is no file '{}'", options_.path);

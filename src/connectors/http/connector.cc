@@ -4,7 +4,7 @@
 
 #include "connectors/http/ingestor.h"
 #include "connectors/http/writer.h"
-#include "net/headers.h"
+#include "connectors/web/headers.h"
 #include "pipeline/environment.h"
 #include "pipeline/registry.h"
 #include "pipeline/settings.h"
@@ -166,12 +166,7 @@ Result<std::unique_ptr<pipeline::IngestionWriter>> WriterOf(const Settings& sett
   options.connections = static_cast<int>(connections);
   options.max_body_bytes = settings.bytes("max_body");
   if (options.max_body_bytes == 0) return settings.Complain("max_body", "no record fits into 0 bytes");
-  options.token = settings.text("token");
-  options.headers = settings.text_map("headers");
-  for (const auto& [name, value] : options.headers) {
-    if (!options.token.empty() && net::EqualsIgnoringCase(name, "Authorization"))
-      return settings.Complain("token", "it is a header Authorization, which 'headers' has as well");
-  }
+  ASSIGN_OR_RETURN(options.headers, web::ReadHeaders(settings));
   if (!settings.text("ca_file").empty()) options.ca_file = environment.Resolve(settings.text("ca_file"));
   auto writer = http::MakeWriter(std::move(options), environment);
   if (!writer.ok()) return settings.Complain("url", writer.error().message());

@@ -158,7 +158,7 @@ class HttpWriter final : public pipeline::IngestionWriter {
     if (answer->status != 401 && answer->status != 403) return {};
     return MakeError(answer->status == 401 ? ErrorCode::kUnauthenticated : ErrorCode::kPermissionDenied,
                      "'{}' refuses the option 'token' ({}): {}", options_.url, answer->status,
-                     options_.token.empty() ? "there is none" : Shortened(answer->body));
+                     call.headers.Contains("Authorization") ? Shortened(answer->body) : "there is none");
   }
 
   std::vector<Job> Cut(int64_t rows) const {
@@ -177,7 +177,6 @@ class HttpWriter final : public pipeline::IngestionWriter {
     call.timeout = options_.timeout;
     call.connect_timeout = options_.timeout;
     for (const auto& [name, value] : options_.headers) call.headers.Set(name, value);
-    if (!options_.token.empty()) call.headers.Set("Authorization", "Bearer " + options_.token);
     call.headers.Set("Accept", "application/json");
     return call;
   }

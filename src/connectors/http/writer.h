@@ -20,7 +20,6 @@ struct WriterOptions {
   std::chrono::milliseconds timeout{5000};  // of each POST
   int connections = 8;                      // busy at a time
   uint64_t max_body_bytes = 8 << 20;        // larger batches are cut
-  std::string token;
   std::map<std::string, std::string> headers;
   std::string ca_file;
 };

@@ -6,9 +6,9 @@
 #include <map>
 #include <numeric>
 
-#include "connectors/odf/least_places.h"
 #include "connectors/odf/odf_internal.h"
 #include "multiformats/multihash.h"
+#include "pipeline/least_places.h"
 #include "pipeline/rows.h"
 
 // Each dataset keeps for itself how far each partition of the upstream is stored in it: the JSON map of
@@ -83,7 +83,7 @@ class OdfWriter final : public pipeline::IngestionWriter {
       ASSIGN_OR_RETURN(const Dataset* dataset, Find(name, {}));
       all.push_back(dataset->places);
     }
-    return std::optional<Places>(LeastOf(all));
+    return std::optional<Places>(pipeline::LeastOf(all));
   }
 
   Result<Outcomes> Write(const Batch& batch, std::stop_token stop) override {

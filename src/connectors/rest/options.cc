@@ -2,12 +2,12 @@
 
 #include <charconv>
 
+#include "base/quantity.h"
 #include "connectors/rest/marks.h"
 #include "connectors/rest/presets.h"
-#include "net/headers.h"
+#include "connectors/web/headers.h"
 #include "net/url.h"
 #include "pipeline/environment.h"
-#include "pipeline/quantity.h"
 #include "pipeline/settings.h"
 
 namespace sluice::connectors::rest {
@@ -40,7 +40,7 @@ class Given {
   bool Has(const std::string& name) const { return settings_.has(name) || OfPreset(name) != nullptr; }
   std::chrono::milliseconds Duration(const std::string& name) const {
     const auto* preset = OfPreset(name);
-    const auto parsed = preset != nullptr ? pipeline::ParseDuration(*preset) : settings_.duration(name);
+    const auto parsed = preset != nullptr ? ParseDuration(*preset) : settings_.duration(name);
     return parsed.ok() ? *parsed : settings_.duration(name);
   }
 
@@ -133,14 +133,7 @@ Status ReadMarks(const Settings& settings, const Given& given, RestOptions* opti
 Status ReadRequests(const Settings& settings, const Given& given, pipeline::Environment& environment,
                     RestOptions* options) {
   options->secret_query = settings.text_map("secret_query");
-  options->headers = settings.text_map("headers");
-  if (const std::string& token = settings.text("token"); !token.empty()) {
-    for (const auto& [name, value] : options->headers) {
-      if (net::EqualsIgnoringCase(name, "Authorization"))
-        return settings.Complain("token", "it is a header Authorization, which 'headers' has as well");
-    }
-    options->headers["Authorization"] = "Bearer " + token;
-  }
+  ASSIGN_OR_RETURN(options->headers, web::ReadHeaders(settings));
   if (!settings.text("ca_file").empty()) options->ca_file = environment.Resolve(settings.text("ca_file"));
   options->timeout = given.Duration("timeout");
   if (options->timeout.count() <= 0) return settings.Complain("timeout", "a time limit is more than 0");

@@ -4,10 +4,11 @@
 
 #include <algorithm>
 #include <functional>
+#include <span>
 
 #include "connectors/rest/marks.h"
-#include "pipeline/json_scan.h"
 #include "pipeline/record.h"
+#include "pipeline/rows.h"
 #include "pipeline/text_records.h"
 
 namespace sluice::connectors::rest {
@@ -17,6 +18,25 @@ constexpr size_t kMostBad = 10'000;
 constexpr int64_t kMostAheadSeconds = 3600;
 
 size_t HashOf(std::string_view text) { return std::hash<std::string_view>()(text); }
+
+// What is refused travels as the item that it came as: the mapping may be mended, and read it again.
+Status KeepItems(std::span<const Entry> entries, pipeline::Delivery* delivery) {
+  if (delivery->refused.empty()) return {};
+  std::vector<std::shared_ptr<arrow::RecordBatch>> parts;
+  int64_t begin = 0;
+  const auto take_until = [&](int64_t end) {
+    if (end > begin) parts.push_back(delivery->batch.records->Slice(begin, end - begin));
+    begin = end;
+  };
+  for (const auto& refusal : delivery->refused) {
+    take_until(refusal.row);
+    parts.push_back(pipeline::RawRecord(entries[static_cast<size_t>(refusal.row)].item));
+    ++begin;
+  }
+  take_until(delivery->batch.rows());
+  ASSIGN_OR_RETURN(delivery->batch.records, pipeline::JoinRecords(parts));
+  return {};
+}
 
 }  // namespace
 
@@ -62,9 +82,7 @@ Status Progress::Deliver(std::vector<Entry> entries, const PageRef& page, pipeli
       if (const Status mapped = options_.mapping.Append(entry.item, &lines); mapped.ok()) continue;
       entry.wrong = "the item cannot be made a record";
     }
-    // A text is no record, so that it is refused, with the item as it came.
-    pipeline::AppendJsonText(entry.item, &lines);
-    lines += '\n';
+    lines += "0\n";  // is no record, and refused
   }
   pipeline::TextRecordsOptions text;
   text.max_record_bytes = options_.max_answer_bytes * 2;
@@ -85,6 +103,7 @@ Status Progress::Deliver(std::vector<Entry> entries, const PageRef& page, pipeli
       next_ = std::max(next_, entries[at + row].mark + 1);
       delivery->batch.next[row] = next_;
     }
+    RETURN_IF_ERROR(KeepItems(std::span(entries).subspan(at, rows), &*delivery));
     at += rows;
     delivery->batch.partition = options_.name;
     delivery->batch.places[options_.name] = place();

@@ -46,6 +46,12 @@ void SortOnce(const RestOptions& options, std::vector<Entry>* entries) {
 RestSource::RestSource(RestOptions options, pipeline::Environment& environment)
     : options_(std::move(options)), environment_(environment), progress_(options_) {}
 
+Result<std::shared_ptr<arrow::RecordBatch>> RestSource::Reread(std::string_view item) const {
+  std::string line;
+  RETURN_IF_ERROR(options_.mapping.Append(net::Trimmed(item), &line));
+  return pipeline::ParseAll(line);
+}
+
 Status RestSource::MakeClient() {
   ASSIGN_OR_RETURN(client_, Client::Make(options_));
   return {};

@@ -30,6 +30,8 @@ class RestSource final : public pipeline::FeedSource {
   Status Open(const pipeline::Places& from) override;
   Status Read(pipeline::Feeder& feeder, const std::function<void(Status)>& tell,
               const std::stop_token& stop) override;
+  // An item of the list, as the mapping makes a record of it now.
+  Result<std::shared_ptr<arrow::RecordBatch>> Reread(std::string_view item) const override;
 
  private:
   struct Page {

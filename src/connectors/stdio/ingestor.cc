@@ -45,6 +45,10 @@ class StandardInput final : public pipeline::FeedSource {
     return {};
   }
 
+  Result<std::shared_ptr<arrow::RecordBatch>> Reread(std::string_view text) const override {
+    return pipeline::RereadText(options_, text);
+  }
+
  private:
   const pipeline::TextRecordsOptions options_;
 };

@@ -1,13 +1,9 @@
-#include "connectors/odf/least_places.h"
+#include "pipeline/least_places.h"
 
-namespace sluice::connectors::odf {
-
-using pipeline::Places;
+namespace sluice::pipeline {
 
 Places LeastOf(const std::vector<Places>& all) {
-  const auto epoch_of = [](const pipeline::Place& place) {
-    return place.is_plain ? 0 : place.next >> pipeline::kEpochBits;
-  };
+  const auto epoch_of = [](const Place& place) { return place.is_plain ? 0 : place.next >> kEpochBits; };
   Places least;
   for (const auto& places : all) {
     for (const auto& [partition, place] : places) {
@@ -22,12 +18,11 @@ Places LeastOf(const std::vector<Places>& all) {
     for (const auto& places : all) {
       const auto mine = places.find(partition);
       if (mine == places.end() || epoch_of(mine->second) < epoch_of(place))
-        place = place.is_plain
-                    ? pipeline::Place{0, "", true}
-                    : pipeline::Place{epoch_of(place) << pipeline::kEpochBits, place.cursor, false};
+        place =
+            place.is_plain ? Place{0, "", true} : Place{epoch_of(place) << kEpochBits, place.cursor, false};
     }
   }
   return least;
 }
 
-}  // namespace sluice::connectors::odf
+}  // namespace sluice::pipeline
