@@ -33,6 +33,8 @@ using pipeline::Outcomes;
 constexpr size_t kMaxRemembered = 200'000;
 constexpr size_t kMaxBranches = 32;
 constexpr std::chrono::milliseconds kPause{5000};
+// A writer that is away for long is not told of for each batch.
+constexpr std::chrono::milliseconds kNoteEvery{10'000};
 
 int64_t Now() {
   return std::chrono::duration_cast<std::chrono::milliseconds>(
@@ -48,6 +50,8 @@ struct Branch {
   bool is_meant = true;                  // false: the records that come are not for it
   int64_t attempts = 3;                  // of one that is not required
   std::atomic<int64_t> pauses_until{0};  // then it is asked again, milliseconds of the steady clock
+  std::atomic<int64_t> next_note{0};     // the same; then records that are gone are told of again
+  std::atomic<uint64_t> untold{0};       // records that are gone since then
   std::unique_ptr<pipeline::StageCounters> dead_counters = std::make_unique<pipeline::StageCounters>();
   std::unique_ptr<pipeline::DeadLetters> dead_letters;
   std::mutex open_mutex;
@@ -152,6 +156,7 @@ class FanOut final : public pipeline::IngestionWriter {
     Status first;
     for (auto& branch : branches_) {
       Status status = branch->writer->Close();
+      TellOfLost(*branch, "it failed until the end");
       if (branch->dead_letters) static_cast<void>(branch->dead_letters->Close());
       if (first.ok() && !status.ok()) first = std::move(status);
     }
@@ -265,6 +270,13 @@ class FanOut final : public pipeline::IngestionWriter {
     }
   }
 
+  void TellOfLost(Branch& branch, const std::string& why) {
+    if (const uint64_t lost = branch.untold.exchange(0); lost > 0)
+      environment_.Note(
+          fmt::format("fan_out: {} record(s) did not reach writer '{}', which is best_effort: {}", lost,
+                      branch.name, why));
+  }
+
   // Only this branch lacks the record, as the processors left it.
   static pipeline::DeadLetter LetterOf(const Branch& branch, const Batch& batch, int32_t row,
                                        std::string reason) {
@@ -306,9 +318,11 @@ class FanOut final : public pipeline::IngestionWriter {
     if (asked > 0 && dead.size() == asked) branch.pauses_until = Now() + kPause.count();
     if (dead.empty()) return;
     if (!branch.dead_letters) {
-      environment_.Note(
-          fmt::format("fan_out: {} record(s) did not reach writer '{}', which is best_effort: {}",
-                      dead.size(), branch.name, dead[0].reason));
+      branch.untold += dead.size();
+      int64_t next = branch.next_note;
+      const int64_t now = Now();
+      if (now >= next && branch.next_note.compare_exchange_strong(next, now + kNoteEvery.count()))
+        TellOfLost(branch, dead[0].reason);
       return;
     }
     static_cast<void>(branch.dead_letters->Write(dead, stop));

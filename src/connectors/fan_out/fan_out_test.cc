@@ -136,6 +136,24 @@ TEST_F(FanOutTest, BestEffortHoldsUpNothing) {
   EXPECT_THAT(fake_.graveyard.extras()[0], HasSubstr("slow"));
 }
 
+TEST_F(FanOutTest, RecordsThatAreGoneAreToldOfNowAndThen) {
+  fake_.store.on_write = [](const Batch&, int) -> Result<Outcomes> {
+    return Error(ErrorCode::kUnavailable, "down");
+  };
+  auto runner = fake_.Start(
+      "writer: {type: fan_out, writers: [{type: graveyard}, {type: store, policy: best_effort, attempts: 1}]}");
+  ASSERT_TRUE(runner.ok()) << runner.error().ToString();
+  for (int i = 0; i < 5; ++i) fake_.door.Send(Numbered("a", i, i + 1));
+  ASSERT_TRUE((*runner)->Stop().ok());
+  std::vector<std::string> told;
+  for (const auto& note : fake_.notes()) {
+    if (note.find("did not reach writer '1_store'") != std::string::npos) told.push_back(note);
+  }
+  ASSERT_EQ(told.size(), 2U);
+  EXPECT_THAT(told[0], HasSubstr("1 record(s)"));
+  EXPECT_THAT(told[1], HasSubstr("4 record(s)"));
+}
+
 TEST_F(FanOutTest, WhatOneRejectsNamesThoseThatLackIt) {
   auto writer = Opened("{type: fan_out, writers: [{type: store}, {type: graveyard}]}");
   fake_.graveyard.on_write = [&](const Batch& batch, int) -> Result<Outcomes> {
