@@ -15,21 +15,6 @@ std::optional<uint64_t> ParseNumber(std::string_view text) {
 
 std::string_view Strong(std::string_view tag) { return tag.starts_with("W/") ? tag.substr(2) : tag; }
 
-std::optional<uint64_t> SizeOf(const HttpResponse& response) {
-  if (const auto* text = std::get_if<std::string>(&response.body)) return text->size();
-  if (const auto* file = std::get_if<FileRange>(&response.body)) return file->size;
-  return std::nullopt;
-}
-
-void Cut(HttpResponse& response, const ByteRange& range) {
-  if (auto* text = std::get_if<std::string>(&response.body)) {
-    *text = text->substr(range.offset, range.size);
-  } else if (auto* file = std::get_if<FileRange>(&response.body)) {
-    file->offset += range.offset;
-    file->size = range.size;
-  }
-}
-
 // If-Range holds when absent, or when it is the strong tag of what we would send, or its very date.
 bool MayUseRange(const HttpRequest& request, const HttpResponse& response) {
   const std::optional<std::string> wanted = request.headers.Find("If-Range");
@@ -89,25 +74,28 @@ void ApplyConditions(const HttpRequest& request, HttpResponse& response) {
     response.body = std::string();
     return;
   }
-  const std::optional<uint64_t> total = SizeOf(response);
-  if (!total) return;
+  // Parts of files only: what was put together for this request would be another for the next part.
+  auto* file = std::get_if<FileRange>(&response.body);
+  if (file == nullptr) return;
+  const uint64_t total = file->size;
   response.headers.Set("Accept-Ranges", "bytes");
   const std::optional<std::string> wanted = request.headers.Find("Range");
   if (!wanted || request.method != "GET" || !MayUseRange(request, response)) return;
   ByteRange range;
-  switch (ParseRange(*wanted, *total, range)) {
+  switch (ParseRange(*wanted, total, range)) {
     case RangeKind::kNone:
       return;
     case RangeKind::kUnsatisfiable:
       response.status = 416;
-      response.headers.Set("Content-Range", fmt::format("bytes */{}", *total));
+      response.headers.Set("Content-Range", fmt::format("bytes */{}", total));
       response.body = std::string();
       return;
     case RangeKind::kSatisfiable:
       response.status = 206;
-      response.headers.Set("Content-Range", fmt::format("bytes {}-{}/{}", range.offset,
-                                                        range.offset + range.size - 1, *total));
-      Cut(response, range);
+      response.headers.Set("Content-Range",
+                           fmt::format("bytes {}-{}/{}", range.offset, range.offset + range.size - 1, total));
+      file->offset += range.offset;
+      file->size = range.size;
       return;
   }
 }

@@ -60,7 +60,8 @@ HttpResponse Answer(const std::string& method, Headers headers) {
   HttpRequest request;
   request.method = method;
   request.headers = std::move(headers);
-  HttpResponse response = TextResponse(200, "0123456789");
+  HttpResponse response;
+  response.body = FileRange{"ten-bytes", 100, 10};
   response.headers.Set("ETag", "\"t\"");
   ApplyConditions(request, response);
   return response;
@@ -74,12 +75,24 @@ TEST(HttpConditionTest, AnswersConditions) {
   EXPECT_EQ(Answer("GET", {{"If-None-Match", "\"t\""}, {"Range", "bytes=0-1"}}).status, 304) << "comes first";
   const HttpResponse part = Answer("GET", {{"Range", "bytes=2-4"}});
   EXPECT_EQ(part.status, 206);
-  EXPECT_EQ(std::get<std::string>(part.body), "234");
+  EXPECT_EQ(std::get<FileRange>(part.body).offset, 102u);
+  EXPECT_EQ(std::get<FileRange>(part.body).size, 3u);
   EXPECT_EQ(part.headers.Find("Content-Range"), "bytes 2-4/10");
   EXPECT_EQ(Answer("GET", {{"Range", "bytes=10-"}}).headers.Find("Content-Range"), "bytes */10");
   EXPECT_EQ(Answer("HEAD", {{"Range", "bytes=2-4"}}).status, 200);
   EXPECT_EQ(Answer("GET", {{"Range", "bytes=2-4"}, {"If-Range", "\"t\""}}).status, 206);
   EXPECT_EQ(Answer("GET", {{"Range", "bytes=2-4"}, {"If-Range", "\"old\""}}).status, 200);
+}
+
+TEST(HttpConditionTest, CutsNoText) {
+  HttpRequest request;
+  request.method = "GET";
+  request.headers = {{"Range", "bytes=2-4"}};
+  HttpResponse response = TextResponse(200, "{\"a\":1}");
+  ApplyConditions(request, response);
+  EXPECT_EQ(response.status, 200);
+  EXPECT_EQ(std::get<std::string>(response.body), "{\"a\":1}");
+  EXPECT_FALSE(response.headers.Contains("Accept-Ranges"));
 }
 
 TEST(HttpConditionTest, FormatsDates) {

@@ -34,7 +34,6 @@ class ResponseSink {
   // Called once at most.
   virtual void Take(HttpResponse response) = 0;
   virtual bool is_client_gone() const { return false; }
-  virtual bool has_client_ended() const { return is_client_gone(); }
 };
 
 // The right to answer one request, once, from any thread, also after Serve returned. Harmless when the client
@@ -49,11 +48,9 @@ class Responder {
   // Does not block. Only the first call counts.
   void Send(HttpResponse response);
   // Whether nobody waits for the answer any more: the connection broke or the server stopped. Not at once: a
-  // client that vanished is noticed within about a second, one that only stopped sending never.
+  // client that vanished is noticed within some seconds. One that sends nothing more and still waits has not
+  // gone; of HTTP/1.0, where the two cannot be told apart, none has.
   bool is_client_gone() const { return sink_ == nullptr || sink_->is_client_gone(); }
-  // The same, or the client sends nothing more: nearly always it has gone, but it may still wait. For work
-  // that is not worth doing then.
-  bool has_client_ended() const { return sink_ == nullptr || sink_->has_client_ended(); }
 
  private:
   std::shared_ptr<ResponseSink> sink_;  // null once answered

@@ -67,6 +67,11 @@ class TestHandler final : public HttpHandler {
     const std::string& path = request.url.path;
     if (path == "/echo") return TextResponse(200, fmt::format("{} {}", request.method, request.body));
     if (path == "/count") return Count(*request.stream);
+    if (path == "/file") {
+      HttpResponse response;
+      response.body = FileRange{file, 0, 7};
+      return response;
+    }
     if (path == "/throw") throw std::runtime_error("a defect");
     if (path == "/split") {
       HttpResponse response = TextResponse(200, "x");
@@ -103,6 +108,7 @@ class TestHandler final : public HttpHandler {
   }
 
   uint64_t max_body_bytes = 1000;
+  std::string file;
   std::function<void(HttpRequest&)> on_wait;
   std::latch entered{1};
   std::mutex mutex;
@@ -168,12 +174,14 @@ TEST_F(HttpServerTest, SendsNoBodyForHead) {
   EXPECT_THAT(answer, AllOf(HasSubstr("Content-Length: 4\r\n"), EndsWith("\r\n\r\n")));
 }
 
-TEST_F(HttpServerTest, ServesRanges) {
+TEST_F(HttpServerTest, ServesRangesOfFiles) {
   Start();
-  EXPECT_THAT(Exchange("GET /abcdef HTTP/1.1\r\nHost: x\r\nRange: bytes=1-3\r\nConnection: close\r\n\r\n"),
+  handler_.file = testing::TempDir() + fmt::format("sluice-range-{}", getpid());
+  std::ofstream(handler_.file) << "/abcdef";
+  EXPECT_THAT(Exchange("GET /file HTTP/1.1\r\nHost: x\r\nRange: bytes=1-3\r\nConnection: close\r\n\r\n"),
               AllOf(StartsWith("HTTP/1.1 206 "), HasSubstr("Content-Range: bytes 1-3/7\r\n"),
                     EndsWith("\r\n\r\nabc")));
-  EXPECT_THAT(Exchange("GET /abcdef HTTP/1.1\r\nHost: x\r\nRange: bytes=7-\r\nConnection: close\r\n\r\n"),
+  EXPECT_THAT(Exchange("GET /file HTTP/1.1\r\nHost: x\r\nRange: bytes=7-\r\nConnection: close\r\n\r\n"),
               AllOf(StartsWith("HTTP/1.1 416 "), HasSubstr("Content-Range: bytes */7\r\n")));
 }
 

@@ -21,6 +21,7 @@ constexpr size_t kReadBytes = 64 << 10;
 constexpr uint64_t kDrainBytes = 1 << 20;
 constexpr uint64_t kReserveBytes = 1 << 20;
 constexpr std::chrono::seconds kProbeEvery{1};
+constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
 
 HttpResponse ErrorResponse(const Error& error) {
   return ProblemResponse(error.code() == ErrorCode::kTimeout ? 408 : InfoOf(error.code()).http_status,
@@ -230,12 +231,18 @@ void Session::OnDeadline() {
   }
   pollfd state{.fd = socket_.native_handle(), .events = POLLRDHUP, .revents = 0};
   const bool has_news = ::poll(&state, 1, 0) > 0;
-  if (has_news && (state.revents & POLLRDHUP) != 0 && slot_ != nullptr) slot_->SetEnded();
-  if (has_news && (state.revents & (POLLERR | POLLHUP)) != 0) {
-    Cut();
-  } else {
-    loop_->SetDeadline(*this, Clock::now() + kProbeEvery);
-  }
+  if (has_news && (state.revents & (POLLERR | POLLHUP)) != 0) return Cut();
+  // It sends nothing more: because it has gone, or because this was all, and it waits.
+  if (has_news && !AskWhetherItWaits()) return Cut();
+  loop_->SetDeadline(*this, Clock::now() + kProbeEvery);
+}
+
+// What a client that waits passes over, and the machine of one that has gone answers with a reset. Said once:
+// the reset shows at the next look.
+bool Session::AskWhetherItWaits() {
+  if (is_asked_ || !parser_->is_http11()) return true;
+  is_asked_ = true;
+  return transport_.Write(kContinue, {}).next != Transport::Next::kBroken;
 }
 
 void Session::Cut() {
@@ -275,6 +282,7 @@ Awaitable<bool> Session::Fill(size_t max_bytes) {
       input_.Commit(bytes);
       co_return true;
     }
+    has_ended_ = next == Transport::Next::kEnded;
     if (next == Transport::Next::kEnded || next == Transport::Next::kBroken) co_return false;
     if (!co_await WaitFor(next)) co_return false;
   }
@@ -304,12 +312,14 @@ Awaitable<bool> Session::WaitForBytes() {
 }
 
 Awaitable<bool> Session::ReadHead(HttpRequest& request) {
-  // One empty line too many is left by some clients after a body.
-  if (input_.view().starts_with("\r\n")) input_.Consume(2);
   is_probing_ = false;
   loop_->SetDeadline(*this, started_ + context_.options.header_timeout);
+  bool has_begun = false;
   while (true) {
-    if (!input_.is_empty()) input_.Consume(parser_->PutHeader(input_.view()));
+    // Empty lines are left by some clients after a body.
+    while (!has_begun && input_.view().starts_with("\r\n")) input_.Consume(2);
+    has_begun = has_begun || (!input_.is_empty() && input_.view() != "\r");
+    if (has_begun && !input_.is_empty()) input_.Consume(parser_->PutHeader(input_.view()));
     if (parser_->refusal()) {
       co_await Reject(ProblemResponse(parser_->refusal()->status, parser_->refusal()->message), &request);
       co_return false;
@@ -317,6 +327,8 @@ Awaitable<bool> Session::ReadHead(HttpRequest& request) {
     if (parser_->is_header_done()) break;
     if (co_await Fill(context_.limits.max_header_bytes + kHeadBytes)) continue;
     if (is_timed_out_) co_await Reject(ProblemResponse(408, "the header comes too slowly"));
+    if (has_ended_ && has_begun)
+      co_await Reject(ProblemResponse(400, "the header of the request is not whole"));
     co_return false;
   }
   request.peer = peer_.name;
@@ -352,7 +364,7 @@ Awaitable<void> Session::ReadPiece(std::string& piece, std::optional<Error>& err
     }
     if (expects_continue_) {
       expects_continue_ = false;
-      if (!co_await Write("HTTP/1.1 100 Continue\r\n\r\n", {})) is_read_broken_ = true;
+      if (!co_await Write(kContinue, {})) is_read_broken_ = true;
     }
     is_probing_ = false;
     // However many bytes come: on average they must not come too slowly.
@@ -368,9 +380,10 @@ Awaitable<void> Session::ReadPiece(std::string& piece, std::optional<Error>& err
       co_return;
     }
     is_read_broken_ = true;
-    error = is_timed_out_
-                ? SlowBody()
-                : Error(ErrorCode::kUnavailable, "the client closed the connection within the body");
+    error = is_timed_out_ ? SlowBody()
+            : has_ended_
+                ? InvalidArgument("the body of the request is not whole: the client closed within it")
+                : Error(ErrorCode::kUnavailable, "the connection broke within the body");
     // An answer can still be given.
     is_timed_out_ = false;
     co_return;
@@ -412,6 +425,7 @@ Awaitable<bool> Session::Drain() {
 Awaitable<bool> Session::CallHandler(HttpRequest request, const BodyPlan& plan, BodyCoding coding) {
   const bool is_streamed = request.stream != nullptr;
   is_probing_ = true;
+  is_asked_ = false;
   loop_->SetDeadline(*this, Clock::now() + kProbeEvery);
   if (!plan.may_block && !is_streamed && coding == BodyCoding::kIdentity) {
     slot_->set_inline(true);
@@ -444,7 +458,9 @@ Awaitable<bool> Session::ServeOne() {
   parser_->set_max_body_bytes(plan.max_bytes);
   const auto coding = BodyCodingOf(request.headers);
   if (!coding.ok()) {
-    co_await Reject(ErrorResponse(coding.error()), &request);
+    HttpResponse refusal = ErrorResponse(coding.error());
+    refusal.headers.Set("Accept-Encoding", "gzip, zstd");  // RFC 9110 12.5.3
+    co_await Reject(std::move(refusal), &request);
     co_return false;
   }
   // No compressor writes zero bytes: where a coding is named, they are a body that was lost.

@@ -119,6 +119,8 @@ class Session final : public Deadlined {
   Awaitable<bool> Write(std::string_view head, std::string_view body);
   Awaitable<bool> WaitFor(Transport::Next next);
   void SetTimeout(std::chrono::milliseconds timeout);
+  // False when it is known that nobody does.
+  bool AskWhetherItWaits();
 
   const std::shared_ptr<IoLoop> loop_;
   const SessionContext& context_;
@@ -133,6 +135,8 @@ class Session final : public Deadlined {
   bool expects_continue_ = false;
   bool is_read_broken_ = false;  // timed out, failed, or at the end: nothing more is read
   bool is_timed_out_ = false;
+  bool has_ended_ = false;  // the client sends nothing more
+  bool is_asked_ = false;   // within this request
   bool is_idle_ = false;
   bool is_probing_ = false;  // the deadline is a look whether the client is still there
   bool is_cut_ = false;

@@ -16,14 +16,16 @@ bool IsDigits(std::string_view text) {
   return !text.empty() && std::ranges::all_of(text, [](char c) { return c >= '0' && c <= '9'; });
 }
 
-// `http://host/path?query` -> `/path?query`; the text itself when it is not an absolute address.
-std::string_view OriginForm(std::string_view target) {
+// `http://host/path?query` -> `/path?query`, and the host; the text itself when it is not an absolute
+// address.
+std::string_view OriginForm(std::string_view target, std::optional<std::string>* host) {
   for (const std::string_view scheme : {"http://", "https://"}) {
     if (target.size() < scheme.size() || !EqualsIgnoringCase(target.substr(0, scheme.size()), scheme))
       continue;
     target.remove_prefix(scheme.size());
     const size_t end = std::min(target.find_first_of("/?#"), target.size());
     if (end == 0) return {};  // no host
+    *host = target.substr(0, end);
     return end == target.size() ? std::string_view("/") : target.substr(end);
   }
   return target;
@@ -139,7 +141,10 @@ void RequestParser::CheckFraming() {
 }
 
 void RequestParser::CheckTarget() {
-  const std::string_view target = OriginForm(request_.target);
+  std::optional<std::string> host;
+  const std::string_view target = OriginForm(request_.target, &host);
+  // RFC 9112 3.2.2: the header's own says nothing then.
+  if (host) request_.headers.Set("Host", *host);
   const std::string_view path = target.substr(0, target.find_first_of("?#"));
   if (HasEncodedSlash(path)) {
     Refuse(400, "the path has an encoded slash; names cannot hold one");

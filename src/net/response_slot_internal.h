@@ -61,13 +61,11 @@ class ResponseSlot final : public ResponseSink,
 
   void Take(HttpResponse response) override;
   bool is_client_gone() const override { return is_gone_; }
-  bool has_client_ended() const override { return has_ended_ || is_gone_; }
   void Run() override;  // the answer has come
 
   bool is_answered() const { return is_answered_; }
   HttpResponse& response() { return response_; }
   void SetGone() { is_gone_ = true; }
-  void SetEnded() { has_ended_ = true; }
   // While set, an answer given on the loop's own thread is there at once.
   void set_inline(bool is_inline) { is_inline_ = is_inline; }
 
@@ -84,7 +82,6 @@ class ResponseSlot final : public ResponseSink,
   bool is_answered_ = false;
   std::atomic<bool> is_inline_ = false;
   std::atomic<bool> is_gone_ = false;
-  std::atomic<bool> has_ended_ = false;
 };
 
 // Runs `call` on the pool, then comes back to the loop and wakes whoever waits.

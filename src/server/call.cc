@@ -40,7 +40,7 @@ void AnswerLong(const Context& context, const CallPtr& call,
   AnswerLater(*context.long_calls, call, [&context, call, work = std::move(work)] {
     // Not asked any more once there is an answer to send.
     const auto watched =
-        context.clients->Watch([call] { return call->responder->has_client_ended(); }, call->request.stop);
+        context.clients->Watch([call] { return call->responder->is_client_gone(); }, call->request.stop);
     return work(watched->token());
   });
 }
