@@ -124,20 +124,50 @@ std::vector<std::string> RotatedNames(const std::string& path) {
   return names;
 }
 
-Result<bool> IsOlderCopy(const std::string& name, const InputFile& of) {
-  const auto made = Made(name);
-  struct statx renamed{};
-  if (!made || ::statx(of.fd(), "", AT_EMPTY_PATH, STATX_CTIME, &renamed) != 0) return false;
-  if (MomentOf(renamed.stx_ctime) < *made) return false;
-  auto copy = InputFile::Open(name);
-  if (!copy.ok()) return false;  // gone again
+namespace {
+
+Result<bool> IsBeginningOf(const InputFile& copy, const InputFile& of) {
   constexpr size_t kPiece = 256 << 10;
   for (uint64_t at = 0;; at += kPiece) {
-    ASSIGN_OR_RETURN(const std::string piece, (*copy)->ReadAt(at, kPiece));
+    ASSIGN_OR_RETURN(const std::string piece, copy.ReadAt(at, kPiece));
     ASSIGN_OR_RETURN(const std::string original, of.ReadAt(at, piece.size()));
     if (piece != original) return false;
     if (piece.size() < kPiece) return true;
   }
+}
+
+bool IsCopyEnding(std::string_view ending) {
+  return ending == "~" || (ending.size() > 1 && std::string_view(".-_").find(ending[0]) != ending.npos &&
+                           ending.find_first_of("0123456789") == ending.npos);
+}
+
+}  // namespace
+
+Result<bool> IsOlderCopy(const std::string& name, const InputFile& of, bool renamed_once) {
+  const auto made = Made(name);
+  struct statx info{};
+  if (!made || ::statx(of.fd(), "", AT_EMPTY_PATH, STATX_CTIME | STATX_MTIME, &info) != 0) return false;
+  // A rename, and a copy just before it, may have the same time: clocks tick.
+  if (renamed_once ? MomentOf(info.stx_ctime) < *made : MomentOf(info.stx_mtime) <= *made) return false;
+  const auto copy = InputFile::Open(name);
+  if (!copy.ok()) return false;  // gone again
+  return IsBeginningOf(**copy, of);
+}
+
+Result<bool> IsNamedCopy(const std::string& name, const std::vector<std::string>& names) {
+  for (const std::string& other : names) {
+    if (name.size() <= other.size() || !name.starts_with(other) || !IsCopyEnding(name.substr(other.size())))
+      continue;
+    const auto copy = InputFile::Open(name);
+    const auto original = InputFile::Open(other);
+    if (!copy.ok() || !original.ok()) continue;
+    ASSIGN_OR_RETURN(const uint64_t bytes, (*copy)->Size());
+    ASSIGN_OR_RETURN(const uint64_t original_bytes, (*original)->Size());
+    if (bytes != original_bytes) continue;
+    ASSIGN_OR_RETURN(const bool is_same, IsBeginningOf(**copy, **original));
+    if (is_same) return true;
+  }
+  return false;
 }
 
 }  // namespace sluice::push

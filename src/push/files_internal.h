@@ -53,8 +53,13 @@ std::optional<FileNow> LookAt(const std::string& path);
 // Names that `path` was given when it was rotated: `path.1`, `path-20261130`, not compressed; in the order in
 // which the files were made.
 std::vector<std::string> RotatedNames(const std::string& path);
-// Whether the file holds nothing but the beginning of `of`, and was made before that got its present name: a
-// backup of it, and no file that came after it.
-Result<bool> IsOlderCopy(const std::string& name, const InputFile& of);
+// Whether the file is a backup of `of`, a rotated file, and none that came after it: it holds nothing but the
+// beginning of `of`, and was made before that was rotated. Of a file that was `renamed_once` it is known
+// when; of others only that it was not while it was still written. A file may hold by chance what one before
+// it held: what is not sure is no copy.
+Result<bool> IsOlderCopy(const std::string& name, const InputFile& of, bool renamed_once);
+// Whether it is a backup of another of those names, as its own name and all of its content say: `log.1.bak`,
+// `log.1~`.
+Result<bool> IsNamedCopy(const std::string& name, const std::vector<std::string>& names);
 
 }  // namespace sluice::push

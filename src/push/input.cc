@@ -18,6 +18,8 @@ using Clock = std::chrono::steady_clock;
 
 constexpr size_t kReadBytes = 256 << 10;
 constexpr std::chrono::milliseconds kStopEvery{50};
+// A file that was under its own name so long ago was not rotated twice since.
+constexpr std::chrono::seconds kSoon{2};
 
 class InputImpl final : public Input {
  public:
@@ -70,6 +72,7 @@ class InputImpl final : public Input {
   enum class AtEnd { kMore, kEnd, kEmit };
   Result<AtEnd> Wait(const Batch& batch);
   Result<AtEnd> Rotated();
+  Result<bool> IsCopy(const std::string& name, bool renamed_once) const;
   Result<bool> ReadMore();
   Status WaitForPipe(std::chrono::milliseconds longest, bool& is_ready);
   Status Sleep(std::chrono::milliseconds time) const;
@@ -91,6 +94,7 @@ class InputImpl final : public Input {
   RecordScanner scanner_;
   std::optional<std::string> header_;  // of the present input
   Clock::time_point first_record_{};
+  Clock::time_point seen_at_{};  // under its own name, the file that is followed
   uint64_t last_rows_ = 0;
 
   // Of a pipe: what the last batch was made of, for going back.
@@ -168,15 +172,30 @@ Status InputImpl::SeekFile(const Position& position) {
       }));
     }
   }
+  queue_.clear();
   if (best == nullptr) {
     return MakeError(
         ErrorCode::kPrecondition,
         "the source stands at byte {} of '{}', which is none of the inputs, or was changed since",
         position.offset, position.name);
   }
-  queue_ = std::move(rest);
   StartFile(std::move(best));
+  for (std::string& path : rest) {
+    // Inputs that were named are taken whatever they hold.
+    bool is_copy = false;
+    if (std::ranges::find(paths_, path) == paths_.end()) {
+      ASSIGN_OR_RETURN(is_copy, IsCopy(path, /*renamed_once=*/false));
+    }
+    if (!is_copy) queue_.push_back(std::move(path));
+  }
   return SkipTo(position);
+}
+
+// Whether a neighbour of what is read now holds nothing new.
+Result<bool> InputImpl::IsCopy(const std::string& name, bool renamed_once) const {
+  ASSIGN_OR_RETURN(const bool is_older, IsOlderCopy(name, *file_, renamed_once));
+  if (is_older) return true;
+  return IsNamedCopy(name, RotatedNames(paths_.back()));
 }
 
 // Behind the position in a file; its header is read again.
@@ -247,6 +266,7 @@ Status InputImpl::SeekPipe(const std::optional<Position>& position) {
 
 void InputImpl::StartFile(std::unique_ptr<InputFile> file) {
   file_ = std::move(file);
+  seen_at_ = file_->path() == paths_.back() ? Clock::now() : Clock::time_point();
   pending_.clear();
   begin_ = scanned_ = 0;
   read_offset_ = 0;
@@ -406,12 +426,13 @@ Result<InputImpl::AtEnd> InputImpl::Rotated() {
     });
     for (const std::string& name :
          std::ranges::subrange(std::ranges::next(ours, 1, names.end()), names.end())) {
-      ASSIGN_OR_RETURN(const bool is_copy, IsOlderCopy(name, *file_));
+      ASSIGN_OR_RETURN(const bool is_copy, IsCopy(name, seen_at_ + kSoon > Clock::now()));
       if (!is_copy) queue_.push_back(name);
     }
     queue_.push_back(path);
     return AtEnd::kEnd;
   }
+  seen_at_ = Clock::now();
   if (now->bytes < read_offset_) {
     pending_.clear();  // a record that never ended is gone
     begin_ = scanned_ = 0;

@@ -237,6 +237,46 @@ TEST_F(InputTest, PushesNoOldFileAgainThatWasTouchedOrCopied) {
   EXPECT_THAT(seen, ElementsAre("1\n", "2\n", "3\n"));
 }
 
+TEST_F(InputTest, PushesNoBackupAgainWhenItBeginsAnew) {
+  options_.max_rows = 1;
+  const auto pause = [] { std::this_thread::sleep_for(milliseconds(20)); };
+  Write("log", "1\n");
+  pause();
+  fs::copy_file(Path("log"), Path("log.0"));  // while it was written
+  pause();
+  Append("log", "2\n");
+  EXPECT_THAT(All({"log"}), ElementsAre("1\n", "2\n"));
+  fs::rename(Path("log"), Path("log.1"));
+  pause();
+  fs::copy_file(Path("log.1"), Path("log.1.bak"));  // when it was rotated already
+  fs::copy_file(Path("log.1"), Path("log.1~"));
+  pause();
+  Write("log", "3\n");
+  EXPECT_THAT(All({"log"}, last_), ElementsAre("3\n"));
+}
+
+TEST_F(InputTest, TakesEqualFilesForWhatTheyAre) {
+  options_.max_rows = 1;
+  const auto pause = [] { std::this_thread::sleep_for(milliseconds(20)); };
+  Write("log", "1\n");
+  EXPECT_THAT(All({"log"}), ElementsAre("1\n"));
+  // Rotated three times meanwhile, each time with the same in it; the oldest got its name last.
+  fs::rename(Path("log"), Path("log.1"));
+  pause();
+  Write("log", "1\n");
+  fs::rename(Path("log.1"), Path("log.2"));
+  fs::rename(Path("log"), Path("log.1"));
+  pause();
+  Write("log", "1\n");
+  pause();
+  fs::rename(Path("log.2"), Path("log.3"));
+  fs::rename(Path("log.1"), Path("log.2"));
+  fs::rename(Path("log"), Path("log.1"));
+  pause();
+  Write("log", "2\n");
+  EXPECT_THAT(All({"log"}, last_), ElementsAre("1\n", "1\n", "2\n"));
+}
+
 // A pipe with a name, fed by a thread.
 class PipeTest : public InputTest {
  protected:
