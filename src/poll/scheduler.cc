@@ -66,7 +66,8 @@ struct Scheduler::Impl {
       schedule.Remove(it->first);
       it = planned.erase(it);
     }
-    return SaveRunStates(options.workspace_root, schedule.states());
+    Remember();  // a full disk is no reason not to begin
+    return {};
   }
 
   // The next dataset to run; empty when there is none yet.

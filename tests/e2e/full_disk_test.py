@@ -6,7 +6,9 @@ import shutil
 import subprocess
 import tempfile
 
-from harness import APPEND, EXIT_SPACE, LEDGER, UPSERT, Workspace, fingerprint, main, records
+import harness
+from harness import APPEND, EXIT_SPACE, LEDGER, UPSERT, Workspace, fingerprint, main, record, records
+from node import Node, check_committed, check_problem
 
 KEYS = range(40_000)
 
@@ -24,10 +26,10 @@ def fill(folder):
     return path
 
 
-def mount_small():
-    """A tmpfs of 16 MiB, or None where mounting is not allowed."""
+def mount_small(size="16m"):
+    """A tmpfs of 16 MiB or so, or None where mounting is not allowed."""
     folder = tempfile.mkdtemp(prefix="sluice-e2e-full-")
-    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16m", "none", folder], capture_output=True, check=False)
+    done = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "none", folder], capture_output=True, check=False)
     if done.returncode == 0:
         return folder
     os.rmdir(folder)
@@ -102,6 +104,37 @@ def every_size_of_the_limit():
         yield f"{size} bytes", case
 
 
+def a_node_on_a_full_disk():
+    """It starts, says that it is not ready, acknowledges nothing that is not on disk, and recovers by itself."""
+    folder = mount_small("220m")
+    if folder is None:
+        harness.left_out.add("a node on a full disk: mounting is not allowed")
+        return
+    try:
+        ws = Workspace(folder=folder)
+        ws.add("d", APPEND)
+        with Node(ws, "--block-budget", "unlimited") as node:
+            check_committed(node.push("d", record(0)))
+            for restarts in (False, True):
+                ballast = fill(folder)
+                if restarts:
+                    node.restart()
+                keys = range(2000, 3000) if restarts else range(1000)
+                large, key = records(keys), f"large-{restarts}"
+                check_problem(node.push("d", large, key=key), 503)
+                check_problem(node.get("/readyz"), 503)
+                assert node.get("/livez").status == 200 and node.get("/d/tail").status == 200
+                os.remove(ballast)
+                node.eventually(lambda: node.get("/readyz").status, lambda status: status == 200)
+                check_committed(node.push("d", large, key=key), 1000, 1000)
+            node.stop()
+        assert [r["k"] for r in ws.rows("d")] == [0, *range(1000), *range(2000, 3000)]
+        ws.check_sound("d")
+    finally:
+        subprocess.run(["umount", "-l", folder], check=False)
+        os.rmdir(folder)
+
+
 def output_that_takes_no_more():
     with Workspace() as ws:
         ws.add("d", APPEND)
@@ -113,4 +146,4 @@ def output_that_takes_no_more():
 
 
 if __name__ == "__main__":
-    main([full_file_system, file_size_limit, every_size_of_the_limit, output_that_takes_no_more])
+    main([full_file_system, file_size_limit, every_size_of_the_limit, a_node_on_a_full_disk, output_that_takes_no_more])
