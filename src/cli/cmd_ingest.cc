@@ -83,6 +83,8 @@ class IngestCommand {
     ASSIGN_OR_RETURN(entry_, workspace_->Resolve(args_.dataset));
     ASSIGN_OR_RETURN(dataset_, workspace_->Open(entry_));
     RETURN_IF_ERROR(CheckDuplicatePolicy());
+    if (const auto source = ingest::SelectPushSource(dataset_->state(), SourceName()); source.ok())
+      session_.adds_to = source->name;
     if (const auto ahead = dataset::DescribeClockAhead(dataset_->state(), session_.clock()))
       session_.Warn("Note: " + *ahead);
     const auto policy = args_.on_error == "skip" ? ingest::OnError::kSkip : ingest::OnError::kFail;

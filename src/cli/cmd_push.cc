@@ -47,7 +47,7 @@ class LocalTarget final : public push::Target {
     info.merge = odf::NameOf(source.merge.kind);
     if (source.read.format == odf::ReadFormat::kCsv) info.has_header = source.read.header.value_or(false);
     info.accepted = StateOf(source.name);
-    source_ = source.name;
+    source_ = session_.adds_to = source.name;
     return info;
   }
 

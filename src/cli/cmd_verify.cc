@@ -1,13 +1,18 @@
 #include <algorithm>
+#include <filesystem>
 #include <iterator>
 #include <nlohmann/json.hpp>
 #include <thread>
 
 #include "base/whole_file.h"
 #include "cli/commands.h"
+#include "cli/node_client.h"
 #include "cli/usage.h"
 #include "dataset/verify.h"
+#include "gateway/journal.h"
+#include "gateway/receipt_block.h"
 #include "multiformats/multibase.h"
+#include "net/url.h"
 
 namespace sluice::cli {
 namespace {
@@ -19,49 +24,126 @@ struct VerifyArgs {
   bool recursive = false;
 };
 
-// The hash of the block that a node's answer or receipt names. Errors: kInvalidArgument.
-Result<odf::Multihash> ReadReceipt(const std::string& content, const std::string& name) {
-  const auto json = nlohmann::json::parse(content, nullptr, false);
-  const auto hash = json.is_object() ? json.find("blockHash") : json.end();
-  if (!json.is_object() || hash == json.end() || !hash->is_string())
-    return InvalidArgument("'{}' is no receipt that names a block: it has no blockHash", name);
-  return odf::Multihash::Parse(hash->get<std::string>());
+// `<id of the node's log, 36 bytes>-<number>-<nonce>`.
+bool IsReceipt(std::string_view text) {
+  constexpr size_t kLogIdBytes = 36;
+  if (text.size() <= kLogIdBytes || text[kLogIdBytes] != '-') return false;
+  const auto rest = text.substr(kLogIdBytes + 1);
+  const auto digits = rest.substr(0, rest.find('-'));
+  return !digits.empty() && digits.size() + 1 < rest.size() &&
+         std::ranges::all_of(digits, [](char c) { return c >= '0' && c <= '9'; });
 }
 
-// A block hash, a node's receipt, or a file that `head --sign` wrote, the signature of which is checked.
-Result<odf::Multihash> ReadAnchor(const std::string& text, const multiformats::DatasetId& id) {
-  if (auto hash = odf::Multihash::Parse(text); hash.ok()) return hash;
-  auto file = ReadWholeFile(text);
-  if (!file.ok())
-    return UsageError(
-        "--contains takes a block hash, a receipt, or a file written by 'sluice head --sign', not '{}'",
-        text);
-  std::string& content = *file;
-  std::erase(content, '\r');  // of a mail or an editor; nothing that is signed holds one
-  if (content.starts_with('{')) return ReadReceipt(content, text);
-  const auto field = [&](const std::string& name) -> std::string {
-    const auto at = content.find(name + ": ");
+// As a node tells it.
+Result<gateway::Outcome> ToldOutcome(const nlohmann::json& told) {
+  gateway::Outcome outcome;
+  const std::string status = told.value("status", "");
+  using Kind = gateway::Outcome::Status;
+  for (const auto kind :
+       {Kind::kQueued, Kind::kCommitted, Kind::kUpToDate, Kind::kFailed, Kind::kDropped, Kind::kWithdrawn}) {
+    if (status == gateway::NameOf(kind)) outcome.status = kind;
+  }
+  if (const auto hash = told.find("blockHash"); hash != told.end() && hash->is_string()) {
+    ASSIGN_OR_RETURN(outcome.block_hash, odf::Multihash::Parse(hash->get<std::string>()));
+  }
+  if (const auto sequence = told.find("sequence"); sequence != told.end() && sequence->is_number_unsigned())
+    outcome.sequence = sequence->get<uint64_t>();
+  return outcome;
+}
+
+// What became of a batch: asked of the node, or of its log while none runs.
+Result<gateway::Outcome> FindOutcome(workspace::Workspace& workspace, const dataset::Dataset& dataset,
+                                     const std::string& receipt) {
+  const auto node = FindNode(workspace);
+  if (node.ok()) {
+    ASSIGN_OR_RETURN(const auto told, CallNode(*node, "GET", "/receipts/" + net::PercentEncode(receipt)));
+    return ToldOutcome(told);
+  }
+  if (node.error().code() != ErrorCode::kNotFound) return node.error();
+  std::error_code error;
+  const Error absent = NotFound("this workspace knows of no receipt '{}'", receipt);
+  if (!std::filesystem::exists(workspace.root() + "/log/outcomes", error)) return absent;
+  RETURN_IF_ERROR(workspace.Hold());
+  const std::shared_ptr<void> released(nullptr, [&](void*) { workspace.Release(); });
+  ASSIGN_OR_RETURN(const auto journal, gateway::Journal::Open(workspace.root(), {}));
+  // What a crash kept from the chain does not count.
+  const auto& state = dataset.state();
+  RETURN_IF_ERROR(journal->CheckChain(state.dataset_id, dataset.head(), state.sequence,
+                                      [&](const auto& hash) { return dataset.IsAncestor(hash); }));
+  ASSIGN_OR_RETURN(const auto found, journal->FindReceipt(receipt));
+  RETURN_IF_ERROR(journal->Close());
+  if (!found) return absent;
+  return found->outcome;
+}
+
+// The block that holds what a receipt is about. Errors: kPrecondition when there is none.
+Result<odf::Multihash> BlockOfReceipt(workspace::Workspace& workspace, const workspace::Entry& entry,
+                                      const std::string& receipt) {
+  ASSIGN_OR_RETURN(const auto dataset, workspace.Open(entry));
+  ASSIGN_OR_RETURN(const auto outcome, FindOutcome(workspace, *dataset, receipt));
+  ASSIGN_OR_RETURN(const auto block, gateway::BlockOf(outcome, *dataset));
+  if (block) return *block;
+  return MakeError(ErrorCode::kPrecondition, "the batch of receipt '{}' has no block: it is {}", receipt,
+                   outcome.is_success() ? "not in this dataset" : gateway::NameOf(outcome.status));
+}
+
+// An answer of a node that was kept: with the block, or with a receipt to ask for it.
+Result<odf::Multihash> ReadAnswer(workspace::Workspace& workspace, const workspace::Entry& entry,
+                                  const std::string& content, const std::string& name) {
+  const auto json = nlohmann::json::parse(content, nullptr, false);
+  const auto text = [&](const char* field) {
+    const bool is_text = json.is_object() && json.contains(field) && json[field].is_string();
+    return is_text ? json[field].get<std::string>() : std::string();
+  };
+  if (const auto hash = text("blockHash"); !hash.empty()) return odf::Multihash::Parse(hash);
+  if (const auto receipt = text("receipt"); !receipt.empty())
+    return BlockOfReceipt(workspace, entry, receipt);
+  return InvalidArgument(
+      "'{}' is no answer of a node that names a block: it has neither blockHash nor receipt", name);
+}
+
+// What `head --sign` wrote.
+Result<odf::Multihash> ReadSignedHead(const std::string& content, const std::string& name,
+                                      const multiformats::DatasetId& id) {
+  const auto field = [&](const std::string& wanted) -> std::string {
+    const auto at = content.find(wanted + ": ");
     if (at == std::string::npos) return "";
-    const auto start = at + name.size() + 2;
+    const auto start = at + wanted.size() + 2;
     return content.substr(start, content.find('\n', start) - start);
   };
   const auto split = content.find("signature: u");
-  if (split == std::string::npos) return InvalidArgument("'{}' holds no signature", text);
+  if (split == std::string::npos) return InvalidArgument("'{}' holds no signature", name);
   ASSIGN_OR_RETURN(auto signer, multiformats::DatasetId::Parse(field("dataset")));
   if (signer != id)
-    return InvalidArgument("'{}' was signed for dataset {}, not this one", text, signer.ToString());
+    return InvalidArgument("'{}' was signed for dataset {}, not this one", name, signer.ToString());
   ASSIGN_OR_RETURN(auto signature, multiformats::DecodeBase64Url(field("signature").substr(1)));
-  if (!multiformats::VerifySignature(signer, content.substr(0, split), signature)) {
-    return Corruption("the signature in '{}' does not hold", text);
-  }
+  if (!multiformats::VerifySignature(signer, content.substr(0, split), signature))
+    return Corruption("the signature in '{}' does not hold", name);
   return odf::Multihash::Parse(field("head"));
 }
 
-Result<bool> VerifyOne(Session& session, const workspace::Workspace& workspace, const workspace::Entry& entry,
+// A block hash, a receipt, a file with a node's answer, or one that `head --sign` wrote.
+Result<odf::Multihash> ReadAnchor(workspace::Workspace& workspace, const workspace::Entry& entry,
+                                  const std::string& text) {
+  if (auto hash = odf::Multihash::Parse(text); hash.ok()) return hash;
+  auto file = ReadWholeFile(text);
+  if (!file.ok() && IsReceipt(text)) return BlockOfReceipt(workspace, entry, text);
+  if (!file.ok())
+    return UsageError(
+        "--contains takes a block hash, a receipt, or a file: with a node's answer, or written by 'sluice "
+        "head --sign'; not '{}'",
+        text);
+  std::string& content = *file;
+  std::erase(content, '\r');  // of a mail or an editor; nothing that is signed holds one
+  if (content.starts_with('{')) return ReadAnswer(workspace, entry, content, text);
+  return ReadSignedHead(content, text, entry.id);
+}
+
+Result<bool> VerifyOne(Session& session, workspace::Workspace& workspace, const workspace::Entry& entry,
                        const VerifyArgs& args) {
   std::optional<odf::Multihash> anchor;
   if (args.contains) {
-    ASSIGN_OR_RETURN(anchor, ReadAnchor(*args.contains, entry.id));
+    ASSIGN_OR_RETURN(anchor, ReadAnchor(workspace, entry, *args.contains));
   }
   ASSIGN_OR_RETURN(const auto hold, workspace.HoldFiles(entry.id));
   ASSIGN_OR_RETURN(auto stores, workspace.StoresOf(entry.id));
@@ -150,8 +232,9 @@ void AddVerify(Commands& commands) {
       commands.Add("verify", "Check hashes, chain rules and data, of all datasets or some",
                    "sluice verify river.gauges", [args](Session& session) { return Verify(session, *args); });
   command->add_option("dataset", args->datasets, "Names, ids, or patterns with %; default: all");
-  command->add_option("--contains", args->contains,
-                      "Prove that this block, or the one of a receipt or signed head, is in the history");
+  command->add_option(
+      "--contains", args->contains,
+      "Prove that this block, or the one of a receipt, answer or signed head, is in the history");
   command->add_flag("-r,--recursive", args->recursive, "Also the datasets that these are derived from");
   auto* blocks_only =
       command->add_flag("--metadata-only", args->metadata_only, "Check blocks only, read no data");

@@ -35,6 +35,7 @@ Result<std::shared_ptr<void>> AskForTurn(Session& session, workspace::Workspace&
   const auto patience = std::chrono::seconds(session.lock_timeout_seconds);
   std::string query = dataset ? "?dataset=" + net::PercentEncode(dataset->ToString()) : "";
   if (dataset && session.drop_queue) query += "&dropQueue=true";
+  if (dataset && session.adds_to) query += "&addsTo=" + net::PercentEncode(*session.adds_to);
   ASSIGN_OR_RETURN(const json answer, CallNode(node, "POST", "/operator/lease" + query, "",
                                                std::max<std::chrono::milliseconds>(patience, kSilence)));
   session.Say("A node is running here: taking turns with it");
@@ -57,9 +58,9 @@ Status SettleQueue(Session& session, workspace::Workspace& workspace, const mult
     if (!gateway.ok()) return std::move(gateway).error();
     if ((*gateway)->journal_stats().queued == 0) return {};
     session.Say("{} what a node left in its queue", session.drop_queue ? "Giving up" : "Committing");
-    return (*gateway)->RunExclusive(entry, session.drop_queue,
-                                    std::chrono::seconds(session.lock_timeout_seconds),
-                                    [] { return OkStatus(); });
+    const gateway::Exclusive how{session.drop_queue, std::chrono::seconds(session.lock_timeout_seconds),
+                                 session.adds_to};
+    return (*gateway)->RunExclusive(entry, how, [] { return OkStatus(); });
   }
   return {};
 }

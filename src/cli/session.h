@@ -36,8 +36,9 @@ class Session {
   bool verbose = false;
   bool metrics = false;
   int64_t lock_timeout_seconds = 60;
-  bool drop_queue = false;  // of commands that change a dataset: give up what is queued for it
-  std::string system_time;  // hidden: freezes "now"
+  bool drop_queue = false;             // of commands that change a dataset: give up what is queued for it
+  std::optional<std::string> adds_to;  // of commands that only add data: the push source
+  std::string system_time;             // hidden: freezes "now"
 
   // Called once after parsing. Errors: kInvalidArgument for a bad --system-time.
   Status Prepare();

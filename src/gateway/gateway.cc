@@ -39,16 +39,14 @@ class GatewayImpl final : public Gateway {
   Result<std::optional<Journal::ReceiptAnswer>> FindReceipt(const std::string& receipt) const override {
     return shared_.journal()->FindReceipt(receipt);
   }
-  Status RunExclusive(const workspace::Entry& dataset, bool drop_queue, std::chrono::milliseconds wait,
+  Status RunExclusive(const workspace::Entry& dataset, const Exclusive& how,
                       const std::function<Status()>& change) override;
   Result<std::unique_ptr<index::GuardedIndex>> BeginCommit(const workspace::Entry& dataset) override;
-  Status NoteReset(const workspace::Entry& dataset, const multiformats::Multihash& new_head,
-                   uint64_t sequence) override;
   void NoteDeleted(const workspace::Entry& dataset) override;
   Result<workspace::CompactOutcome> Compact(const workspace::Entry& dataset,
                                             const workspace::CompactOptions& options) override;
-  Status StepAside(const std::optional<workspace::Entry>& dataset, bool drop_queue,
-                   std::chrono::milliseconds wait, const std::function<void()>& released) override;
+  Status StepAside(const std::optional<workspace::Entry>& dataset, const Exclusive& how,
+                   const std::function<void()>& released) override;
   std::vector<Counts> counts() const override;
   std::vector<DatasetStatus> status() const override;
   Result<std::vector<DeadLetter>> DeadLetters(const workspace::Entry& dataset) const override {
@@ -299,21 +297,15 @@ Result<std::vector<SourceView>> GatewayImpl::Sources(const workspace::Entry& dat
   return lane->Sources(name);
 }
 
-Status GatewayImpl::RunExclusive(const workspace::Entry& dataset, bool drop_queue,
-                                 std::chrono::milliseconds wait, const std::function<Status()>& change) {
+Status GatewayImpl::RunExclusive(const workspace::Entry& dataset, const Exclusive& how,
+                                 const std::function<Status()>& change) {
   ASSIGN_OR_RETURN(auto lane, LaneOf(dataset));
-  return lane->RunExclusive(drop_queue, wait, false, change);
+  return lane->RunExclusive(how, false, change);
 }
 
 Result<std::unique_ptr<index::GuardedIndex>> GatewayImpl::BeginCommit(const workspace::Entry& dataset) {
   ASSIGN_OR_RETURN(auto lane, LaneOf(dataset));
   return lane->BeginCommit();
-}
-
-Status GatewayImpl::NoteReset(const workspace::Entry& dataset, const multiformats::Multihash& new_head,
-                              uint64_t sequence) {
-  ASSIGN_OR_RETURN(auto lane, LaneOf(dataset));
-  return lane->NoteReset(new_head, sequence);
 }
 
 void GatewayImpl::NoteDeleted(const workspace::Entry& dataset) {
@@ -344,8 +336,8 @@ Result<workspace::CompactOutcome> GatewayImpl::Compact(const workspace::Entry& d
   return lane->Compact(options);
 }
 
-Status GatewayImpl::StepAside(const std::optional<workspace::Entry>& dataset, bool drop_queue,
-                              std::chrono::milliseconds wait, const std::function<void()>& released) {
+Status GatewayImpl::StepAside(const std::optional<workspace::Entry>& dataset, const Exclusive& how,
+                              const std::function<void()>& released) {
   const auto step = [&]() -> Status {
     // Not being able to is no reason to keep the operator out: it matters only if this process dies
     // meanwhile.
@@ -362,7 +354,7 @@ Status GatewayImpl::StepAside(const std::optional<workspace::Entry>& dataset, bo
   Status status;
   if (dataset) {
     ASSIGN_OR_RETURN(auto lane, LaneOf(*dataset));
-    status = lane->RunExclusive(drop_queue, wait, true, step);
+    status = lane->RunExclusive(how, true, step);
   } else {
     std::unique_lock turn(shared_.turn);
     status = step();

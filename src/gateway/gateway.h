@@ -82,12 +82,18 @@ struct Refusal {
 using PushAnswer = std::variant<Outcome, Refusal>;
 
 struct SourceView {
-  odf::AddPushSource event;
-  uint64_t activated_at = 0;
+  std::string name;
+  bool is_polling = false;  // nothing is pushed to it, and what is committed is accepted
+  odf::ReadStep read;
+  odf::MergeStrategy merge;
   std::optional<State> accepted, committed;
-  std::optional<multiformats::Multihash> block_hash;  // that carries `committed`
+  // The block that carries `committed`. Of a polling source only the number is known.
   std::optional<uint64_t> state_sequence;
-  std::optional<uint64_t> last_offset;  // of the dataset
+  std::optional<multiformats::Multihash> state_block;
+  // The newest block that is known to be the source's: the one before, or one without a state that was
+  // committed here since the start. As `state_block`.
+  std::optional<uint64_t> last_sequence;
+  std::optional<multiformats::Multihash> last_block;
   uint64_t queued = 0, queued_bytes = 0;
   std::optional<Instant> oldest;       // queued batch
   std::optional<std::string> stopped;  // receipt of the batch at which it stands still
@@ -109,6 +115,14 @@ struct DatasetStatus {
   uint64_t commits = 0, records = 0;  // since the start
 };
 
+// How what is no push comes between the commits of a dataset.
+struct Exclusive {
+  bool drop_queue = false;            // what is queued is given up instead of committed
+  std::chrono::milliseconds wait{0};  // for what was taken before
+  // Only data of this push source is added: other sources may stand still meanwhile.
+  std::optional<std::string> adds_to;
+};
+
 // What batches of an account take now.
 struct TenantUse {
   uint64_t waiting_bytes = 0;  // in memory
@@ -128,26 +142,22 @@ class Gateway {
   // the body on the caller's thread; waits for nothing else.
   virtual void Push(const workspace::Entry& dataset, PushRequest request,
                     std::function<void(PushAnswer)> done) = 0;
-  // Views of the active sources, or of one. Waits for commits in progress. Errors: kNotFound listing the
-  // choices.
+  // Views of the active sources, the polling one included, or of one. Waits for commits in progress. Errors:
+  // kNotFound listing the choices.
   virtual Result<std::vector<SourceView>> Sources(const workspace::Entry& dataset,
                                                   const std::optional<std::string>& name) = 0;
   // Nothing for text that is no receipt. Errors: kNotFound when it expired.
   virtual Result<std::optional<Journal::ReceiptAnswer>> FindReceipt(const std::string& receipt) const = 0;
 
   // Runs `change` in its place of the order: what was taken for the dataset before is settled first, nothing
-  // else is committed meanwhile. For changes of sources and schema, reset, delete, compaction. With
-  // `drop_queue` queued batches are given up instead. Errors: kUnavailable when the queue does not drain
-  // within `wait`; those of `change`.
-  virtual Status RunExclusive(const workspace::Entry& dataset, bool drop_queue,
-                              std::chrono::milliseconds wait, const std::function<Status()>& change) = 0;
+  // else is committed meanwhile. For changes of sources and schema, reset, delete, compaction. Errors:
+  // kUnavailable when the queue does not drain in time, or a source stands still; those of `change`.
+  virtual Status RunExclusive(const workspace::Entry& dataset, const Exclusive& how,
+                              const std::function<Status()>& change) = 0;
   // For a commit of another part of this process (a pull): waits for its turn among the commits of the
   // dataset, holds them up while it lives, and then shows them what it did. To be destroyed by the thread
   // that called. Errors: kUnavailable while the node shuts down; as Workspace::BeginCommit.
   virtual Result<std::unique_ptr<index::GuardedIndex>> BeginCommit(const workspace::Entry& dataset) = 0;
-  // Tells that the head went back to `new_head`: batches behind it are withdrawn. In RunExclusive.
-  virtual Status NoteReset(const workspace::Entry& dataset, const multiformats::Multihash& new_head,
-                           uint64_t sequence) = 0;
   // The dataset is gone. In RunExclusive.
   virtual void NoteDeleted(const workspace::Entry& dataset) = 0;
   // Replaces the history by one of fewer slices; keys and receipts stay good (decisions.md 14). False when
@@ -157,8 +167,8 @@ class Gateway {
   // Lets another process write: settles `dataset` (all when absent) as RunExclusive does, gives the workspace
   // up, and takes it back after `released` returned (which waits until the other is done). Nothing is
   // committed meanwhile.
-  virtual Status StepAside(const std::optional<workspace::Entry>& dataset, bool drop_queue,
-                           std::chrono::milliseconds wait, const std::function<void()>& released) = 0;
+  virtual Status StepAside(const std::optional<workspace::Entry>& dataset, const Exclusive& how,
+                           const std::function<void()>& released) = 0;
 
   // Of the datasets that are open here. Costs little, unlike status().
   struct Counts {

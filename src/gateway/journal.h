@@ -103,8 +103,10 @@ class Journal {
 
   // --- receipts ---
 
-  // `<log id>-<segment>-<offset>-<sequence>-<nonce>`.
+  // `<log id>-<sequence>-<nonce>`.
   virtual std::string ReceiptOf(const Place& place, const std::string& nonce) const = 0;
+  // The place in the queue that a receipt is about; nothing when it is none of this log.
+  virtual std::optional<uint64_t> QueueSequenceOf(const std::string& receipt) const = 0;
   struct ReceiptAnswer {
     std::string account;
     Outcome outcome;

@@ -122,6 +122,7 @@ class LogJournal final : public Journal {
                                        const State& state) override;
   void Forget(const DatasetId& dataset) override;
   std::string ReceiptOf(const Place& place, const std::string& nonce) const override;
+  std::optional<uint64_t> QueueSequenceOf(const std::string& receipt) const override;
   Result<std::optional<ReceiptAnswer>> FindReceipt(const std::string& receipt) const override;
   Stats stats() const override;
   Status WriteCheckpoint() override;
@@ -178,8 +179,9 @@ class LogJournal final : public Journal {
   CheckpointEnd Beginning() const {
     return {PlaceOf(bodies_->begin()), PlaceOf(outcomes_->begin()), {}, std::nullopt};
   }
-  // With what resets made of it.
+  // With what resets made of it; the last that was said of it.
   Result<std::optional<SettledBatch>> FindSettled(uint64_t queue_sequence) const;
+  Result<std::optional<Queued>> FindWaiting(uint64_t queue_sequence) const;
   // The sequence number that a block of `chain_sequence`, known at `record`, has now; nothing when it was
   // withdrawn.
   std::optional<uint64_t> SequenceNow(const DatasetTables& tables, uint64_t record,

@@ -5,6 +5,28 @@
 #include "gateway/journal_internal.h"
 
 namespace sluice::gateway {
+namespace {
+
+struct ReceiptParts {
+  std::string log_id, nonce;
+  uint64_t sequence = 0;
+};
+
+// The log's id, of so many bytes, may hold hyphens.
+std::optional<ReceiptParts> ParseReceipt(const std::string& receipt, size_t id_size) {
+  const auto last = receipt.rfind('-');
+  const auto middle =
+      last == std::string::npos || last == 0 ? std::string::npos : receipt.rfind('-', last - 1);
+  if (middle == std::string::npos) return std::nullopt;
+  ReceiptParts parts{receipt.substr(0, middle), receipt.substr(last + 1)};
+  const char* end = receipt.data() + last;
+  const auto [stop, error] = std::from_chars(receipt.data() + middle + 1, end, parts.sequence);
+  if (error != std::errc() || stop != end || parts.log_id.size() != id_size || parts.nonce.empty())
+    return std::nullopt;
+  return parts;
+}
+
+}  // namespace
 
 std::optional<uint64_t> LogJournal::SequenceNow(const DatasetTables& tables, uint64_t record,
                                                 uint64_t chain_sequence) const {
@@ -32,8 +54,10 @@ SettledBatch LogJournal::AsOfNow(const OutcomeRecord& record, size_t index, uint
   const auto now = SequenceNow(it->second, record_sequence, *batch.outcome.sequence);
   if (!now) {
     batch.outcome.status = Outcome::Status::kWithdrawn;
-  } else if (now != batch.outcome.sequence) {
-    // A compaction has put another block in the place of its own.
+  } else if (std::ranges::any_of(it->second.changes, [&](const ChainChange& change) {
+               return change.is_replacement && change.record >= record_sequence;
+             })) {
+    // A compaction has put another block in the place of its own, perhaps with the same number.
     batch.outcome.sequence = now;
     batch.outcome.block_hash.reset();
   }
@@ -78,44 +102,56 @@ Result<std::optional<SettledBatch>> LogJournal::FindSettled(uint64_t queue_seque
   return found;
 }
 
-Result<std::optional<Journal::ReceiptAnswer>> LogJournal::FindReceipt(const std::string& receipt) const {
-  // `<log id>-<sequence>-<nonce>`; the id may hold hyphens.
-  const auto last = receipt.rfind('-');
-  const auto middle =
-      last == std::string::npos || last == 0 ? std::string::npos : receipt.rfind('-', last - 1);
-  if (middle == std::string::npos) return std::optional<ReceiptAnswer>();
-  const std::string id = receipt.substr(0, middle), nonce = receipt.substr(last + 1);
-  uint64_t sequence = 0;
-  const char* end = receipt.data() + last;
-  const auto [stop, error] = std::from_chars(receipt.data() + middle + 1, end, sequence);
-  if (error != std::errc() || stop != end || id.size() != bodies_->id().size() || nonce.empty())
-    return std::optional<ReceiptAnswer>();
-  if (id != bodies_->id()) return NotFound("receipt '{}' belongs to another log", receipt);
+Result<std::optional<Journal::Queued>> LogJournal::FindWaiting(uint64_t queue_sequence) const {
   std::optional<Place> waiting;
   {
     MutexLock lock(mutex_);
-    if (auto it = unsettled_.find(sequence); it != unsettled_.end()) waiting = it->second;
+    if (auto it = unsettled_.find(queue_sequence); it != unsettled_.end()) waiting = it->second;
   }
-  if (waiting) {
-    ASSIGN_OR_RETURN(auto queued, Read(*waiting));
-    if (queued.batch.nonce != nonce) return std::optional<ReceiptAnswer>();
-    ReceiptAnswer answer{queued.batch.account, {}};
-    answer.outcome.status = Outcome::Status::kQueued;
-    answer.outcome.source = queued.batch.source;
-    answer.outcome.state = queued.batch.state;
-    answer.outcome.receipt = receipt;
-    return std::optional(std::move(answer));
+  if (!waiting) return std::optional<Queued>();
+  ASSIGN_OR_RETURN(auto queued, Read(*waiting));
+  return std::optional(std::move(queued));
+}
+
+std::optional<uint64_t> LogJournal::QueueSequenceOf(const std::string& receipt) const {
+  const auto parts = ParseReceipt(receipt, bodies_->id().size());
+  return parts && parts->log_id == bodies_->id() ? std::optional(parts->sequence) : std::nullopt;
+}
+
+Result<std::optional<Journal::ReceiptAnswer>> LogJournal::FindReceipt(const std::string& receipt) const {
+  const auto parts = ParseReceipt(receipt, bodies_->id().size());
+  if (!parts) return std::optional<ReceiptAnswer>();
+  if (parts->log_id != bodies_->id()) return NotFound("receipt '{}' belongs to another log", receipt);
+  uint64_t sequence = parts->sequence;
+  std::optional<ReceiptAnswer> answer;
+  while (true) {
+    ASSIGN_OR_RETURN(const auto queued, FindWaiting(sequence));
+    if (queued) {
+      if (queued->batch.nonce != parts->nonce) return answer;
+      answer = ReceiptAnswer{queued->batch.account, {}};
+      answer->outcome.status = Outcome::Status::kQueued;
+      answer->outcome.source = queued->batch.source;
+      answer->outcome.state = queued->batch.state;
+      break;
+    }
+    ASSIGN_OR_RETURN(auto settled, FindSettled(sequence));
+    if (!settled) {
+      if (sequence >= bodies_->end().sequence) return answer;
+      return NotFound("receipt '{}' has expired", receipt);
+    }
+    if (settled->nonce != parts->nonce) return answer;
+    const auto& outcome = settled->outcome;
+    // A dead letter that was taken again: what became of it there.
+    if (outcome.status == Outcome::Status::kQueued && outcome.sequence.value_or(0) > sequence) {
+      sequence = *outcome.sequence;
+      continue;
+    }
+    answer = ReceiptAnswer{settled->account, outcome};
+    answer->outcome.source = settled->source;
+    break;
   }
-  ASSIGN_OR_RETURN(auto settled, FindSettled(sequence));
-  if (!settled) {
-    if (sequence >= bodies_->end().sequence) return std::optional<ReceiptAnswer>();
-    return NotFound("receipt '{}' has expired", receipt);
-  }
-  if (settled->nonce != nonce) return std::optional<ReceiptAnswer>();
-  ReceiptAnswer answer{settled->account, settled->outcome};
-  answer.outcome.source = settled->source;
-  answer.outcome.receipt = receipt;
-  return std::optional(std::move(answer));
+  answer->outcome.receipt = receipt;
+  return answer;
 }
 
 }  // namespace sluice::gateway

@@ -190,6 +190,7 @@ Lane::Gate& Lane::GateOf(const std::string& source, const odf::ChainState& chain
     gate.activation = activation;
     gate.accepted_by = nullptr;
     gate.stopped = nullptr;
+    gate.last_commit.reset();
   }
   return gate;
 }

@@ -49,31 +49,6 @@ SettledBatch EntryOf(const Batch& batch, Outcome outcome) {
 
 void Lane::PublishView() { view_ = std::make_shared<const odf::ChainState>(dataset_->state()); }
 
-// Journal entries of blocks that are not in the chain do not count.
-Status Lane::CheckJournal() {
-  return shared_.journal()->CheckChain(
-      entry().id, dataset_->head(), dataset_->state().sequence,
-      [this](const multiformats::Multihash& hash) { return dataset_->IsAncestor(hash); });
-}
-
-Status Lane::RefreshLocked() {
-  ASSIGN_OR_RETURN(const bool moved, dataset_->Refresh());
-  is_behind_ = is_behind_ || moved;
-  RETURN_IF_ERROR(dataset_->EnsureDurable());
-  if (!is_behind_) return {};
-  RETURN_IF_ERROR(CheckJournal());
-  MutexLock lock(mutex_);
-  PublishView();
-  is_behind_ = false;
-  return {};
-}
-
-Status Lane::Refresh() {
-  std::lock_guard lock(dataset_mutex_);
-  RETURN_IF_ERROR(ResolveUnknown());
-  return RefreshLocked();
-}
-
 // --- when ---
 
 steady_clock::duration Lane::BudgetDelay() {
@@ -108,65 +83,6 @@ void Lane::Schedule() {
   for (const auto& [account, count] : accounts_) {
     if (account != first) shared_.committers->Join(ticket_, account);
   }
-}
-
-Status Lane::Undo(const multiformats::DatasetId& dataset) {
-  // The log holds it as a commit: the next one would make it seem to have come to be.
-  OutcomeRecord undone;
-  undone.kind = OutcomeRecord::Kind::kUndone;
-  undone.dataset = dataset;
-  undone.time = shared_.clock->Now();
-  undone.new_head = dataset_->head();
-  undone.sequence = dataset_->state().sequence;
-  ASSIGN_OR_RETURN(const Place place, shared_.journal()->Append(undone));
-  shared_.journal()->Confirm(undone, place);
-  return {};
-}
-
-Status Lane::ResolveUnknown() {
-  if (!unconfirmed_) return {};
-  ASSIGN_OR_RETURN(const bool moved, dataset_->Refresh());
-  is_behind_ = is_behind_ || moved;
-  RETURN_IF_ERROR(dataset_->EnsureDurable());
-  ASSIGN_OR_RETURN(const bool holds, dataset_->IsAncestor(*unconfirmed_->first.new_head));
-  if (!holds) {
-    RETURN_IF_ERROR(RefreshLocked());
-    RETURN_IF_ERROR(Undo(unconfirmed_->first.dataset));
-    unconfirmed_.reset();
-    return {};
-  }
-  // Before the journal is compared with the chain, which has lost the blocks that a compaction replaced.
-  const auto [record, place] = *std::exchange(unconfirmed_, std::nullopt);
-  shared_.journal()->Confirm(record, place);
-  std::vector<std::function<void()>> calls;
-  {
-    MutexLock lock(mutex_);
-    PublishView();
-    std::map<uint64_t, const SettledBatch*> queued;
-    for (const auto& entry : record.batches) {
-      if (entry.queue_sequence != 0) queued.emplace(entry.queue_sequence, &entry);
-    }
-    const auto waiting = waiting_;
-    for (const auto& batch : waiting) {
-      const auto entry = batch->place ? queued.find(batch->place->sequence) : queued.end();
-      if (entry == queued.end()) continue;
-      Outcome outcome = entry->second->outcome;
-      outcome.source = batch->source;
-      Leave(batch);
-      Tell({batch, std::move(outcome), std::nullopt}, &calls);
-    }
-  }
-  for (const auto& call : calls) call();
-  return RefreshLocked();
-}
-
-Status Lane::CompareJournal() {
-  std::lock_guard lock(dataset_mutex_);
-  RETURN_IF_ERROR(RefreshLocked());
-  RETURN_IF_ERROR(CheckJournal());
-  RETURN_IF_ERROR(shared_.journal()->MarkSeen(entry().id));
-  unconfirmed_.reset();
-  return {};
 }
 
 bool Lane::IsReady(const Batch& batch) {
@@ -503,6 +419,7 @@ void Lane::Finish(std::vector<Settled> settled, std::vector<BatchPtr> later) {
     waiting_.PutBack(std::move(back));
     for (auto& one : settled) {
       Gate& gate = gates_[one.batch->source];
+      if (one.outcome) gate.NoteCommit(*one.outcome);
       if (one.refusal) {
         if (!gate.stopped) gate.last_error = one.refusal->error.ToString();
         if (one.refusal->error.code() == ErrorCode::kPrecondition && !one.refusal->states)

@@ -14,18 +14,76 @@ Digest RetryKey(const QueuedBatch& batch, const std::string& receipt) {
   return batch.key.value_or(KeyDigest("retry\n" + receipt));
 }
 
+Outcome QueuedAgain(const Place& place) {
+  Outcome outcome;
+  outcome.status = Outcome::Status::kQueued;
+  outcome.sequence = place.sequence;
+  return outcome;
+}
+
+Error NoSuchSource(const std::string& name, const odf::ChainState& chain) {
+  std::string names;
+  for (const auto& [other, source] : chain.push_sources) names += (names.empty() ? "" : ", ") + other;
+  if (chain.polling_source) {
+    return NotFound("dataset has no source named '{}'; its polling source is called '{}'", name,
+                    odf::kPollingSourceName);
+  }
+  return NotFound("dataset has no push source named '{}'{}", name,
+                  names.empty() ? "" : "; its push sources are: " + names);
+}
+
+SourceView ViewOf(const odf::ChainState::PollingSource& source) {
+  SourceView shown;
+  shown.name = odf::kPollingSourceName;
+  shown.is_polling = true;
+  shown.read = source.event.read;
+  shown.merge = source.event.merge;
+  if (source.state) shown.committed = shown.accepted = State{source.state->kind, source.state->value};
+  shown.state_sequence = shown.last_sequence = source.state_sequence;
+  return shown;
+}
+
 }  // namespace
+
+void Lane::Gate::NoteCommit(const Outcome& outcome) {
+  if (outcome.status != Outcome::Status::kCommitted || outcome.duplicate) return;
+  if (!outcome.block_hash || !outcome.sequence) return;
+  if (!last_commit || last_commit->sequence <= *outcome.sequence)
+    last_commit = Block{*outcome.block_hash, *outcome.sequence};
+}
+
+SourceView Lane::ViewOf(const std::string& name, const odf::ChainState::PushSource& source) {
+  SourceView shown;
+  shown.name = name;
+  shown.read = source.event.read;
+  shown.merge = source.event.merge;
+  shown.committed = Committed(name, *view_);
+  shown.state_sequence = shown.last_sequence = source.state_sequence;
+  shown.state_block = shown.last_block = source.state_block;
+  const Gate& gate = GateOf(name, *view_);
+  if (gate.last_commit && gate.last_commit->sequence >= shown.last_sequence.value_or(0)) {
+    shown.last_sequence = gate.last_commit->sequence;
+    shown.last_block = gate.last_commit->hash;
+  }
+  shown.accepted = DurableAccepted(gate, name, *view_);
+  shown.last_error = gate.last_error;
+  if (gate.stopped) shown.stopped = gate.stopped->receipt;
+  for (const auto& batch : committing_) {
+    if (batch->source == name && batch->place) ++shown.queued;
+  }
+  for (const auto& batch : waiting_) {
+    if (batch->source != name || !batch->place) continue;
+    ++shown.queued;
+    shown.queued_bytes += batch->body_bytes;
+    if (!shown.oldest || batch->received < *shown.oldest) shown.oldest = batch->received;
+  }
+  return shown;
+}
 
 Result<std::vector<SourceView>> Lane::Sources(const std::optional<std::string>& name) {
   MutexLock lock(mutex_);
-  if (name) {
-    if (!view_->push_sources.contains(*name)) {
-      std::string names;
-      for (const auto& [other, source] : view_->push_sources) names += (names.empty() ? "" : ", ") + other;
-      return NotFound("dataset has no push source named '{}'{}", *name,
-                      names.empty() ? "" : "; its push sources are: " + names);
-    }
-  }
+  const bool is_polling = view_->polling_source && name.value_or("") == odf::kPollingSourceName;
+  if (name && !is_polling && !view_->push_sources.contains(*name)) return NoSuchSource(*name, *view_);
   // States are told when they are durable: what is being committed now is waited for.
   std::vector<BatchPtr> unsure;
   for (const auto& [source, gate] : gates_) {
@@ -41,29 +99,12 @@ Result<std::vector<SourceView>> Lane::Sources(const std::optional<std::string>& 
     return MakeError(ErrorCode::kUnavailable, "the node's log is being read again; try again");
   std::vector<SourceView> views;
   for (const auto& [source_name, source] : view_->push_sources) {
-    if (name && source_name != *name) continue;
-    SourceView source_view;
-    source_view.event = source.event;
-    source_view.activated_at = source.activated_at;
-    source_view.committed = Committed(source_name, *view_);
-    source_view.state_sequence = source.state_sequence;
-    source_view.last_offset = view_->last_offset();
-    source_view.block_hash = source.state_block;
-    const Gate& gate = GateOf(source_name, *view_);
-    source_view.accepted = DurableAccepted(gate, source_name, *view_);
-    source_view.last_error = gate.last_error;
-    if (gate.stopped) source_view.stopped = gate.stopped->receipt;
-    for (const auto& batch : committing_) {
-      if (batch->source == source_name && batch->place) ++source_view.queued;
-    }
-    for (const auto& batch : waiting_) {
-      if (batch->source != source_name || !batch->place) continue;
-      ++source_view.queued;
-      source_view.queued_bytes += batch->body_bytes;
-      if (!source_view.oldest || batch->received < *source_view.oldest) source_view.oldest = batch->received;
-    }
-    views.push_back(std::move(source_view));
+    if (!name || source_name == *name) views.push_back(ViewOf(source_name, source));
   }
+  if (view_->polling_source && (!name || is_polling))
+    views.push_back(gateway::ViewOf(*view_->polling_source));
+  // While it waited, the source may have been disabled.
+  if (name && views.empty()) return NoSuchSource(*name, *view_);
   return views;
 }
 
@@ -86,9 +127,9 @@ Gateway::Counts Lane::counts() const {
   return {entry_.alias, commits_, records_};
 }
 
-Status Lane::CheckNoneStopped() const {
+Status Lane::CheckNoneStopped(const std::optional<std::string>& source) const {
   for (const auto& [name, gate] : gates_) {
-    if (!gate.stopped) continue;
+    if (!gate.stopped || (source && name != *source)) continue;
     return MakeError(ErrorCode::kUnavailable,
                      "source '{}' stands still at batch {}: {}; 'sluice queue retry|drop' it first, or give "
                      "up what is queued with --drop-queue",
@@ -97,55 +138,65 @@ Status Lane::CheckNoneStopped() const {
   return {};
 }
 
-Status Lane::RunExclusive(bool drop_queue, std::chrono::milliseconds wait, bool alone,
-                          const std::function<Status()>& change) {
-  const auto deadline = std::chrono::steady_clock::now() + wait;
-  const auto left = [&] { return deadline - std::chrono::steady_clock::now(); };
-  if (drop_queue) {
-    std::vector<std::string> receipts;
-    {
-      MutexLock lock(mutex_);
-      for (const auto& batch : waiting_) {
-        if (batch->place) receipts.push_back(batch->receipt);
-      }
-    }
-    for (const auto& receipt : receipts) {
-      auto dropped = Drop(receipt);
-      if (!dropped.ok() && dropped.error().code() != ErrorCode::kNotFound) return dropped;
-    }
-  }
+Status Lane::DropQueued() {
+  std::vector<std::string> receipts;
   {
     MutexLock lock(mutex_);
-    const auto busy = [&](std::string_view what) {
-      return MakeError(ErrorCode::kUnavailable,
-                       "dataset '{}': {}; try again, or give up what is queued with "
-                       "--drop-queue",
-                       entry_.alias, what);
-    };
-    if (!changed_.WaitFor(mutex_, left(), [this] { return !barrier_; }))
-      return busy("another change takes too long");
-    RETURN_IF_ERROR(CheckNoneStopped());
-    barrier_ = next_order_;
-    if (!waiting_.empty()) Schedule();
-    // A source may come to a stand at what was taken before.
-    const auto is_decided = [this] {
-      return !CheckNoneStopped().ok() ||
-             (committing_.empty() && (waiting_.empty() || (*waiting_.begin())->order >= *barrier_));
-    };
-    Status settled;
-    if (!changed_.WaitFor(mutex_, left(), is_decided)) {
-      settled = busy("what was taken before is not committed yet" +
-                     (last_error_.empty() ? std::string() : " (" + last_error_ + ")"));
-    } else {
-      settled = CheckNoneStopped();
-    }
-    if (!settled.ok()) {
-      barrier_.reset();
-      if (!waiting_.empty()) Schedule();
-      changed_.NotifyAll();
-      return settled;
+    for (const auto& batch : waiting_) {
+      if (batch->place) receipts.push_back(batch->receipt);
     }
   }
+  for (const auto& receipt : receipts) {
+    auto dropped = Drop(receipt);
+    if (!dropped.ok() && dropped.error().code() != ErrorCode::kNotFound) return dropped;
+  }
+  return {};
+}
+
+bool Lane::IsSettledBefore(uint64_t order) const {
+  return committing_.empty() && std::ranges::all_of(waiting_, [&](const BatchPtr& batch) {
+           const auto gate = gates_.find(batch->source);
+           return batch->order >= order || (gate != gates_.end() && gate->second.stopped);
+         });
+}
+
+Status Lane::TakePlace(const Exclusive& how) {
+  const auto deadline = std::chrono::steady_clock::now() + how.wait;
+  const auto left = [&] { return deadline - std::chrono::steady_clock::now(); };
+  MutexLock lock(mutex_);
+  const auto busy = [&](std::string_view what) {
+    return MakeError(ErrorCode::kUnavailable,
+                     "dataset '{}': {}; try again, or give up what is queued with "
+                     "--drop-queue",
+                     entry_.alias, what);
+  };
+  if (!changed_.WaitFor(mutex_, left(), [this] { return !barrier_; }))
+    return busy("another change takes too long");
+  RETURN_IF_ERROR(CheckNoneStopped(how.adds_to));
+  barrier_ = next_order_;
+  if (!waiting_.empty()) Schedule();
+  // A source may come to a stand at what was taken before.
+  Status settled;
+  if (changed_.WaitFor(mutex_, left(),
+                       [&] { return !CheckNoneStopped(how.adds_to).ok() || IsSettledBefore(*barrier_); })) {
+    settled = CheckNoneStopped(how.adds_to);
+  } else {
+    settled = busy("what was taken before is not committed yet" +
+                   (last_error_.empty() ? std::string() : " (" + last_error_ + ")"));
+  }
+  if (!settled.ok()) LeavePlace();
+  return settled;
+}
+
+void Lane::LeavePlace() {
+  barrier_.reset();
+  if (!waiting_.empty()) Schedule();
+  changed_.NotifyAll();
+}
+
+Status Lane::RunExclusive(const Exclusive& how, bool alone, const std::function<Status()>& change) {
+  if (how.drop_queue) RETURN_IF_ERROR(DropQueued());
+  RETURN_IF_ERROR(TakePlace(how));
   Status status;
   {
     std::shared_lock shared_turn(shared_.turn, std::defer_lock);
@@ -172,9 +223,7 @@ Status Lane::RunExclusive(bool drop_queue, std::chrono::milliseconds wait, bool 
     }
   }
   MutexLock lock(mutex_);
-  barrier_.reset();
-  if (!waiting_.empty()) Schedule();
-  changed_.NotifyAll();
+  LeavePlace();
   return status;
 }
 
@@ -209,19 +258,6 @@ Result<std::unique_ptr<index::GuardedIndex>> Lane::BeginCommit() {
   return std::unique_ptr<index::GuardedIndex>(std::move(turn));
 }
 
-Status Lane::NoteReset(const multiformats::Multihash& new_head, uint64_t sequence) {
-  OutcomeRecord record;
-  record.kind = OutcomeRecord::Kind::kReset;
-  MutexLock lock(mutex_);
-  record.dataset = entry_.id;
-  record.time = shared_.clock->Now();
-  record.new_head = new_head;
-  record.sequence = sequence;
-  ASSIGN_OR_RETURN(const Place place, shared_.journal()->Append(record));
-  shared_.journal()->Confirm(record, place);
-  return {};
-}
-
 Result<workspace::CompactOutcome> Lane::Compact(workspace::CompactOptions options) {
   constexpr auto kSettleTime = std::chrono::minutes(5);
   const auto journal = shared_.journal();
@@ -241,7 +277,7 @@ Result<workspace::CompactOutcome> Lane::Compact(workspace::CompactOptions option
     return {};
   };
   workspace::CompactOutcome outcome;
-  RETURN_IF_ERROR(RunExclusive(false, kSettleTime, false, [&]() -> Status {
+  RETURN_IF_ERROR(RunExclusive({.wait = kSettleTime}, false, [&]() -> Status {
     auto done = workspace::Compact(*shared_.workspace, compacted, options);
     if (!done.ok()) {
       // What it did is found out here, or by whoever commits next.
@@ -287,28 +323,62 @@ Result<std::string> Lane::RetryLetter(const std::string& receipt) {
   letter.batch.expected.reset();
   letter.batch.key = RetryKey(letter.batch, receipt);
   if (auto retried = FindRetried(letter.batch.source, *letter.batch.key)) {
-    RETURN_IF_ERROR(shared_.dead_letters->Remove(id, receipt));
-    // One that was not queued has no receipt.
-    return retried->empty() ? receipt : std::move(*retried);
+    // One that was not queued has no receipt of its own.
+    const std::string receipt_now = retried->receipt.empty() ? receipt : retried->receipt;
+    if (retried->status == Outcome::Status::kQueued) {
+      if (retried->receipt.empty())
+        return MakeError(ErrorCode::kUnavailable, "its client repeats this batch just now; try again");
+      retried->sequence = shared_.journal()->QueueSequenceOf(receipt_now);
+    }
+    retried->state.reset();  // the source's has been another since
+    RETURN_IF_ERROR(SettleLetter(receipt, letter.batch, std::move(*retried)));
+    return receipt_now;
   }
   const auto journal = shared_.journal();
   ASSIGN_OR_RETURN(const Place place, journal->Enqueue(letter.batch, letter.body));
   RETURN_IF_ERROR(journal->WaitFor(place));
   AddQueued(place, {letter.batch, "", letter.body.size()});
   // It is taken, whether the letter goes or not: repeated, this finds the batch.
-  (void)shared_.dead_letters->Remove(id, receipt).ok();
+  (void)SettleLetter(receipt, letter.batch, QueuedAgain(place)).ok();
   return journal->ReceiptOf(place, letter.batch.nonce);
 }
 
-std::optional<std::string> Lane::FindRetried(const std::string& source, const Digest& key) {
+Status Lane::SettleLetter(const std::string& receipt, const QueuedBatch& batch, Outcome outcome) {
+  OutcomeRecord record;
+  record.kind = OutcomeRecord::Kind::kSettled;
+  record.dataset = entry().id;
+  record.time = shared_.clock->Now();
+  const auto journal = shared_.journal();
+  // A letter outlives the log that its receipt is of.
+  if (const auto sequence = journal->QueueSequenceOf(receipt)) {
+    SettledBatch entry;
+    entry.source = batch.source;
+    entry.queue_sequence = *sequence;
+    entry.account = batch.account;
+    entry.nonce = batch.nonce;
+    entry.payload = batch.payload;
+    entry.outcome = std::move(outcome);
+    record.batches.push_back(std::move(entry));
+    ASSIGN_OR_RETURN(const Place place, journal->Append(record));
+    journal->Confirm(record, place);
+  }
+  return shared_.dead_letters->Remove(record.dataset, receipt);
+}
+
+std::optional<Outcome> Lane::FindRetried(const std::string& source, const Digest& key) {
   {
     MutexLock lock(mutex_);
     const auto& running = gates_[source].running_keys;
-    if (auto it = running.find(KeyText(key)); it != running.end()) return it->second->receipt;
+    if (auto it = running.find(KeyText(key)); it != running.end()) {
+      Outcome outcome;
+      outcome.status = Outcome::Status::kQueued;
+      outcome.receipt = it->second->receipt;
+      return outcome;
+    }
   }
   auto first = shared_.journal()->FindKey(entry().id, source, key);
   if (!first) return std::nullopt;
-  return first->outcome.receipt;
+  return std::move(first->outcome);
 }
 
 void Lane::RemoveRetried(const std::vector<std::pair<Place, Journal::Queued>>& queued) {
@@ -320,11 +390,11 @@ void Lane::RemoveRetried(const std::vector<std::pair<Place, Journal::Queued>>& q
     const auto letter = shared_.dead_letters->Read(id, receipt);
     if (!letter.ok()) continue;
     const Digest key = RetryKey(letter->batch, receipt);
-    const bool is_queued = std::any_of(queued.begin(), queued.end(), [&](const auto& one) {
+    const auto again = std::find_if(queued.begin(), queued.end(), [&](const auto& one) {
       const auto& batch = one.second.batch;
       return batch.key == key && batch.source == letter->batch.source;
     });
-    if (is_queued) (void)shared_.dead_letters->Remove(id, receipt).ok();
+    if (again != queued.end()) (void)SettleLetter(receipt, letter->batch, QueuedAgain(again->first)).ok();
   }
 }
 
@@ -368,9 +438,10 @@ Status Lane::Drop(const std::string& receipt) {
   for (const auto& call : calls) call();
   if (!dropped.empty()) return {};
   std::lock_guard lock(letters_mutex_);
-  const auto id = entry().id;
-  ASSIGN_OR_RETURN(auto letter, shared_.dead_letters->Read(id, receipt));
-  return shared_.dead_letters->Remove(id, receipt);
+  ASSIGN_OR_RETURN(auto letter, shared_.dead_letters->Read(entry().id, receipt));
+  Outcome outcome;
+  outcome.status = Outcome::Status::kDropped;
+  return SettleLetter(receipt, letter.batch, std::move(outcome));
 }
 
 std::vector<std::function<void()>> Lane::TurnAllAway(const Error& error) {

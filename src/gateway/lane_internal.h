@@ -188,11 +188,9 @@ class Lane : public std::enable_shared_from_this<Lane> {
   DatasetStatus status();
   Gateway::Counts counts() const;
   // `alone`: no other lane commits meanwhile either.
-  Status RunExclusive(bool drop_queue, std::chrono::milliseconds wait, bool alone,
-                      const std::function<Status()>& change);
+  Status RunExclusive(const Exclusive& how, bool alone, const std::function<Status()>& change);
   // As Gateway::BeginCommit.
   Result<std::unique_ptr<index::GuardedIndex>> BeginCommit();
-  Status NoteReset(const multiformats::Multihash& new_head, uint64_t sequence);
   Result<workspace::CompactOutcome> Compact(workspace::CompactOptions options);
   Result<std::string> Retry(const std::string& receipt);
   Status Drop(const std::string& receipt);
@@ -215,6 +213,14 @@ class Lane : public std::enable_shared_from_this<Lane> {
     std::unordered_map<std::string, BatchPtr> running_keys;
     BatchPtr stopped;  // the queued batch at which the source stands still
     std::string last_error;
+    // Committed by this lane, with a state or without: the chain tells a source's blocks by their states
+    // only.
+    struct Block {
+      multiformats::Multihash hash;
+      uint64_t sequence = 0;
+    };
+    std::optional<Block> last_commit;
+    void NoteCommit(const Outcome& outcome);
   };
 
   Lane(Shared& shared, workspace::Entry entry) : shared_(shared), entry_(std::move(entry)) {}
@@ -254,14 +260,25 @@ class Lane : public std::enable_shared_from_this<Lane> {
   // Forgets all that waits; what is to be called without the mutex tells the clients.
   std::vector<std::function<void()>> TurnAllAway(const Error& error) REQUIRES(mutex_);
 
-  // Errors: kUnavailable naming a source that stands still.
-  Status CheckNoneStopped() const REQUIRES(mutex_);
+  // Errors: kUnavailable naming a source that stands still (`source`, or any).
+  Status CheckNoneStopped(const std::optional<std::string>& source) const REQUIRES(mutex_);
+  // Gives up what is queued.
+  Status DropQueued();
+  // Takes a place in the order, and waits until nothing before it can be committed any more.
+  Status TakePlace(const Exclusive& how);
+  // Whether what was taken before the place, but what stands behind stopped sources, is committed.
+  bool IsSettledBefore(uint64_t order) const REQUIRES(mutex_);
+  void LeavePlace() REQUIRES(mutex_);
+  SourceView ViewOf(const std::string& name, const odf::ChainState::PushSource& source) REQUIRES(mutex_);
 
   // --- dead letters (lane_control.cc) ---
   // Takes a dead letter again, once. With letters_mutex_.
   Result<std::string> RetryLetter(const std::string& receipt);
-  // The receipt of the batch that a dead letter has become, if it has.
-  std::optional<std::string> FindRetried(const std::string& source, const Digest& key);
+  // What has become of the batch that a dead letter was made anew, if it was: kQueued while it waits.
+  std::optional<Outcome> FindRetried(const std::string& source, const Digest& key);
+  // Has the letter's receipt tell what became of it, and removes the letter. Of kQueued `sequence` is the new
+  // place in the queue.
+  Status SettleLetter(const std::string& receipt, const QueuedBatch& batch, Outcome outcome);
 
   // --- committing (lane_commit.cc) ---
   // Sees to it that what waits is committed when its time has come.
@@ -298,14 +315,16 @@ class Lane : public std::enable_shared_from_this<Lane> {
   // Tells those who wait behind a batch at which their source has come to a stand.
   void RefuseBehindStopped(std::vector<std::function<void()>>* calls) REQUIRES(mutex_);
   void GiveUp(std::vector<BatchPtr> group, const Error& error);
+  void PublishView();
+  std::chrono::steady_clock::duration BudgetDelay() REQUIRES(mutex_);
+
+  // --- agreeing with journal and chain (lane_journal.cc) ---
   Status CheckJournal();
   // Writes that the last record, whose head did not come to be, does not count.
   Status Undo(const multiformats::DatasetId& dataset);
   // A commit whose outcome was not known: settles what it did.
   Status ResolveUnknown();
   Status RefreshLocked();
-  void PublishView();
-  std::chrono::steady_clock::duration BudgetDelay() REQUIRES(mutex_);
 
   Shared& shared_;
 

@@ -41,6 +41,7 @@ struct SettledBatch {
   std::string account, nonce;
   std::optional<Digest> key;
   Digest payload{};
+  // kQueued: a dead letter that was taken again; `sequence` is then that of its new record in `bodies`.
   Outcome outcome;
 };
 

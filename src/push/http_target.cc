@@ -58,12 +58,17 @@ class HttpTarget final : public Target {
       return Found(source);
     }
     ASSIGN_OR_RETURN(const json answer, Get("/sources"));
-    const auto sources = answer.find("sources");
-    if (sources == answer.end() || !sources->is_array()) return Unexpected("/sources");
-    if (sources->size() == 1) return Found(sources->front());
-    if (sources->empty()) return NotFound("dataset '{}' has no push source", options_.url);
+    const auto listed = answer.find("sources");
+    if (listed == answer.end() || !listed->is_array()) return Unexpected("/sources");
+    std::vector<json> sources;
+    std::ranges::copy_if(*listed, std::back_inserter(sources), [](const json& source) {
+      return !source.is_object() || TextOf(source, "type") != "polling";
+    });
+    if (sources.size() == 1) return Found(sources.front());
+    if (sources.empty()) return NotFound("dataset '{}' has no push source", options_.url);
     std::string names;
-    for (const json& source : *sources) names += (names.empty() ? "" : ", ") + TextOf(source, "sourceName");
+    for (const json& source : sources)
+      names += (names.empty() ? "" : ", ") + (source.is_object() ? TextOf(source, "sourceName") : "?");
     return MakeError(ErrorCode::kConflict,
                      "dataset '{}' has several push sources: {}; choose one with --source", options_.url,
                      names);

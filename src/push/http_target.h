@@ -22,7 +22,7 @@ struct HttpTargetOptions {
 };
 
 // A dataset on a node, over HTTP (push-protocol.md 3). Errors: kInvalidArgument for a URL that names no
-// dataset. Describe without a source needs the right to read the dataset.
+// dataset. Without a source it is the only one that the token may read or push to.
 Result<std::unique_ptr<Target>> MakeHttpTarget(const HttpTargetOptions& options, std::stop_token stop);
 
 }  // namespace sluice::push

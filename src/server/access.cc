@@ -33,8 +33,11 @@ bool MayPushAnywhere(const auth::Principal& principal, const std::string& datase
 }  // namespace
 
 bool IsLoopbackHost(std::string_view host) {
-  if (host.starts_with('[')) return host.substr(0, host.find(']') + 1) == "[::1]";
-  host = host.substr(0, host.find(':'));
+  const size_t colon = host.find(':', host.starts_with('[') ? host.find(']') : 0);
+  if (colon < host.size() && host.find_first_not_of("0123456789", colon + 1) != std::string_view::npos)
+    return false;
+  host = host.substr(0, colon);
+  if (host == "[::1]") return true;
   if (net::EqualsIgnoringCase(host, "localhost")) return true;
   return host.starts_with("127.") && host.find_first_not_of("0123456789.") == std::string_view::npos;
 }
@@ -87,6 +90,9 @@ Status Access::Check(const Caller& caller, Right right, const std::string& datas
     case Right::kNone:
     case Right::kCaller:
       return {};
+    case Right::kSources:
+      return principal.MayRead(dataset, source) || principal.MayPush(dataset, source) ? OkStatus()
+                                                                                      : Denied("read here");
     case Right::kRead:
       return principal.MayRead(dataset, source) ? OkStatus() : Denied("read here");
     case Right::kPush:

@@ -36,8 +36,9 @@ struct Caller {
   std::shared_ptr<const auth::Principal> principal;  // of a token
 };
 
-// What a caller may want to do with a dataset. kCaller: whoever is known, with any right.
-enum class Right { kNone, kCaller, kRead, kPush, kAdmin, kOperator };
+// What a caller may want to do with a dataset. kCaller: whoever is known, with any right. kSources: to see
+// the sources that it may read or push to.
+enum class Right { kNone, kCaller, kSources, kRead, kPush, kAdmin, kOperator };
 
 // What all routes share. Outlives every call.
 struct Context {

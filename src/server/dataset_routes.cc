@@ -118,16 +118,34 @@ Status CheckInputs(const Context& context, const Call& call,
   return {};
 }
 
-// 429 when the account would have more datasets than it may: those that it could delete count.
-std::optional<net::HttpResponse> CheckQuota(const Context& context, const Call& call, size_t added) {
-  const auto most = context.quotas->Of(call.caller.account).datasets;
+// Whose a dataset is: of the account before its name, or of those who have none.
+bool IsOf(const std::string& account, std::string_view alias) {
+  const size_t slash = alias.find('/');
+  if (slash == std::string_view::npos) return account.empty();
+  return net::EqualsIgnoringCase(alias.substr(0, slash), account);
+}
+
+// 429 when the account would have more datasets than it may; 403 for one that would not be its own, which
+// nothing would count.
+std::optional<net::HttpResponse> CheckQuota(const Context& context, const Call& call,
+                                            const std::vector<odf::DatasetSnapshot>& added) {
+  const auto& account = call.caller.account;
+  const auto most = context.quotas->Of(account).datasets;
   if (!most || call.caller.is_operator) return std::nullopt;
+  for (const auto& snapshot : added) {
+    if (IsOf(account, snapshot.name)) continue;
+    return Problem(
+        MakeError(ErrorCode::kPermissionDenied,
+                  "dataset '{0}' would not be of account '{1}', which has a quota of datasets: call "
+                  "it '{1}/{0}'",
+                  snapshot.name, account),
+        call.id);
+  }
   auto entries = context.names->List();
   if (!entries.ok()) return Problem(entries.error(), call.id);
-  const auto own = std::count_if(entries->begin(), entries->end(), [&](const workspace::Entry& entry) {
-    return MayDo(context, call.caller, Right::kAdmin, entry.alias);
-  });
-  if (static_cast<uint64_t>(own) + added <= *most) return std::nullopt;
+  const auto own =
+      std::ranges::count_if(*entries, [&](const auto& entry) { return IsOf(account, entry.alias); });
+  if (static_cast<uint64_t>(own) + added.size() <= *most) return std::nullopt;
   gateway::Refusal refusal{
       .error = MakeError(ErrorCode::kResourceExhausted,
                          "this account may have {} dataset(s), there are {}: delete some first", *most, own)};
@@ -148,7 +166,7 @@ Result<net::HttpResponse> Create(const Context& context, const Call& call) {
   }
   for (const auto& snapshot : snapshots)
     RETURN_IF_ERROR(CheckInputs(context, call, plain, snapshot.metadata));
-  if (auto refused = CheckQuota(context, call, snapshots.size())) return std::move(*refused);
+  if (auto refused = CheckQuota(context, call, snapshots)) return std::move(*refused);
   ASSIGN_OR_RETURN(const auto order, workspace::DependencyOrder(plain));
   std::vector<workspace::NewDataset> wanted;
   for (const size_t i : order) {
@@ -183,7 +201,7 @@ Result<net::HttpResponse> Delete(const Context& context, const Call& call) {
   ASSIGN_OR_RETURN(const bool drop_queue, FlagParameter(call, "dropQueue"));
   ASSIGN_OR_RETURN(auto entry, DatasetOf(context, call));
   RETURN_IF_ERROR(
-      context.gateway->RunExclusive(entry, drop_queue, context.limits.change_wait, [&]() -> Status {
+      context.gateway->RunExclusive(entry, {drop_queue, context.limits.change_wait, {}}, [&]() -> Status {
         ASSIGN_OR_RETURN(auto dependants, context.workspace->Dependants(entry.id));
         std::string names;
         for (const auto& other : dependants) {
@@ -249,7 +267,7 @@ Result<net::HttpResponse> Commit(const Context& context, const Call& call,
   request.events = std::move(events);
   request.stop = call.request.stop;
   const Status done =
-      context.gateway->RunExclusive(entry, drop_queue, context.limits.change_wait, [&]() -> Status {
+      context.gateway->RunExclusive(entry, {drop_queue, context.limits.change_wait, {}}, [&]() -> Status {
         ASSIGN_OR_RETURN(auto guard, context.workspace->BeginCommit(entry.id));
         ASSIGN_OR_RETURN(auto dataset, context.workspace->Open(entry));
         RETURN_IF_ERROR(dataset->EnsureDurable());

@@ -23,10 +23,9 @@ class LeaseThread final : public Leases {
   LeaseThread(gateway::Gateway& gateway, Names& names)
       : gateway_(gateway), names_(names), thread_([this](std::stop_token stop) { Work(stop); }) {}
 
-  void Grant(std::optional<workspace::Entry> dataset, bool drop_queue,
-             std::function<void(Result<std::string>)> granted) override {
+  void Grant(Request request) override {
     std::lock_guard lock(mutex_);
-    waiting_.push_back({std::move(dataset), drop_queue, std::move(granted)});
+    waiting_.push_back(std::move(request));
     changed_.notify_all();
   }
 
@@ -44,12 +43,6 @@ class LeaseThread final : public Leases {
   }
 
  private:
-  struct Request {
-    std::optional<workspace::Entry> dataset;
-    bool drop_queue = false;
-    std::function<void(Result<std::string>)> granted;
-  };
-
   void Work(std::stop_token stop) {
     pthread_setname_np(pthread_self(), "leases");
     while (true) {
@@ -63,7 +56,8 @@ class LeaseThread final : public Leases {
       }
       bool told = false;
       names_.Suspend();
-      const Status stepped = gateway_.StepAside(request.dataset, request.drop_queue, kSettleTime, [&] {
+      const gateway::Exclusive how{request.drop_queue, kSettleTime, request.adds_to};
+      const Status stepped = gateway_.StepAside(request.dataset, how, [&] {
         std::unique_lock lock(mutex_);
         const std::string lease = present_ = RandomName(kIdSize);
         lock.unlock();

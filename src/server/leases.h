@@ -18,10 +18,15 @@ class Leases {
  public:
   virtual ~Leases() = default;  // ends the present lease
   static std::unique_ptr<Leases> Start(gateway::Gateway& gateway, Names& names);
+  struct Request {
+    std::optional<workspace::Entry>
+        dataset;              // what is queued for it is settled first; none: of the whole workspace
+    bool drop_queue = false;  // as gateway::Exclusive
+    std::optional<std::string> adds_to;
+    std::function<void(Result<std::string>)> granted;
+  };
   // Calls `granted` with the lease's id once the locks are free; one lease at a time, in order of asking.
-  // What is queued for the dataset is committed first, or given up with `drop_queue`.
-  virtual void Grant(std::optional<workspace::Entry> dataset, bool drop_queue,
-                     std::function<void(Result<std::string>)> granted) = 0;
+  virtual void Grant(Request request) = 0;
   // Calls `done` once the node has taken the workspace back and looked at what was changed: what comes next
   // is judged by that. At once for a lease that is over.
   virtual void End(const std::string& lease, std::function<void()> done) = 0;

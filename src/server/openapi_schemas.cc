@@ -39,7 +39,25 @@ const char kOpenApiSchemas[] = R"json({
 "Queued": {"type": "object", "additionalProperties": false, "required": ["receipt", "status", "sourceState"], "properties": {
     "receipt": {"type": "string"}, "status": {"type": "string", "enum": ["queued"]},
     "sourceState": {"$ref": "#/components/schemas/SourceState"}}},
-"Source": {"type": "object", "required": ["sourceName"], "properties": {"sourceName": {"type": "string"}}},
+"Source": {"type": "object", "additionalProperties": false,
+  "required": ["sourceName", "type", "readFormat", "mergeStrategy", "kind", "committed", "accepted", "blockHash", "offset",
+               "stateSequence", "lastCommit", "queued", "stoppedAt", "lastError"],
+  "properties": {
+    "sourceName": {"type": "string"}, "type": {"type": "string", "enum": ["push", "polling"]},
+    "readFormat": {"type": "string"}, "hasHeader": {"type": "boolean"},
+    "mergeStrategy": {"type": "string"}, "primaryKey": {"type": "array", "items": {"type": "string"}},
+    "kind": {"type": "string", "nullable": true}, "committed": {"type": "string", "nullable": true},
+    "accepted": {"type": "string", "nullable": true}, "blockHash": {"type": "string", "nullable": true},
+    "offset": {"type": "integer", "nullable": true}, "stateSequence": {"type": "integer", "nullable": true},
+    "lastCommit": {"type": "object", "nullable": true, "additionalProperties": false,
+      "required": ["blockHash", "sequence", "systemTime", "offsets"], "properties": {
+        "blockHash": {"type": "string", "nullable": true}, "sequence": {"type": "integer"},
+        "systemTime": {"type": "string", "nullable": true},
+        "offsets": {"type": "object", "nullable": true, "additionalProperties": false, "required": ["start", "end"],
+          "properties": {"start": {"type": "integer"}, "end": {"type": "integer"}}}}},
+    "queued": {"type": "object", "additionalProperties": false, "required": ["batches", "bytes"], "properties": {
+        "batches": {"type": "integer"}, "bytes": {"type": "integer"}}},
+    "stoppedAt": {"type": "string", "nullable": true}, "lastError": {"type": "string", "nullable": true}}},
 "Sources": {"type": "object", "additionalProperties": false, "required": ["sources"], "properties": {
     "sources": {"type": "array", "items": {"$ref": "#/components/schemas/Source"}}}},
 "State": {"type": "object", "additionalProperties": false,

@@ -38,6 +38,24 @@ json ScheduleJson(const Context& context, const Caller& caller) {
   return list;
 }
 
+Result<net::HttpResponse> Compact(const Context& context, const Call& call) {
+  ASSIGN_OR_RETURN(const auto entry,
+                   context.names->Resolve(call.request.url.Parameter("dataset").value_or("")));
+  workspace::CompactOptions options;
+  const auto number = [&](const char* name, uint64_t fallback) {
+    return NumberParameter(call, name, fallback, 1, UINT64_MAX);
+  };
+  ASSIGN_OR_RETURN(options.max_slice_bytes, number("maxSliceBytes", options.max_slice_bytes));
+  ASSIGN_OR_RETURN(options.max_slice_records, number("maxSliceRecords", options.max_slice_records));
+  ASSIGN_OR_RETURN(options.keep_metadata_only, FlagParameter(call, "keepMetadataOnly"));
+  ASSIGN_OR_RETURN(options.verify_first, FlagParameter(call, "verify"));
+  options.stop = call.request.stop;
+  ASSIGN_OR_RETURN(const auto outcome, context.gateway->Compact(entry, options));
+  return JsonResponse(
+      200,
+      {{"dataset", entry.alias}, {"changed", outcome.changed}, {"oldFilesKept", outcome.old_files_kept}});
+}
+
 }  // namespace
 
 void GetStatus(const Context& context, const CallPtr& call) {
@@ -48,8 +66,9 @@ void GetStatus(const Context& context, const CallPtr& call) {
     if (!MayDo(context, call->caller, Right::kAdmin, dataset.entry.alias)) continue;
     json sources = json::array();
     for (const auto& source : dataset.sources) {
+      if (source.is_polling) continue;  // in the schedule
       queued += source.queued;
-      sources.push_back({{"sourceName", source.event.source_name},
+      sources.push_back({{"sourceName", source.name},
                          {"queued", source.queued},
                          {"queuedBytes", source.queued_bytes},
                          {"oldest", TimeOrNull(source.oldest)},
@@ -103,7 +122,8 @@ void GetQueue(const Context& context, const CallPtr& call) {
   if (!views.ok()) return call->Answer(Problem(views.error(), call->id));
   json sources = json::array();
   for (const auto& view : *views) {
-    sources.push_back({{"sourceName", view.event.source_name},
+    if (view.is_polling) continue;  // nothing of it is queued
+    sources.push_back({{"sourceName", view.name},
                        {"queued", view.queued},
                        {"queuedBytes", view.queued_bytes},
                        {"oldest", TimeOrNull(view.oldest)},
@@ -130,38 +150,25 @@ void PostQueue(const Context& context, const CallPtr& call) {
   call->Answer(JsonResponse(200, {{"receipt", receipt}, {"status", "dropped"}}));
 }
 
-void PostCompact(const Context& context, const CallPtr& call) {
-  const auto& url = call->request.url;
-  auto entry = context.names->Resolve(url.Parameter("dataset").value_or(""));
-  if (!entry.ok()) return call->Answer(Problem(entry.error(), call->id));
-  workspace::CompactOptions options;
-  const auto number = [&](const char* name, uint64_t* value) {
-    if (auto text = url.Parameter(name)) std::from_chars(text->data(), text->data() + text->size(), *value);
-  };
-  number("maxSliceBytes", &options.max_slice_bytes);
-  number("maxSliceRecords", &options.max_slice_records);
-  options.keep_metadata_only = url.Parameter("keepMetadataOnly") == "true";
-  options.verify_first = url.Parameter("verify") == "true";
-  options.stop = call->request.stop;
-  auto outcome = context.gateway->Compact(*entry, options);
-  if (!outcome.ok()) return call->Answer(Problem(outcome.error(), call->id));
-  call->Answer(JsonResponse(
-      200,
-      {{"dataset", entry->alias}, {"changed", outcome->changed}, {"oldFilesKept", outcome->old_files_kept}}));
-}
+void PostCompact(const Context& context, const CallPtr& call) { call->Answer(Compact(context, *call)); }
 
 void PostLease(const Context& context, const CallPtr& call) {
-  std::optional<workspace::Entry> entry;
-  if (auto dataset = call->request.url.Parameter("dataset")) {
+  const auto& url = call->request.url;
+  Leases::Request request;
+  if (auto dataset = url.Parameter("dataset")) {
     auto found = context.names->Resolve(*dataset);
     if (!found.ok()) return call->Answer(Problem(found.error(), call->id));
-    entry = std::move(*found);
+    request.dataset = std::move(*found);
   }
-  const bool drop_queue = call->request.url.Parameter("dropQueue") == "true";
-  context.leases->Grant(std::move(entry), drop_queue, [call](Result<std::string> lease) {
+  const auto drop_queue = FlagParameter(*call, "dropQueue");
+  if (!drop_queue.ok()) return call->Answer(Problem(drop_queue.error(), call->id));
+  request.drop_queue = *drop_queue;
+  request.adds_to = url.Parameter("addsTo");
+  request.granted = [call](Result<std::string> lease) {
     if (!lease.ok()) return call->Answer(Problem(lease.error(), call->id));
     call->Answer(JsonResponse(200, {{"lease", *lease}}));
-  });
+  };
+  context.leases->Grant(std::move(request));
 }
 
 void DeleteLease(const Context& context, const CallPtr& call) {

@@ -1,9 +1,9 @@
-// Pushing batches, and what is known of their sources and receipts (push-protocol.md 3).
+// Pushing batches, and what is known of their receipts (push-protocol.md 3).
 #include <algorithm>
+#include <array>
 #include <nlohmann/json.hpp>
 
 #include "multiformats/multihash.h"
-#include "odf/yaml.h"
 #include "read/reader.h"
 #include "server/problem.h"
 #include "server/routes.h"
@@ -13,18 +13,24 @@ namespace {
 
 using nlohmann::json;
 
-constexpr size_t kTagDigits = 16;
-
 std::string WithoutParameters(const std::string& value) {
   std::string type(net::Trimmed(std::string_view(value).substr(0, value.find(';'))));
   for (char& c : type) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
   return type;
 }
 
-// Bare, or quoted as the draft standard has it.
-std::string Unquoted(std::string text) {
-  if (text.size() >= 2 && text.front() == '"' && text.back() == '"') return text.substr(1, text.size() - 2);
-  return text;
+// Bare, or quoted as the draft standard has it (RFC 9651, a string). Errors: kInvalidArgument for what begins
+// as one and is none.
+Result<std::string> KeyOf(const std::string& text) {
+  if (!text.starts_with('"')) return text;
+  std::string key;
+  size_t at = 1;
+  for (; at < text.size() && text[at] != '"'; ++at) {
+    if (text[at] == '\\' && (++at == text.size() || (text[at] != '"' && text[at] != '\\'))) break;
+    key += text[at];
+  }
+  if (at + 1 == text.size() && text[at] == '"') return key;
+  return InvalidArgument("Idempotency-Key '{}' begins with a quote, and is no quoted text", text);
 }
 
 bool PrefersAsync(const net::Headers& headers) {
@@ -39,6 +45,20 @@ bool PrefersAsync(const net::Headers& headers) {
   return false;
 }
 
+// A misspelt one would let the records into another source than was meant.
+Status CheckParameters(const net::Target& url) {
+  constexpr std::array<std::string_view, 3> kKnown = {"sourceName", "allowEmpty", "uploadToken"};
+  for (const auto& [name, value] : url.query) {
+    if (std::ranges::find(kKnown, name) == kKnown.end()) {
+      return InvalidArgument(
+          "'{}' is not a parameter of ingest: known are sourceName, allowEmpty, uploadToken", name);
+    }
+    const auto count = std::ranges::count_if(url.query, [&](const auto& item) { return item.first == name; });
+    if (count > 1) return InvalidArgument("parameter {} is given {} times", name, count);
+  }
+  return {};
+}
+
 // What may be said once only: which of two counts would depend on who reads them.
 Status CheckSaidOnce(const net::HttpRequest& request) {
   for (const char* name : {"Content-Type", "ODF-Event-Time", "ODF-Source-State", "ODF-If-Source-State",
@@ -49,13 +69,7 @@ Status CheckSaidOnce(const net::HttpRequest& request) {
     });
     if (count > 1) return InvalidArgument("header {} is given {} times", name, count);
   }
-  for (const char* name : {"sourceName", "allowEmpty", "uploadToken"}) {
-    const auto& query = request.url.query;
-    const auto count =
-        std::count_if(query.begin(), query.end(), [&](const auto& item) { return item.first == name; });
-    if (count > 1) return InvalidArgument("parameter {} is given {} times", name, count);
-  }
-  return {};
+  return CheckParameters(request.url);
 }
 
 Result<gateway::PushRequest> RequestOf(Call& call) {
@@ -83,7 +97,9 @@ Result<gateway::PushRequest> RequestOf(Call& call) {
   push.next_state = request.headers.Find("ODF-Source-State");
   push.if_state = request.headers.Find("ODF-If-Source-State");
   push.state_kind = request.headers.Find("ODF-Source-State-Kind");
-  if (auto key = request.headers.Find("Idempotency-Key")) push.idempotency_key = Unquoted(*key);
+  if (auto key = request.headers.Find("Idempotency-Key")) {
+    ASSIGN_OR_RETURN(push.idempotency_key, KeyOf(*key));
+  }
   push.respond_async = PrefersAsync(request.headers);
   push.body = std::move(request.body);
   return push;
@@ -131,34 +147,6 @@ net::HttpResponse AnswerOf(const gateway::PushAnswer& answer, const Call& call) 
   return response;
 }
 
-std::string TagOf(const std::optional<gateway::State>& state) {
-  const std::string text = state ? state->kind + "\n" + state->value : "";
-  return "\"" + multiformats::Sha3Multihash(text).ToString().substr(9, kTagDigits) + "\"";
-}
-
-json SourceJson(const gateway::SourceView& view) {
-  json body = {{"sourceName", view.event.source_name},
-               {"readFormat", odf::NameOf(view.event.read.format)},
-               {"mergeStrategy", odf::NameOf(view.event.merge.kind)},
-               {"kind", nullptr},
-               {"committed", nullptr},
-               {"accepted", nullptr},
-               {"blockHash", HashJson(view.block_hash)},
-               {"stateSequence", OrNull(view.state_sequence)},
-               {"offset", OrNull(view.last_offset)},
-               {"queued", {{"batches", view.queued}, {"bytes", view.queued_bytes}}},
-               {"stoppedAt", OrNull(view.stopped)},
-               {"lastError", view.last_error.empty() ? json(nullptr) : json(view.last_error)}};
-  if (view.committed) body["committed"] = view.committed->value;
-  if (view.accepted) body["accepted"] = view.accepted->value;
-  if (view.accepted) body["kind"] = view.accepted->kind;
-  // What a client that cuts a file into batches must repeat before each.
-  if (view.event.read.format == odf::ReadFormat::kCsv)
-    body["hasHeader"] = view.event.read.header.value_or(false);
-  if (view.event.merge.primary_key.size() > 0) body["primaryKey"] = view.event.merge.primary_key;
-  return body;
-}
-
 void PushBody(const Context& context, const CallPtr& call) {
   auto entry = DatasetOf(context, *call);
   if (!entry.ok()) return call->Answer(Problem(entry.error(), call->id));
@@ -197,38 +185,6 @@ void GetReceipt(const Context& context, const CallPtr& call) {
                        {"message", outcome.error_message}};
   }
   call->Answer(JsonResponse(200, body));
-}
-
-void GetSources(const Context& context, const CallPtr& call) {
-  auto entry = DatasetOf(context, *call);
-  if (!entry.ok()) return call->Answer(Problem(entry.error(), call->id));
-  auto views = context.gateway->Sources(*entry, std::nullopt);
-  if (!views.ok()) return call->Answer(Problem(views.error(), call->id));
-  json list = json::array();
-  for (const auto& view : *views) list.push_back(SourceJson(view));
-  call->Answer(JsonResponse(200, {{"sources", std::move(list)}}));
-}
-
-void GetSource(const Context& context, const CallPtr& call) {
-  auto entry = DatasetOf(context, *call);
-  if (!entry.ok()) return call->Answer(Problem(entry.error(), call->id));
-  auto views = context.gateway->Sources(*entry, call->rest[0]);
-  if (!views.ok()) return call->Answer(Problem(views.error(), call->id));
-  const auto& view = views->front();
-  if (!call->route.ends_with("/state")) return call->Answer(JsonResponse(200, SourceJson(view)));
-  if (!view.accepted) {
-    return call->Answer(
-        Problem(404, fmt::format("source '{}' has no state yet", view.event.source_name), call->id));
-  }
-  auto response =
-      JsonResponse(200, {{"sourceName", view.event.source_name},
-                         {"kind", view.accepted->kind},
-                         {"committed", view.committed ? json(view.committed->value) : json(nullptr)},
-                         {"accepted", view.accepted->value},
-                         {"blockHash", HashJson(view.block_hash)},
-                         {"offset", OrNull(view.last_offset)}});
-  response.headers.Set("ETag", TagOf(view.accepted));
-  call->Answer(std::move(response));
 }
 
 }  // namespace sluice::server

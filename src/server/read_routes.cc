@@ -6,6 +6,7 @@
 
 #include "columnar/parquet_schema_text.h"
 #include "dataset/verify.h"
+#include "gateway/receipt_block.h"
 #include "odf/yaml.h"
 #include "server/chain_index.h"
 #include "server/problem.h"
@@ -140,7 +141,6 @@ Result<net::HttpResponse> Schema(const Context& context, const Call& call) {
 }
 
 // The block that `contains` means: a hash, or the block of a receipt that this caller may see.
-// A block hash, or the block that holds what a receipt is about now.
 Result<std::optional<multiformats::Multihash>> Anchor(const Context& context, const Call& call,
                                                       const workspace::Entry& entry,
                                                       const std::string& text) {
@@ -150,15 +150,8 @@ Result<std::optional<multiformats::Multihash>> Anchor(const Context& context, co
     return InvalidArgument("parameter 'contains' takes a block hash or a receipt of this node, not '{}'",
                            text);
   }
-  const auto& outcome = found->outcome;
-  std::optional<multiformats::Multihash> block = outcome.block_hash;
-  if (!outcome.is_success() || block || !outcome.sequence) return block;
   ASSIGN_OR_RETURN(const auto dataset, context.workspace->Open(entry));
-  RETURN_IF_ERROR(dataset->WalkBack([&](const dataset::StoredBlock& stored) -> Result<bool> {
-    if (stored.block.sequence_number == *outcome.sequence) block = stored.hash;
-    return stored.block.sequence_number > *outcome.sequence;
-  }));
-  return block;
+  return gateway::BlockOf(found->outcome, *dataset);
 }
 
 Result<net::HttpResponse> Verify(const Context& context, const Call& call, const std::stop_token& stop) {

@@ -114,7 +114,7 @@ Status EnsureSource(const Context& context, const workspace::Entry& entry,
   source.read.format = format->read;
   if (format->read == odf::ReadFormat::kCsv) source.read.header = true;
   if (format->tabs) source.read.separator = "\t";
-  return context.gateway->RunExclusive(entry, false, context.limits.change_wait, [&]() -> Status {
+  return context.gateway->RunExclusive(entry, {.wait = context.limits.change_wait}, [&]() -> Status {
     ASSIGN_OR_RETURN(auto guard, context.workspace->BeginCommit(entry.id));
     ASSIGN_OR_RETURN(auto dataset, context.workspace->Open(entry));
     if (has_source(*dataset)) return {};

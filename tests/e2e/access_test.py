@@ -43,8 +43,13 @@ def anonymous_callers_are_programs_of_this_machine():
             assert any("without a token" in line for line in node.said), node.said
             for host in ["localhost", "127.0.0.1:80", "[::1]:99", "LOCALHOST"]:
                 assert status_for_host(node, host) == 200, host
-            for host in ["example.com", "localhost.example.com", "127.0.0.1.example.com", "10.0.0.1"]:
+            for host in ["example.com", "localhost.example.com", "127.0.0.1.example.com", "10.0.0.1", "127.0.0.1:80@example.com",
+                         "[::1].example.com", "localhost:x"]:
                 assert status_for_host(node, host) == 403, host
+            # What stands in the request line counts, whatever Host says.
+            absolute = b"GET http://%s/d/sources HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+            assert node.raw(absolute % b"example.com").startswith(b"HTTP/1.1 403 ")
+            assert node.raw(absolute % b"127.0.0.1:80").startswith(b"HTTP/1.1 200 ")
             check_problem(node.request("POST", "/d/ingest", records([1]), {"Origin": "null"}), 403)
             check_problem(node.get("/d/sources", headers={"Authorization": "Basic abc"}), 401)
             wrong = node.get("/d/sources", headers=bearer("sluice_aaaaaaaaaa_" + "b" * 43))
@@ -64,7 +69,8 @@ def tokens_give_what_their_scopes_say():
                                                         "push:kim/own", "push:kim/own/default", "push:kim/own/other"]}
         with Node(ws) as node:
             expected = {
-                ("GET", "/d/sources", None): {"admin": 200, "read": 200, "push:d": 403, "push:e": 404},
+                ("GET", "/d/sources", None): {"admin": 200, "read": 200, "push:d": 200, "push:d/other": 200, "push:e": 404},
+                ("GET", "/d/log", None): {"admin": 200, "read": 200, "push:d": 403, "push:e": 404},
                 ("GET", "/d/sources/default", None): {"read": 200, "push:d": 200, "push:d/default": 200, "push:d/other": 403},
                 ("POST", "/d/ingest?sourceName=default", records([1])):
                     {"admin": 200, "read": 403, "push": 200, "push:d": 200, "push:d/default": 200, "push:d/other": 403},
@@ -103,7 +109,7 @@ def a_right_to_push_reads_its_sources_alone():
         with Node(ws) as node:
             calls = []
             for path, item in node.get("/openapi.json").json["paths"].items():
-                if "{source}" in path or path.startswith(("/platform", "/receipts", "/operator")):
+                if "{source}" in path or path.startswith(("/platform", "/receipts", "/operator")) or path.endswith("/sources"):
                     continue
                 part = path.strip("/").split("/")[1:2]
                 concrete = path.replace("{account}/", "").replace("{dataset}", "d").replace("{hash}", names.get("".join(part), "x"))
@@ -111,14 +117,14 @@ def a_right_to_push_reads_its_sources_alone():
                           if method == "get" and (path.startswith("/{") or path == "/datasets")
                           or method == "post" and path.endswith("/query")]
             paths = {path for _, path in calls}
-            assert {"/d", "/d/log", "/d/tail", "/d/query", "/d/schema", "/d/verify", "/d/refs/head", "/d/sources", "/datasets", "/query",
-                    "/d/blocks/" + names["blocks"], "/d/data/" + names["data"]} <= paths, paths
+            assert {"/d", "/d/log", "/d/tail", "/d/query", "/d/schema", "/d/verify", "/d/refs/head", "/datasets", "/query",
+                    "/d/blocks/" + names["blocks"], "/d/data/" + names["data"], "/d/sources/odf/polling"} <= paths, paths
             for method, path in calls:
                 body = None if method == "GET" else b"select 1"
                 for query in ["?sourceName=default", "?sql=select%201&sourceName=default", "?sourceName=x&sourceName=default", ""]:
                     for text in tokens:
                         check_problem(call(node, method, path + query, text, body), 403)
-                if "checkpoints" not in path and "queue" not in path:
+                if "checkpoints" not in path and "queue" not in path and "polling" not in path:
                     assert call(node, method, path + "?sql=select%201", reader, body).status == 200, (method, path)
             for text in tokens:
                 assert call(node, "GET", "/d/sources/default", text).status == 200

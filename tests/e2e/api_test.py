@@ -584,8 +584,14 @@ def an_account_has_so_many_datasets():
         kim = token(ws, "kim", "admin")
         path = ws.write("node.yaml", "quotas:\n  accounts:\n    kim: {datasets: 2}\n")
         with Node(ws, "--config", path) as node:
-            assert node.call("POST", "/datasets", manifest("a", APPEND), kim).status == 201
-            problem(node.call("POST", "/datasets", manifest("b", APPEND), kim), 429, "may have 2 dataset(s)")
+            # Its own count, and what is everybody's or another's does not.
+            problem(node.call("POST", "/datasets", manifest("a", APPEND), kim), 403, "call it 'kim/a'")
+            assert node.post("/datasets", manifest("other/a", APPEND)).status == 201
+            for name in ("kim/a", "kim/b"):
+                assert node.call("POST", "/datasets", manifest(name, APPEND), kim).status == 201
+            problem(node.call("POST", "/datasets", manifest("kim/c", APPEND), kim), 429, "may have 2 dataset(s), there are 2")
+            assert node.call("DELETE", "/kim/a", headers=kim).status == 200
+            assert node.call("POST", "/datasets", manifest("kim/c", APPEND), kim).status == 201
             assert node.post("/datasets", manifest("b", APPEND)).status == 201
 
 

@@ -238,7 +238,7 @@ def pipelined_and_half_closed_requests_are_answered():
         # Also one that takes longer than it takes to look whether anybody waits.
         query = b"select count(*) as n from range(3000000) a, range(2000) b where a.range % 7 = b.range % 11"
         answer = fort.node.raw(head(f"Content-Length: {len(query)}", "Connection: close", path="/query") + query, timeout=60,
-                               half_close=True)
+                               half_close=True, silence=60)
         assert b"HTTP/1.1 200" in answer and b'"n"' in answer, answer
         # Empty lines before a request are passed over.
         answer = fort.node.raw(b"\r\n\r\n" + head("Connection: close", path="/livez", method="GET"))

@@ -160,8 +160,8 @@ class Node:
         finally:
             connection.close()
 
-    def raw(self, data, timeout=20, half_close=False):
-        """Bytes as they are; all that comes back until the node closes, or says nothing more for a second."""
+    def raw(self, data, timeout=20, half_close=False, silence=1):
+        """Bytes as they are; all that comes back until the node closes, or says nothing more for so many seconds."""
         with socket.create_connection(("127.0.0.1", self.port), timeout=timeout) as connection:
             connection.sendall(data)
             if half_close:
@@ -177,7 +177,7 @@ class Node:
                 if not piece:
                     break
                 received += piece
-                connection.settimeout(1)
+                connection.settimeout(silence)
             return received
 
 

@@ -12,6 +12,7 @@ import sys
 import harness
 from harness import APPEND, LEDGER, Workspace, main, records
 from node import Node
+from sources_test import POLLING
 
 SCHEMATHESIS = os.path.join(harness.DEPS, "python-integration", "bin", "schemathesis")
 CHECKS = ("status_code_conformance,content_type_conformance,response_schema_conformance,response_headers_conformance,"
@@ -58,7 +59,7 @@ def fuzz(node, folder, names, *args):
 
 
 def names_of(ws, token="x"):
-    return {"dataset": ["d", "e", "nowhere"], "source": ["default", "nowhere"], "sourceName": ["default", "nowhere"],
+    return {"dataset": ["d", "e", "p", "nowhere"], "source": ["default", "nowhere"], "sourceName": ["default", "nowhere"],
             "token": [token, "x"], "from": [ws.head("d"), "x"], "sql": ["select * from d", "select 1", "drop table d"],
             "hash": [ws.head("d"), os.listdir(os.path.join(ws.path("d"), "data"))[0], "x"]}
 
@@ -69,6 +70,8 @@ def prepared():
     ws.add("e", APPEND)
     for name in "de":
         ws.run("ingest", name, "--stdin", data=records(range(3)))
+    ws.run("add", ws.write("p.yaml", POLLING.format(path=ws.write("p.ndjson", records(range(3))))))
+    ws.run("pull", "p")
     return ws
 
 
@@ -87,7 +90,8 @@ def answers_about_datasets_that_exist_are_too():
         names.update({"postQuery": sql, "postDatasetQuery": sql, "pushBatch": [harness.record(k) for k in range(20)],
                       "upload": ["abc\n", "x"], "commitMetadata": ["kind: SetInfo\ndescription: x\n", "kind: Seed\n"]})
         # Deleting what the other calls are about would end the test early.
-        print(fuzz(node, ws.folder, names, "--exclude-operation-id", "deleteDataset").splitlines()[-3:], file=sys.stderr)
+        print(fuzz(node, ws.folder, names, "--exclude-operation-id", "deleteDataset",
+                   "--exclude-operation-id", "disablePolling").splitlines()[-3:], file=sys.stderr)
         assert node.get("/d").status == 200
         # Most calls must have got as far as a good answer, or this would say little.
         metrics = node.get("/metrics").body.decode()

@@ -94,6 +94,13 @@ def event_time_fills_what_is_missing():
         assert received[:4] == time.strftime("%Y", time.gmtime(before)), (received, answer)
 
 
+def a_misspelt_parameter_is_refused():
+    with served() as node:
+        for query in ("source=default", "sourcename=default", "sourceName=default&allowempty=true", "x"):
+            check_problem(node.push("d", ONE, query=query), 400, "known are sourceName, allowEmpty, uploadToken")
+        assert rows(node) == []
+
+
 def both_state_headers_or_neither():
     with served() as node:
         check_problem(node.push("d", ONE, state="1"), 428, "ODF-If-Source-State")
@@ -132,7 +139,11 @@ def idempotency_keys_are_short_visible_ascii():
     with served() as node:
         for bad in ("", '""', "a b", "x" * 256):
             check_problem(node.push("d", ONE, key=bad), 400, "idempotency key")
+        for bad in ('"', '"a', '"a"b', '"a\\"', '"a\\x"'):
+            check_problem(node.push("d", ONE, key=bad), 400, "begins with a quote")
         check_committed(node.push("d", ONE, key="x" * 255), 1, 1)
+        check_committed(node.push("d", TWO, key='"a\\"b"'), 1, 1)
+        check_committed(node.push("d", TWO, key='a"b'), status="duplicate")
 
 
 def preferences_are_read_as_a_list():
@@ -389,7 +400,7 @@ def a_queued_batch_that_fails_goes_to_the_dead_letters():
         node.args = ()
         node.restart()
         assert node.settled(answer.json["receipt"])["status"] == "committed"
-        assert rows(node) == [(1, "one"), (2, "two")] and node.receipt(receipt)["status"] == "failed"
+        assert rows(node) == [(1, "one"), (2, "two")] and node.receipt(receipt)["status"] == "committed"
         assert node.get("/d/queue").json["deadLetters"] == []
         check_problem(node.request("POST", f"/d/queue/{receipt}/drop"), 404)
 
@@ -423,8 +434,14 @@ def a_dead_letter_is_taken_again_once():
         answers = in_parallel([lambda: node.request("POST", f"/d/queue/{receipt}/retry")] * 8)
         good = [answer.json["receipt"] for answer in answers if answer.status == 200]
         assert good and {answer.status for answer in answers} <= {200, 404} and len(set(good)) == 1, answers
-        assert node.settled(good[0])["status"] == "committed"
+        told = node.settled(good[0])
+        assert told["status"] == "committed"
         assert sorted(k for k, _ in rows(node)) == taken
+        # The first receipt tells what became of the batch, whatever it is called now.
+        for _ in range(2):
+            first = node.receipt(receipt)
+            assert first == {**told, "receipt": receipt}, (first, told)
+            node.restart()
     for commits_first in (False, True):
         with served("--block-budget", "0.0001") as node:
             receipt, path = letter_of(node)
@@ -449,6 +466,7 @@ def a_dead_letter_is_taken_again_once():
             else:
                 check_problem(again, 404)  # what it became was found in the queue
             assert node.settled(retried)["status"] == "committed"
+            assert node.settled(receipt)["blockHash"] == node.receipt(retried)["blockHash"]
             assert node.get("/d/queue").json["deadLetters"] == [] and not os.path.exists(path)
             assert sorted(k for k, _ in rows(node)) == taken, rows(node)
 
@@ -467,6 +485,17 @@ def a_dead_letter_and_the_repeat_of_its_client_are_one():
                 assert node.push("d", TEN, key="k").json["status"] == "duplicate"
             assert sorted(k for k, _ in rows(node)) == taken, rows(node)
             assert node.get("/d/queue").json["deadLetters"] == []
+            assert node.settled(receipt)["status"] == "committed" and node.receipt(receipt)["blockHash"], node.receipt(receipt)
+
+
+def a_dead_letter_that_is_given_up_says_so():
+    with served("--block-budget", "0.0001") as node:
+        receipt, _ = letter_of(node)
+        assert node.request("POST", f"/d/queue/{receipt}/drop").status == 200
+        assert node.receipt(receipt)["status"] == "dropped"
+        check_problem(node.request("POST", f"/d/queue/{receipt}/retry"), 404)
+        node.restart()
+        assert node.receipt(receipt)["status"] == "dropped"
 
 
 def again_manifest():
@@ -608,6 +637,9 @@ def entity_tags_name_the_accepted_state():
             assert answer.headers["ETag"][0] == answer.headers["ETag"][-1] == '"'
             tags.append(answer.headers["ETag"])
         assert tags[0] != tags[1]
+        # No part of it: what is put together anew is told as a whole.
+        whole = node.get("/d/sources/default/state", headers={"Range": "bytes=0-9"})
+        assert whole.status == 200 and whole.json["accepted"] == "2", whole
         same = node.get("/d/sources/default/state", headers={"If-None-Match": tags[1]})
         assert same.status == 304 and same.body == b"", same
         assert node.get("/d/sources/default/state", headers={"If-None-Match": tags[0]}).status == 200
@@ -818,7 +850,8 @@ def waiting_requests_are_answered_at_the_end():
 
 if __name__ == "__main__":
     main([the_simplest_push_is_committed, content_types_that_say_nothing_mean_the_sources_own_format,
-          content_type_selects_another_format, event_time_fills_what_is_missing, both_state_headers_or_neither,
+          content_type_selects_another_format, event_time_fills_what_is_missing, a_misspelt_parameter_is_refused,
+          both_state_headers_or_neither,
           states_are_visible_ascii, a_kind_is_kept_and_compared, idempotency_keys_are_short_visible_ascii,
           preferences_are_read_as_a_list, the_order_of_compare_and_set, duplicate_is_told_before_the_records_are_read,
           a_star_means_no_state_yet, a_state_without_rows_is_committed, a_push_without_a_state_leaves_the_state,
@@ -827,6 +860,7 @@ if __name__ == "__main__":
           a_key_whose_request_is_running_waits_for_it, a_queued_batch_is_acknowledged_and_committed,
           a_repeat_of_a_queued_batch_gets_its_receipt, receipts_settle_as_up_to_date_and_repeat, receipts_that_are_none,
           a_queued_batch_that_fails_goes_to_the_dead_letters, a_dead_letter_is_taken_again_once, a_dead_letter_and_the_repeat_of_its_client_are_one,
+          a_dead_letter_that_is_given_up_says_so,
           nothing_overtakes_a_batch_at_which_its_source_stands, a_source_stands_still_until_its_batch_is_dropped,
           several_sources_share_a_dataset, an_empty_body_retracts_a_snapshot_only_when_that_is_meant,
           an_empty_body_is_a_batch_without_rows, entity_tags_name_the_accepted_state, records_that_do_not_fit_are_named,

@@ -1,0 +1,18 @@
+#include "gateway/receipt_block.h"
+
+namespace sluice::gateway {
+
+Result<std::optional<multiformats::Multihash>> BlockOf(const Outcome& outcome,
+                                                       const dataset::Dataset& dataset) {
+  std::optional<multiformats::Multihash> block;
+  if (!outcome.is_success()) return block;
+  block = outcome.block_hash;
+  if (block || !outcome.sequence) return block;
+  RETURN_IF_ERROR(dataset.WalkBack([&](const dataset::StoredBlock& stored) -> Result<bool> {
+    if (stored.block.sequence_number == *outcome.sequence) block = stored.hash;
+    return stored.block.sequence_number > *outcome.sequence;
+  }));
+  return block;
+}
+
+}  // namespace sluice::gateway
