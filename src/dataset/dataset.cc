@@ -133,6 +133,19 @@ void Dataset::NoteDurable(const Multihash& head) {
   (void)stores_.derived->ReplaceUnsynced(kDurableName, head.ToString()).ok();
 }
 
+void Dataset::NoteCommit() {
+  constexpr auto kBetweenNotes = std::chrono::milliseconds(250);
+  const auto now = std::chrono::steady_clock::now();
+  if (now - noted_at_ < kBetweenNotes) {
+    durable_head_ = state_.head;
+    stores_.failures->set_unsure_head(std::nullopt);
+    return;
+  }
+  noted_at_ = now;
+  NoteDurable(*state_.head);
+  SaveState(state_);
+}
+
 Result<std::optional<std::vector<std::string>>> Dataset::NamesAfter(const Multihash& known) const {
   std::vector<std::string> names;
   bool met_known = false;
@@ -368,8 +381,7 @@ Result<CommitResult> Dataset::Publish(NewBlocks blocks, std::vector<StagedSlice>
 
   state_ = std::move(blocks.state);
   checked_head_ = new_head;
-  NoteDurable(new_head);
-  SaveState(state_);
+  NoteCommit();
   return result;
 }
 

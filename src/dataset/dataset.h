@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -163,6 +164,9 @@ class Dataset {
   Result<ChainState> Derive(const Multihash& head, const ChainState& known) const;
   void SaveState(const ChainState& state) const;
   void NoteDurable(const Multihash& head);
+  // After a commit: what the present state is, and that it is durable, for whoever opens the dataset next. They
+  // are only shortcuts, and replacing two files costs as much as the commit: so a few times a second.
+  void NoteCommit();
   // Copies of the named files (all, when absent) in their place, each synced before it has the name; the head
   // last. Errors: kUnavailable when that moved meanwhile.
   Status WriteAnew(std::optional<std::vector<std::string>> names);
@@ -180,6 +184,7 @@ class Dataset {
   DatasetStores stores_;
   ChainState state_;
   std::optional<Multihash> durable_head_;
+  std::chrono::steady_clock::time_point noted_at_;
   std::optional<Multihash> checked_head_;  // its block was read, or written, by this object
 };
 
