@@ -28,6 +28,9 @@ struct Settings::Value {
 
 namespace {
 
+// Shorter ones would hide letters of ordinary words.
+constexpr size_t kShortestSecret = 4;
+
 constexpr std::string_view kRecordTemplate = "${{";
 
 std::string_view Describe(OptionType type) {
@@ -335,7 +338,6 @@ Status SettingsReader::ReadText(const Tree& tree, const Option& option, Settings
 }
 
 std::string HideSecrets(std::string text, std::vector<std::string> secrets) {
-  constexpr size_t kShortestSecret = 4;
   std::erase_if(secrets, [](const auto& secret) { return secret.size() < kShortestSecret; });
   // One may be a part of another.
   std::sort(secrets.begin(), secrets.end(), [](const auto& a, const auto& b) { return a.size() > b.size(); });
