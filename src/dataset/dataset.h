@@ -164,8 +164,8 @@ class Dataset {
   Result<ChainState> Derive(const Multihash& head, const ChainState& known) const;
   void SaveState(const ChainState& state) const;
   void NoteDurable(const Multihash& head);
-  // After a commit: what the present state is, and that it is durable, for whoever opens the dataset next. They
-  // are only shortcuts, and replacing two files costs as much as the commit: so a few times a second.
+  // After a commit: what the present state is, and that it is durable, for whoever opens the dataset next.
+  // They are only shortcuts, and replacing two files costs as much as the commit: so a few times a second.
   void NoteCommit();
   // Copies of the named files (all, when absent) in their place, each synced before it has the name; the head
   // last. Errors: kUnavailable when that moved meanwhile.
