@@ -557,4 +557,13 @@ void Download::Refuse() {
   (void)s.savepoint.SaveBody(s.info).ok();
 }
 
+void Download::Abandon() {
+  auto& s = *shared_;
+  s.on_stop.reset();
+  s.thread.request_stop();
+  if (s.thread.joinable()) s.thread.join();
+  s.savepoint.DropPart();
+  s.savepoint.DropBody();
+}
+
 }  // namespace sluice::fetch

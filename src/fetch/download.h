@@ -55,6 +55,8 @@ class Download {
   // After what came next refused it: waits a little for the end, so that the bytes are there to be looked at
   // again, and marks them.
   void Refuse();
+  // Ends it: nobody wants what is to come, nor what came.
+  void Abandon();
 
   struct Shared;
 

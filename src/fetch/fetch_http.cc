@@ -43,6 +43,17 @@ Result<std::optional<odf::SourceState>> StateOf(const DownloadInfo& info) {
       odf::SourceState{"", kContentStateKind, fmt::format("{}:{}", info.total_bytes, info.hash)});
 }
 
+// Entity tags are compared as If-None-Match compares them: what marks a weak one does not count.
+bool HasSameValidator(const DownloadInfo& info, const std::optional<odf::SourceState>& previous) {
+  const auto plain = [](std::string_view tag) { return tag.starts_with("W/") ? tag.substr(2) : tag; };
+  if (!previous) return false;
+  if (previous->kind == kEtagStateKind)
+    return !info.etag.empty() && plain(info.etag) == plain(previous->value);
+  if (previous->kind != kLastModifiedStateKind || !info.etag.empty()) return false;
+  const auto time = ChangedAt(info);
+  return time && FormatInstant(*time) == previous->value;
+}
+
 Status SetValidators(const std::optional<odf::SourceState>& previous, DownloadSpec* spec) {
   if (!previous) return {};
   if (previous->kind == kEtagStateKind) {
@@ -82,8 +93,13 @@ Result<Fetched> FetchHttp(const UrlCall& call, const FetchRequest& request, cons
   ASSIGN_OR_RETURN(const auto start, download->WaitForStart());
   if (start == Download::Start::kNotModified) return fetched;
   if (auto note = download->note(); !note.empty()) fetched.notes.push_back(std::move(note));
-  // Content without a validator is known by what it is.
   const auto info = download->info();
+  // Not every server heeds the question whether anything is new.
+  if (!request.force && HasSameValidator(info, request.previous)) {
+    download->Abandon();
+    return fetched;
+  }
+  // Content without a validator is known by what it is.
   ASSIGN_OR_RETURN(const auto coder, CodecOfContentEncoding(info.content_encoding));
   if (!request.force && request.previous && request.previous->kind == kContentStateKind &&
       !info.HasValidator()) {

@@ -107,8 +107,10 @@ Status Walk(std::string_view text, const std::function<void(std::string_view)>& 
 
 void Redactor::Hide(const std::string& secret, std::string shown) {
   if (secret.empty()) return;
-  const std::string encoded = net::PercentEncode(secret);
-  if (encoded != secret) hidden_.emplace_back(encoded, shown);
+  // As a server that repeats it may write it, and as a URL is asked for.
+  for (const auto& encoded : {net::PercentEncode(secret), net::EncodeForeign(secret)}) {
+    if (encoded != secret) hidden_.emplace_back(encoded, shown);
+  }
   hidden_.emplace_back(secret, std::move(shown));
   // A secret that holds another one goes first.
   std::stable_sort(hidden_.begin(), hidden_.end(),

@@ -57,17 +57,21 @@ std::string PercentEncode(std::string_view text, bool keep_slash) {
   return encoded;
 }
 
-std::string EncodeUrl(std::string_view url) {
+std::string EncodeForeign(std::string_view text) {
   constexpr std::string_view kForeign = " \"<>`";
-  const size_t scheme = url.find("://");
-  const size_t host = scheme == std::string_view::npos ? 0 : scheme + 3;
-  const size_t path = std::min(url.find_first_of("/?#", host), url.size());
-  std::string encoded(url.substr(0, path));
-  for (const char c : url.substr(path)) {
+  std::string encoded;
+  for (const char c : text) {
     const bool is_foreign = static_cast<signed char>(c) < 0 || kForeign.find(c) != std::string_view::npos;
     encoded += is_foreign ? PercentEncode({&c, 1}) : std::string(1, c);
   }
   return encoded;
+}
+
+std::string EncodeUrl(std::string_view url) {
+  const size_t scheme = url.find("://");
+  const size_t host = scheme == std::string_view::npos ? 0 : scheme + 3;
+  const size_t path = std::min(url.find_first_of("/?#", host), url.size());
+  return std::string(url.substr(0, path)) + EncodeForeign(url.substr(path));
 }
 
 std::optional<std::string> Target::Parameter(std::string_view name) const {

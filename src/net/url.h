@@ -18,6 +18,8 @@ std::string PercentEncode(std::string_view text, bool keep_slash = false);
 // An address as people write it: what may stand in no URL (blanks, quotes, angle brackets, letters of other
 // scripts) as `%XX` behind the host; all else is left as it is.
 std::string EncodeUrl(std::string_view url);
+// The same for a part of one behind the host.
+std::string EncodeForeign(std::string_view text);
 // Whether `url`, so encoded, can be asked for over HTTP. Errors: kInvalidArgument saying what is wrong with
 // it.
 Status CheckHttpUrl(const std::string& url);

@@ -326,6 +326,10 @@ def secrets():
             server.pages.clear()
             done = ws.run("pull", "d", code=None, env=env)
             assert b"q7" not in done.err and b"sekret" not in done.err and b"env.PIN" in done.err, done
+            # Blanks and letters of its own are not asked for as they are.
+            ws.run("secrets", "set", "KEY", data='sekret +/\u00f6"y\n'.encode(), env=env)
+            done = ws.run("pull", "d", code=None, env=env)
+            assert b"sekret" not in done.err and b"env.KEY" in done.err, done
 
     yield "secrets that an answer repeats", echoed
 

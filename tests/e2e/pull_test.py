@@ -22,12 +22,13 @@ class Page:
     """What a server has at a path, and how it misbehaves."""
 
     def __init__(self, body=CSV, etag=None, modified=None, status=200, cut=None, cuts=0, location=None, ranges=True,
-                 media="text/csv", encoding=None, delay=0, headers=None, swap=None, part_encoding=None):
+                 media="text/csv", encoding=None, delay=0, headers=None, swap=None, part_encoding=None, heeds=True):
         self.body = body.encode() if isinstance(body, str) else body
         self.etag, self.modified, self.status, self.location = etag, modified, status, location
         self.cut, self.cuts = cut, cuts  # the first `cuts` answers end after `cut` bytes
         self.ranges, self.media, self.encoding, self.delay = ranges, media, encoding, delay
         self.headers = headers or {}
+        self.heeds = heeds  # what was asked with a condition
         self.part_encoding = part_encoding  # what a 206 says of the encoding instead; "" = nothing
         self.swap = swap  # the page that is there after the first answer
 
@@ -90,9 +91,9 @@ class Server:
         if page.status != 200:
             return self.send(h, page.status, headers, page.body)
         asked = h.headers
-        if page.etag and asked.get("If-None-Match") == page.etag:
+        if page.heeds and page.etag and asked.get("If-None-Match") == page.etag:
             return self.send(h, 304, headers, b"")
-        if page.modified and not page.etag and asked.get("If-Modified-Since") == formatdate(page.modified, usegmt=True):
+        if page.heeds and page.modified and not page.etag and asked.get("If-Modified-Since") == formatdate(page.modified, usegmt=True):
             return self.send(h, 304, headers, b"")
         body, status = page.body, 200
         wanted = asked.get("Range")
@@ -283,6 +284,25 @@ def files():
 
 
 def web():
+    def unheeded():
+        """A server that answers with the same validator and all of the content doubles nothing."""
+        big = CSV + "".join(f"{n},x\n" for n in range(10, 200_000))
+        for page, same in ((Page(etag='"v1"', heeds=False), None), (Page(etag='"v1"'), Page(etag='W/"v1"', heeds=False)),
+                           (Page(modified=1_600_000_000, heeds=False), None), (Page(big, etag='"v1"', heeds=False), None)):
+            with Server(data__csv=page) as server, Workspace() as ws:
+                add(ws, "d", url_step(server.url()), merge="{kind: Append}")
+                assert outcome(ws, "d")["status"] == "updated"
+                rows = ws.run("sql", "-o", "csv", "-c", "select count(*) from d").out
+                if same:
+                    server.pages["/data.csv"] = same
+                for _ in range(2):
+                    assert outcome(ws, "d")["status"] == "up-to-date"
+                assert ws.run("sql", "-o", "csv", "-c", "select count(*) from d").out == rows
+                server.pages["/data.csv"] = Page(CSV, etag='"v2"', heeds=False)
+                assert outcome(ws, "d")["status"] == "updated"
+
+    yield "a server that does not heed conditions", unheeded
+
     def etag():
         with Server(data__csv=Page(etag='"v1"')) as server, Workspace() as ws:
             add(ws, "d", url_step(server.url()))
