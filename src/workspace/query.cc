@@ -5,10 +5,12 @@
 
 #include <algorithm>
 #include <cctype>
+#include <fstream>
 
 #include "base/names.h"
 #include "columnar/conform.h"
 #include "columnar/slice.h"
+#include "multiformats/sha3.h"
 #include "odf/arrow_schema.h"
 
 namespace sluice::workspace {
@@ -77,6 +79,60 @@ std::optional<Error> FindMissingSlice(const Workspace& workspace, const std::vec
   return std::nullopt;
 }
 
+// A slice that a query reads, and whose it is.
+struct QueriedSlice {
+  std::string alias, path;
+  multiformats::Multihash hash;
+};
+
+// What the engine says of bytes that are not what was written depends on where they lie in the file: an error
+// that no query of sound data gives has the files looked at.
+bool MayBeDamage(const Error& error) {
+  const std::string& message = error.message();
+  return error.code() == ErrorCode::kInternal || error.code() == ErrorCode::kUnavailable ||
+         error.code() == ErrorCode::kCorruption || message.find("could not convert") != std::string::npos ||
+         message.find("failed to read") != std::string::npos;
+}
+
+Result<bool> IsAsWritten(const QueriedSlice& slice) {
+  std::ifstream file(slice.path, std::ios::binary);
+  multiformats::Sha3Hasher hasher;
+  std::vector<char> buffer(size_t{1} << 20);
+  while (file.read(buffer.data(), static_cast<std::streamsize>(buffer.size())) || file.gcount() > 0)
+    hasher.Update(buffer.data(), static_cast<size_t>(file.gcount()));
+  if (file.bad()) return MakeError(ErrorCode::kUnavailable, "cannot read '{}'", slice.path);
+  return hasher.Finish() == slice.hash.digest();
+}
+
+Error ExplainDamage(Error error, const std::vector<QueriedSlice>& slices) {
+  if (!MayBeDamage(error)) return error;
+  for (const auto& slice : slices) {
+    const auto sound = IsAsWritten(slice);
+    if (sound.ok() && *sound) continue;
+    return Corruption("dataset '{}': slice '{}' is damaged; 'sluice verify {}' tells more", slice.alias,
+                      dataset::DataName(slice.hash), slice.alias);
+  }
+  return error;
+}
+
+// Damage shows itself when its rows are read.
+class ExplainedResult final : public sql::QueryResult {
+ public:
+  ExplainedResult(std::unique_ptr<sql::QueryResult> result, std::vector<QueriedSlice> slices)
+      : result_(std::move(result)), slices_(std::move(slices)) {}
+
+  std::shared_ptr<arrow::Schema> schema() const override { return result_->schema(); }
+  Result<std::shared_ptr<arrow::RecordBatch>> Next() override {
+    auto batch = result_->Next();
+    if (!batch.ok()) return ExplainDamage(std::move(batch).error(), slices_);
+    return batch;
+  }
+
+ private:
+  std::unique_ptr<sql::QueryResult> result_;
+  std::vector<QueriedSlice> slices_;
+};
+
 }  // namespace
 
 Result<std::shared_ptr<arrow::Schema>> ArrowSchemaOf(const dataset::Dataset& dataset) {
@@ -137,6 +193,7 @@ Result<QuerySession> RunQueryOver(const Workspace& workspace, const std::vector<
                                   const std::string& statement, const QueryOptions& options) {
   QuerySession session;
   std::vector<std::string> without_schema;
+  std::vector<QueriedSlice> queried;
   ASSIGN_OR_RETURN(session.engine, sql::Engine::OpenFenced(options.limits, options.dialect));
   for (const auto& entry : entries) {
     if (!Mentions(statement, entry.alias)) continue;
@@ -152,20 +209,22 @@ Result<QuerySession> RunQueryOver(const Workspace& workspace, const std::vector<
     std::vector<std::string> paths;
     for (const auto& ref : *slices) {
       auto path = dataset->files().LocalPath(dataset::DataName(ref.slice.physical_hash));
-      if (path) paths.push_back(*path);
+      if (!path) continue;
+      queried.push_back({entry.alias, *path, ref.slice.physical_hash});
+      paths.push_back(*path);
     }
     auto registered = session.engine->RegisterParquet(entry.alias, schema, std::move(paths));
     if (!registered.ok()) {
       if (auto missing = FindMissingSlice(workspace, entries, statement)) return *std::move(missing);
-      return std::move(registered).error();
+      return ExplainDamage(std::move(registered).error(), queried);
     }
   }
   auto result = session.engine->Query(statement, options.stop);
   if (!result.ok()) {
     if (auto missing = FindMissingSlice(workspace, entries, statement)) return *std::move(missing);
-    return ExplainMissingTable(std::move(result).error(), entries, without_schema);
+    return ExplainDamage(ExplainMissingTable(std::move(result).error(), entries, without_schema), queried);
   }
-  session.result = std::move(*result);
+  session.result = std::make_unique<ExplainedResult>(std::move(*result), std::move(queried));
   return session;
 }
 
