@@ -1,6 +1,7 @@
 #include <signal.h>
 
 #include <atomic>
+#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
@@ -15,6 +16,9 @@
 
 namespace {
 
+// A wrapper may tell its child and the group that the child is in: that is one stop.
+constexpr std::chrono::milliseconds kSameStop{500};
+
 // Ctrl-C and SIGTERM ask once, politely; a second one ends the program. The dataset is as it was either way.
 void WatchSignals(std::stop_source stop, const std::atomic<bool>& paging) {
   sigset_t signals;
@@ -26,10 +30,17 @@ void WatchSignals(std::stop_source stop, const std::atomic<bool>& paging) {
   signal(SIGXFSZ, SIG_IGN);  // a file that may not grow is an error of its write
   // Ends with the program, which waits for no thread.
   std::thread([signals, stop, &paging]() mutable {
+    int first = 0;
+    std::chrono::steady_clock::time_point asked;
     while (true) {
       const int signal_number = sigwaitinfo(&signals, nullptr);
       if (signal_number <= 0 || (signal_number == SIGINT && paging)) continue;
+      const auto now = std::chrono::steady_clock::now();
+      const bool is_same_stop = signal_number == first && now - asked < kSameStop;
+      if (is_same_stop) continue;
       if (stop.stop_requested()) _exit(128 + signal_number);
+      first = signal_number;
+      asked = now;
       stop.request_stop();
     }
   }).detach();

@@ -226,7 +226,12 @@ Result<Delivery> TextRecords::Deliver(const std::vector<Line>& lines) {
 }
 
 Result<std::optional<Delivery>> TextRecords::Take(bool is_end) {
-  auto lines = CutLines(is_end);
+  std::vector<Line> lines;
+  // Of blank lines, and of what is left of a line too large, a whole cut has nothing.
+  for (size_t before = text_.size() + 1; lines.empty() && at_ != before;) {
+    before = at_;
+    lines = CutLines(is_end);
+  }
   if (is_first_ && !lines.empty()) {
     is_first_ = false;
     if (lines.front().text.starts_with(kByteOrderMark))

@@ -230,6 +230,66 @@ def a_followed_file_and_sigterm():
         assert [r["uuid"] for r in read(out)] == [f"u{n}" for n in range(15)]
 
 
+def a_followed_file_that_is_written_anew():
+    """Cut and filled up again between two looks, to the length that was read or beyond it."""
+    with folder() as ws:
+        ws.write("p.yaml", "name: p\nstate: var\ningestors: [{type: file, path: in.ndjson, follow: true, poll: 100ms}]\nwriter: {type: file, path: out.ndjson}\ndead_letter: {type: file, path: dead.ndjson}\n")
+        path, out = ws.write("in.ndjson", lines(range(10, 13))), ws.folder + "/out.ndjson"
+        process = ws.start("run", "p.yaml")
+        try:
+            eventually(lambda: count(out) == 3)
+            ws.write("in.ndjson", lines(range(20, 26)))
+            eventually(lambda: count(out) == 9)
+            ws.write("in.ndjson", lines(range(30, 36)))  # of the same length
+            eventually(lambda: count(out) == 15)
+            with open(path, "a", encoding="utf-8") as file:
+                file.write(lines([36]))
+            eventually(lambda: count(out) == 16)
+            process.send_signal(signal.SIGTERM)
+            assert wait(process).code == 0
+            process = ws.start("run", "p.yaml")
+            with open(path, "a", encoding="utf-8") as file:
+                file.write(lines([37]))
+            eventually(lambda: count(out) == 17)
+        finally:
+            process.kill()
+            wait(process)
+        want = [*range(10, 13), *range(20, 26), *range(30, 38)]
+        assert [r["uuid"] for r in read(out)] == [f"u{n}" for n in want], read(out)
+        assert count(ws.folder + "/dead.ndjson") == 0
+
+
+def records_behind_a_line_that_is_too_large():
+    for name, line in (("too large", "x" * 20_000_000), ("blank", " " * 3_000_000)):
+        def case(line=line):
+            with folder() as ws:
+                ws.write("p.yaml", "ingestors: [{type: file, path: in.ndjson, follow: true, poll: 20ms}]\nwriter: {type: file, path: out.ndjson}\ndead_letter: {type: file, path: dead.ndjson}\n")
+                ws.write("in.ndjson", lines([1]) + line + "\n" + lines([2]))
+                process = ws.start("run", "p.yaml")
+                try:
+                    eventually(lambda: count(ws.folder + "/out.ndjson") == 2)
+                finally:
+                    process.kill()
+                    wait(process)
+        yield name, case
+
+
+def one_stop_that_is_told_twice():
+    """A wrapper such as timeout(1) signals its child and then the group that the child is in."""
+    with folder() as ws:
+        ws.write("p.yaml", "ingestors: [{type: generate, rate: 1000}]\nwriter: {type: file, path: out.ndjson}\n")
+        process = ws.start("run", "p.yaml")
+        try:
+            eventually(lambda: count(ws.folder + "/out.ndjson") > 0)
+            process.send_signal(signal.SIGTERM)
+            time.sleep(0.01)
+            process.send_signal(signal.SIGTERM)
+            done = wait(process)
+        finally:
+            process.kill()
+        assert done.code == 0, done
+
+
 def kill_with_a_spool():
     """What was acknowledged into the spool gets to the writer, whatever is killed when."""
     with folder() as ws:
@@ -585,7 +645,7 @@ if __name__ == "__main__":
     assert shutil and harness
     main([file_to_file, stdin_to_stdout, csv_lines, malformed_records_become_dead_letters_and_can_be_replayed,
           rejected_records_are_kept_without_a_word_about_it, passwords_in_urls_are_told_to_nobody, a_wrong_expression_is_named, replay_takes_the_label_off,
-          a_followed_file_and_sigterm, kill_with_a_spool, a_torn_spool, reload_loses_nothing, a_reload_leaves_no_record_in_the_spool,
+          a_followed_file_and_sigterm, a_followed_file_that_is_written_anew, records_behind_a_line_that_is_too_large, one_stop_that_is_told_twice, kill_with_a_spool, a_torn_spool, reload_loses_nothing, a_reload_leaves_no_record_in_the_spool,
           a_broken_input_ends_the_run, metrics_and_health, a_file_that_was_moved_away_is_made_again, two_that_read_one_file_are_refused,
           csv_records_can_be_replayed_when_mended, sql_makes_no_second_field_of_a_name, a_processor_that_fails_is_given_time, a_full_disk_is_waited_for, fan_out_with_a_best_effort_branch, a_node_hosts_pipelines, bad_files_are_explained, drafts_run,
           connectors_are_listed_and_shown])

@@ -54,12 +54,10 @@ constexpr int64_t kEpoch = int64_t{1} << pipeline::kEpochBits;
 // The offset in its file.
 int64_t OffsetOf(int64_t next) { return next & (kEpoch - 1); }
 
-// What a file begins with, up to `next`: tells it again wherever it was moved or copied, and another file
-// that has come to its name.
-Result<std::string> CursorOf(const File& file, int64_t next) {
-  const auto bytes = std::min<uint64_t>(static_cast<uint64_t>(next), push::kWindowBytes);
-  ASSIGN_OR_RETURN(const std::string head, file.ReadSome(0, bytes));
-  return fmt::format("{}:{}", bytes, push::WindowDigest(head));
+// What a file begins with, up to an offset: tells it again wherever it was moved or copied, and another file
+// that has come to its name. `head` is a window of it, or as much as there is up to that offset.
+std::string CursorOf(std::string_view head) {
+  return fmt::format("{}:{}", head.size(), push::WindowDigest(head));
 }
 
 // Whether `place` is one of this file, `size` bytes long.
@@ -69,8 +67,9 @@ Result<bool> Holds(const File& file, uint64_t size, const pipeline::Place& place
   const auto [end, error] =
       std::from_chars(place.cursor.data(), place.cursor.data() + place.cursor.size(), bytes);
   if (error != std::errc() || bytes < 0) return false;
-  ASSIGN_OR_RETURN(const std::string cursor, CursorOf(file, bytes));
-  return cursor == place.cursor;
+  const auto window = std::min<uint64_t>(static_cast<uint64_t>(bytes), push::kWindowBytes);
+  ASSIGN_OR_RETURN(const std::string head, file.ReadSome(0, window));
+  return CursorOf(head) == place.cursor;
 }
 
 // Reads a file from a place on. Its partition is its name, its cursor says which file had that name; each
@@ -155,17 +154,22 @@ class FileSource final : public pipeline::FeedSource {
     const int64_t start = OffsetOf(begin);
     epoch_ = begin - start;
     cursor_.clear();
-    ASSIGN_OR_RETURN(from_, PlaceAt(*file, start));
+    ASSIGN_OR_RETURN(head_,
+                     file->ReadSome(0, std::min<uint64_t>(static_cast<uint64_t>(start), push::kWindowBytes)));
+    from_ = PlaceAt(start);
     auto text = options_.text;
     RETURN_IF_ERROR(TakeHeader(*file, start, &text));
     TextRecords records(text, start);
     uint64_t at = static_cast<uint64_t>(start);
     while (!stop.stop_requested()) {
-      ASSIGN_OR_RETURN(const std::string bytes, file->ReadSome(at, kReadBytes));
+      ASSIGN_OR_RETURN(std::string bytes, file->ReadSome(at, kReadBytes));
+      // Looked at behind the reading: what was read is of the same file as what was read before.
+      ASSIGN_OR_RETURN(bool is_end, IsRewritten(*file));
+      if (is_end) bytes.clear();
       at += bytes.size();
+      head_.append(bytes, 0, push::kWindowBytes - head_.size());
       records.Append(bytes);
-      bool is_end = false;
-      if (bytes.empty()) {
+      if (!is_end && bytes.empty()) {
         const bool is_over = !options_.follow || IsReplaced(identity, at);
         if (!is_over) {
           RETURN_IF_ERROR(feeder.Pump(stop));
@@ -177,7 +181,7 @@ class FileSource final : public pipeline::FeedSource {
       while (true) {
         ASSIGN_OR_RETURN(auto delivery, records.Take(is_end));
         if (!delivery) break;
-        RETURN_IF_ERROR(Deliver(feeder, *file, *std::move(delivery), stop));
+        RETURN_IF_ERROR(Deliver(feeder, *std::move(delivery), stop));
       }
       if (is_end) return {};
     }
@@ -190,18 +194,27 @@ class FileSource final : public pipeline::FeedSource {
     return now && (now->text != identity.text || now->size < at);
   }
 
-  Result<pipeline::Place> PlaceAt(const File& file, int64_t offset) {
+  // This file was cut and written anew, and has by now as much as was read of it, or more.
+  Result<bool> IsRewritten(const File& file) const {
+    if (!options_.follow) return false;
+    ASSIGN_OR_RETURN(const std::string head, file.ReadSome(0, head_.size()));
+    return head != head_;
+  }
+
+  // `offset`: of what was read.
+  pipeline::Place PlaceAt(int64_t offset) {
     // Later it stays the same.
     const bool is_short = cursor_at_ < static_cast<int64_t>(push::kWindowBytes);
     if (cursor_.empty() || (is_short && offset != cursor_at_)) {
-      ASSIGN_OR_RETURN(cursor_, CursorOf(file, offset));
+      // Of what was read, not of what is in the file by now: that may be another one.
+      cursor_ = CursorOf(std::string_view(head_).substr(0, static_cast<size_t>(offset)));
       cursor_at_ = offset;
     }
     return pipeline::Place{epoch_ + offset, cursor_};
   }
 
-  Status Deliver(Feeder& feeder, const File& file, Delivery delivery, const std::stop_token& stop) {
-    ASSIGN_OR_RETURN(const auto place, PlaceAt(file, delivery.batch.next.back()));
+  Status Deliver(Feeder& feeder, Delivery delivery, const std::stop_token& stop) {
+    const auto place = PlaceAt(delivery.batch.next.back());
     for (int64_t& next : delivery.batch.next) next += epoch_;
     delivery.batch.partition = options_.name;
     delivery.batch.places[options_.name] = place;
@@ -214,6 +227,7 @@ class FileSource final : public pipeline::FeedSource {
   pipeline::Environment& environment_;
   std::optional<pipeline::Place> from_;
   int64_t epoch_ = 0;   // of the file that is open
+  std::string head_;    // a window of it, as it was read
   std::string cursor_;  // of it, made at cursor_at_
   int64_t cursor_at_ = 0;
 };
