@@ -112,7 +112,8 @@ bool IntakeQueue::CanTake(const TakeLimits& limits, SteadyClock::time_point now)
   if (turns_.empty()) return false;
   const bool is_full = queued_records_ >= limits.max_records || queued_bytes_ >= limits.max_bytes;
   if (free_slots_ <= 0) return is_full && free_slots_ > -1;
-  return is_full || is_closed_ || limits.max_age.count() == 0 || now - Oldest() >= limits.max_age;
+  return is_full || is_hurrying_ || is_closed_ || limits.max_age.count() == 0 ||
+         now - Oldest() >= limits.max_age;
 }
 
 std::vector<Item> IntakeQueue::Take(const TakeLimits& limits) {
@@ -193,6 +194,12 @@ void IntakeQueue::Release(int64_t records, uint64_t bytes) {
   held_records_ -= records;
   held_bytes_ -= bytes;
   has_room_.NotifyAll();
+}
+
+void IntakeQueue::Hurry() {
+  MutexLock lock(mutex_);
+  is_hurrying_ = true;
+  TellTaker();
 }
 
 void IntakeQueue::Close() {

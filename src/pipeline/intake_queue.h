@@ -57,6 +57,8 @@ class IntakeQueue {
   // Of a delivery all of whose outcomes are known.
   void Release(int64_t records, uint64_t bytes);
 
+  // From now on nothing is held for its age.
+  void Hurry();
   // Nothing more comes in; what is there can be taken, and what is taken is no longer held for its age.
   void Close();
   // Takes no more either.
@@ -93,6 +95,7 @@ class IntakeQueue {
   uint64_t queued_bytes_ GUARDED_BY(mutex_) = 0;
   int64_t held_records_ GUARDED_BY(mutex_) = 0;
   uint64_t held_bytes_ GUARDED_BY(mutex_) = 0;
+  bool is_hurrying_ GUARDED_BY(mutex_) = false;
   bool is_closed_ GUARDED_BY(mutex_) = false;
   bool is_cancelled_ GUARDED_BY(mutex_) = false;
 };

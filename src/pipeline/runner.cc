@@ -304,6 +304,8 @@ Status RunnerImpl::Stop() {
   is_running_ = false;
   const auto deadline = std::chrono::steady_clock::now() + config_.shutdown;
   if (dispatcher_) {
+    // Ingestors wait for what they have brought.
+    work_queue_->Hurry();
     StopIngestors();
     if (spool_stage_) spool_stage_->Stop();
     work_queue_->Close();

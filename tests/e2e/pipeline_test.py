@@ -290,6 +290,26 @@ def one_stop_that_is_told_twice():
         assert done.code == 0, done
 
 
+def what_waits_for_its_age_is_written_at_a_stop():
+    for name, more in (("straight", ""), ("spool", "spool: {path: spool}\n")):
+        def case(more=more):
+            with folder() as ws:
+                ws.write("p.yaml", "ingestors: [{type: file, path: in.ndjson, follow: true, poll: 20ms}]\nwriter: {type: file, path: out.ndjson}\n"
+                                   "batch: {max_age: 60s}\nshutdown: 30s\n" + more)
+                ws.write("in.ndjson", lines([1, 2]))
+                process = ws.start("run", "p.yaml")
+                try:
+                    time.sleep(0.5)
+                    assert count(ws.folder + "/out.ndjson") == 0
+                    process.send_signal(signal.SIGTERM)
+                    done = wait(process)
+                finally:
+                    process.kill()
+                assert done.code == 0 and done.seconds < 15, done
+                assert count(ws.folder + "/out.ndjson") == 2, done
+        yield name, case
+
+
 def kill_with_a_spool():
     """What was acknowledged into the spool gets to the writer, whatever is killed when."""
     with folder() as ws:
@@ -645,7 +665,8 @@ if __name__ == "__main__":
     assert shutil and harness
     main([file_to_file, stdin_to_stdout, csv_lines, malformed_records_become_dead_letters_and_can_be_replayed,
           rejected_records_are_kept_without_a_word_about_it, passwords_in_urls_are_told_to_nobody, a_wrong_expression_is_named, replay_takes_the_label_off,
-          a_followed_file_and_sigterm, a_followed_file_that_is_written_anew, records_behind_a_line_that_is_too_large, one_stop_that_is_told_twice, kill_with_a_spool, a_torn_spool, reload_loses_nothing, a_reload_leaves_no_record_in_the_spool,
+          a_followed_file_and_sigterm, a_followed_file_that_is_written_anew, records_behind_a_line_that_is_too_large, one_stop_that_is_told_twice,
+          what_waits_for_its_age_is_written_at_a_stop, kill_with_a_spool, a_torn_spool, reload_loses_nothing, a_reload_leaves_no_record_in_the_spool,
           a_broken_input_ends_the_run, metrics_and_health, a_file_that_was_moved_away_is_made_again, two_that_read_one_file_are_refused,
           csv_records_can_be_replayed_when_mended, sql_makes_no_second_field_of_a_name, a_processor_that_fails_is_given_time, a_full_disk_is_waited_for, fan_out_with_a_best_effort_branch, a_node_hosts_pipelines, bad_files_are_explained, drafts_run,
           connectors_are_listed_and_shown])
