@@ -10,6 +10,7 @@
 #include "ingest/index_sync.h"
 #include "ingest/linked_objects.h"
 #include "ingest/slice_builder.h"
+#include "ingest/source_state.h"
 #include "odf/arrow_schema.h"
 
 namespace sluice::ingest {
@@ -316,7 +317,7 @@ Status Group::MakeEvents(dataset::CommitRequest* request) {
       ASSIGN_OR_RETURN(auto schema, odf::FromArrow(*block.schema));
       RETURN_IF_ERROR(add(odf::SetDataSchema{std::nullopt, std::move(schema)}));
     }
-    if (block.slice || block.state) {
+    if (block.slice || (block.state && !RepeatsLast(chain, *block.state))) {
       RETURN_IF_ERROR(add(MakeAddData(chain, block.slice, block.extra, block.state)));
       block.is_made = true;
     }

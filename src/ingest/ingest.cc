@@ -436,7 +436,7 @@ Status Ingestion::AddEvents(const IngestInput& input, MergedBatch& merged, odf::
   ASSIGN_OR_RETURN(auto state, options_.polling
                                    ? NextPolledState(input, *chain, options_.polling->state_name, has_rows)
                                    : NextPushedState(input, source_.name, has_rows));
-  if (!merged.slice && !state) return {};
+  if (!merged.slice && (!state || RepeatsLast(*chain, *state))) return {};
   return add(MakeAddData(*chain, merged.slice, merged.extra, std::move(state)));
 }
 

@@ -102,4 +102,8 @@ Result<std::optional<odf::SourceState>> NextPolledState(const IngestInput& input
   return next;
 }
 
+bool RepeatsLast(const odf::ChainState& chain, const odf::SourceState& state) {
+  return chain.last_data && chain.last_data->source_state == state;
+}
+
 }  // namespace sluice::ingest

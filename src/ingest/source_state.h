@@ -29,4 +29,9 @@ Result<std::optional<odf::SourceState>> NextPolledState(const IngestInput& input
                                                         const odf::ChainState& chain,
                                                         const std::string& state_name, bool has_rows);
 
+// Whether a block that carries nothing but this state would say what the last one with data or state says:
+// such a block is none (odf-metadata.md 6, V11), also where the source was added anew and has no state of its
+// own.
+bool RepeatsLast(const odf::ChainState& chain, const odf::SourceState& state);
+
 }  // namespace sluice::ingest

@@ -129,7 +129,9 @@ bool StateAdvances(const ChainState& state, const AddData& event, Judging judgin
   const std::optional<SourceState>& carried = event.new_source_state;
   const std::optional<SourceState> previous = state.last_data ? state.last_data->source_state : std::nullopt;
   if (judging == Judging::kReplay) return carried != previous;
-  if (!carried) return false;
+  // What others would refuse when they read it, we do not write: a source that was added anew has no state,
+  // and may bring the one that its forerunner brought last.
+  if (!carried || carried == previous) return false;
   const auto differs = [&](const std::optional<SourceState>& newest) {
     return !newest || newest->kind != carried->kind || newest->value != carried->value;
   };
@@ -143,7 +145,7 @@ bool StateAdvances(const ChainState& state, const AddData& event, Judging judgin
     case StateTrack::kNone:
       break;
   }
-  return carried != previous;
+  return true;
 }
 
 Status CheckAddData(const ChainState& state, const AddData& event, Judging judging) {

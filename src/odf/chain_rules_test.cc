@@ -295,6 +295,10 @@ TEST(ChainRulesTest, NoOpIsJudgedPerSource) {
   EXPECT_OK(chain.Append(DisablePushSource{"a"}));
   EXPECT_OK(chain.Append(TestPushSource("a")));
   EXPECT_OK(chain.Append(WithState({}, "a", "k", "1")));
+  // But not the one that the last block has, which whoever reads the chain would refuse.
+  EXPECT_OK(chain.Append(DisablePushSource{"a"}));
+  EXPECT_OK(chain.Append(TestPushSource("a")));
+  EXPECT_THAT(chain.Append(WithState({}, "a", "k", "1")), Breaks("NoOpEvent", "source state"));
   // A state that no active source has is compared with the last AddData.
   EXPECT_OK(chain.Append(WithState({}, "nobody", "k", "1")));
   EXPECT_THAT(chain.Append(WithState({}, "nobody", "k", "1")), Breaks("NoOpEvent", "source state"));

@@ -303,6 +303,23 @@ def web():
 
     yield "a server that does not heed conditions", unheeded
 
+    def anew():
+        """A source that is asked otherwise from now on, and has nothing new: no block repeats the last one's state."""
+        with Server(data__csv=Page(etag='"v1"')) as server, Workspace() as ws:
+            add(ws, "d", url_step(server.url()), merge="{kind: Ledger, primaryKey: [id]}")
+            assert outcome(ws, "d")["status"] == "updated"
+            ws.write("anew.yaml", "kind: MetadataEvent\nversion: 1\ncontent:\n  kind: SetPollingSource\n"
+                     f"  fetch: {url_step(server.url(), 'headers: [{name: A, value: b}]')}\n"
+                     f"  read: {{kind: Csv, header: true, schema: {{fields: {FIELDS}}}}}\n  merge: {{kind: Ledger, primaryKey: [id]}}\n")
+            ws.run("commit", "d", "anew.yaml")
+            assert outcome(ws, "d")["status"] == "up-to-date"
+            ws.run("verify", "d")
+            server.pages["/data.csv"] = Page(CSV + "3,c\n", etag='"v2"')
+            assert outcome(ws, "d")["records"]["added"] == 1 and polling_state(ws, "d") == 'odf/etag="v2"'
+            ws.run("verify", "d")
+
+    yield "a source that is asked otherwise", anew
+
     def etag():
         with Server(data__csv=Page(etag='"v1"')) as server, Workspace() as ws:
             add(ws, "d", url_step(server.url()))
