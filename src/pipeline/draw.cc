@@ -24,6 +24,15 @@ std::string Label(const Settings& settings, const PipelineConfig& config) {
   return settings.type();
 }
 
+// Those that get the records in the end: the branches of a fan_out, whatever it is a branch of.
+void AddWriters(const Settings& writer, const PipelineConfig& config, bool is_best_effort,
+                std::vector<std::string>* boxes) {
+  const auto& branches = writer.writers("writers");
+  if (branches.empty()) boxes->push_back(Label(writer, config) + (is_best_effort ? " (best effort)" : ""));
+  for (const auto& branch : branches)
+    AddWriters(branch, config, is_best_effort || branch.text("branch.policy") == "best_effort", boxes);
+}
+
 std::vector<Stage> Columns(const PipelineConfig& config) {
   std::vector<Stage> columns(1);
   columns[0].title = "ingestors";
@@ -35,13 +44,8 @@ std::vector<Stage> Columns(const PipelineConfig& config) {
         {fmt::format("processor {}", i + 1),
          {Label(step.settings, config) + (step.when.kind == Tree::Kind::kNull ? "" : " (when)")}});
   }
-  const auto& branches = config.writer.writers("writers");
-  Stage writers{branches.empty() ? "writer" : "writers", {}};
-  if (branches.empty()) writers.boxes.push_back(Label(config.writer, config));
-  for (const auto& branch : branches) {
-    writers.boxes.push_back(Label(branch, config) +
-                            (branch.text("branch.policy") == "best_effort" ? " (best effort)" : ""));
-  }
+  Stage writers{config.writer.writers("writers").empty() ? "writer" : "writers", {}};
+  AddWriters(config.writer, config, /*is_best_effort=*/false, &writers.boxes);
   columns.push_back(std::move(writers));
   return columns;
 }

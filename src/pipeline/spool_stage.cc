@@ -110,7 +110,9 @@ void SpoolStage::AppendAll(const std::vector<Item>& items, bool is_patient) {
                                    : AppendRows(items, is_patient, &done);
   if (status.ok()) return;
   SetHealth(status.error());
-  const Outcome failed{OutcomeKind::kFailed, status.error().ToString()};
+  // Senders are told, and where the spool lies is not theirs to know.
+  const bool is_full = status.error().code() == ErrorCode::kResourceExhausted;
+  const Outcome failed{OutcomeKind::kFailed, is_full ? "the spool is full" : status.error().ToString()};
   for (const auto& item : items) {
     for (int64_t row = std::min(done, item.batch.rows()); row < item.batch.rows(); ++row)
       item.receipt->Set(item.first_row + row, failed);

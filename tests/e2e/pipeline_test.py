@@ -575,6 +575,10 @@ writer:
         for name in ("a", "b", "big"):
             assert [r["uuid"] for r in read(f"{ws.folder}/{name}.ndjson")] == [f"u{n}" for n in range(1000)], name
         assert read(ws.folder + "/lost.ndjson") == []
+        ws.write("p.yaml", "ingestors: [{type: file, path: in.ndjson}]\nwriter: {type: fan_out, writers: [{type: stdio}, {type: fan_out, writers: [{type: file, path: in.a}, {type: file, path: in.b}]}]}\n")
+        for how in ([], ["--svg"]):
+            drawn = ws.run("pipeline", "graph", "p.yaml", *how).out.decode()
+            assert "file in.a" in drawn and "file in.b" in drawn and "fan_out" not in drawn, drawn
 
 
 def a_node_hosts_pipelines():
@@ -608,6 +612,8 @@ BAD = [
     ("ingestors: [{type: stdio}]\nwriter: {type: file, path: x, sync: perhaps}", "p.yaml:2: option 'sync': 'perhaps' is neither true nor false"),
     ("ingestors: [{type: stdio}]\nwriter: {type: stdio, format: xml}", "p.yaml:2: option 'format': 'xml' is not one of: ndjson, pretty"),
     ("ingestors: [{type: stdio}]", "a 'writer' is missing"),
+    ("ingestors: [{type: stdio}]\nwriter: {type: http, url: 'http://x', headers: {content-length: '5'}}", "p.yaml:2: option 'headers': 'Content-Length' is set with each request"),
+    ("ingestors: [{type: stdio}]\nwriter: {type: http, url: 'http://x', headers: {Content-Type: a/b}}", "p.yaml:2: option 'headers': 'Content-Type' is that of records"),
     ("writer: {type: stdio}", "'ingestors' needs a list of at least one"),
     ("ingestors: [{type: stdio}]\nwriter: {type: stdio}\nretri: 3", "p.yaml:3: unknown key 'retri'; did you mean 'retry'"),
     ("ingestors: [{type: stdio}]\nwriter: {type: stdio}\nretry: {max: 30}", "option 'max': '30' is no duration, such as"),

@@ -5,6 +5,7 @@
 #include "connectors/http/ingestor.h"
 #include "connectors/http/writer.h"
 #include "connectors/web/headers.h"
+#include "net/headers.h"
 #include "pipeline/environment.h"
 #include "pipeline/registry.h"
 #include "pipeline/settings.h"
@@ -167,6 +168,11 @@ Result<std::unique_ptr<pipeline::IngestionWriter>> WriterOf(const Settings& sett
   options.max_body_bytes = settings.bytes("max_body");
   if (options.max_body_bytes == 0) return settings.Complain("max_body", "no record fits into 0 bytes");
   ASSIGN_OR_RETURN(options.headers, web::ReadHeaders(settings));
+  for (const auto& [name, value] : options.headers) {
+    if (net::EqualsIgnoringCase(name, "Content-Type"))
+      return settings.Complain("headers",
+                               "'Content-Type' is that of records, application/json or application/x-ndjson");
+  }
   if (!settings.text("ca_file").empty()) options.ca_file = environment.Resolve(settings.text("ca_file"));
   auto writer = http::MakeWriter(std::move(options), environment);
   if (!writer.ok()) return settings.Complain("url", writer.error().message());

@@ -114,6 +114,7 @@ TEST_F(HttpTest, TakesBatches) {
     std::thread sender([&] {
       const net::HttpAnswer answer = Send(body, kLists);
       EXPECT_EQ(answer.status, 503);
+      EXPECT_EQ(answer.headers.Find("Retry-After").value_or(""), "1");
       EXPECT_NE(answer.body.find(
                     R"({"outcome":"accepted","uuid":"1"},{"outcome":"failed","uuid":"2","reason":"no"})"),
                 std::string::npos)

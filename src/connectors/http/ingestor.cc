@@ -125,7 +125,9 @@ net::HttpResponse AnswerOf(const Call& call, const Outcomes& outcomes) {
   const std::vector<Answered> records = Merge(call, outcomes);
   if (!call.lists_outcomes) return PlainAnswer(records);
   const bool is_forbidden = call.positions.empty() && call.bad.empty() && !call.forbidden.empty();
-  return JsonAnswer(is_forbidden ? 403 : StatusOf(records), OutcomesToJson(records));
+  net::HttpResponse response = JsonAnswer(is_forbidden ? 403 : StatusOf(records), OutcomesToJson(records));
+  if (response.status == 503) response.headers.Set("Retry-After", "1");
+  return response;
 }
 
 class HttpIngestor final : public pipeline::Ingestor, private net::HttpHandler {
