@@ -4,6 +4,9 @@
 
 #include <algorithm>
 
+#include "columnar/arrow_status.h"
+#include "pipeline/record.h"
+
 namespace sluice::connectors::postgres {
 namespace {
 
@@ -137,6 +140,24 @@ void AppendField(const TargetColumn& column, const Records& records, int64_t row
 
 Records::Records(std::shared_ptr<arrow::RecordBatch> batch) : batch_(std::move(batch)) {
   for (int i = 0; i < pipeline::kColumns; ++i) arrays_[static_cast<size_t>(i)] = batch_->column(i).get();
+}
+
+Result<Records> Records::WithSmallUuids() const {
+  constexpr int kUuid = static_cast<int>(Column::kUuid);
+  arrow::StringBuilder builder;
+  RETURN_IF_ARROW_ERROR(builder.Reserve(rows()));
+  for (int64_t row = 0; row < rows(); ++row) {
+    std::string uuid(text(Column::kUuid, row));
+    for (char& c : uuid) {
+      if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+    }
+    RETURN_IF_ARROW_ERROR(builder.Append(uuid));
+  }
+  std::shared_ptr<arrow::Array> uuids;
+  RETURN_IF_ARROW_ERROR(builder.Finish(&uuids));
+  ASSIGN_OR_RETURN_ARROW(auto batch,
+                         batch_->SetColumn(kUuid, pipeline::RecordSchema()->field(kUuid), std::move(uuids)));
+  return Records(std::move(batch));
 }
 
 int64_t Records::rows() const { return batch_->num_rows(); }

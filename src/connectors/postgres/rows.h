@@ -27,6 +27,8 @@ class Records {
   const arrow::Array& array(pipeline::Column column) const { return *arrays_[static_cast<size_t>(column)]; }
   // A text field, empty when null.
   std::string_view text(pipeline::Column column, int64_t row) const;
+  // With uuids in small letters, as a column of type uuid holds them: one that is spelled in two ways is one.
+  Result<Records> WithSmallUuids() const;
 
  private:
   std::shared_ptr<arrow::RecordBatch> batch_;

@@ -102,8 +102,15 @@ Session::Session(std::unique_ptr<Connection> connection, Target target)
 
 Result<std::unique_ptr<Session>> Session::Open(const ConnectOptions& connect, const TargetOptions& options,
                                                std::stop_token stop) {
-  ASSIGN_OR_RETURN(auto connection, Connection::Open(connect, stop));
-  ASSIGN_OR_RETURN(Target target, OpenTarget(*connection, options, stop));
+  auto opened = Connection::Open(connect, stop);
+  if (!opened.ok()) return std::move(opened).error().With("option 'uri'");
+  auto connection = std::move(opened).value();
+  auto found = OpenTarget(*connection, options, stop);
+  if (!found.ok()) {
+    if (IsRetryable(found.error().code())) return std::move(found).error();
+    return std::move(found).error().With("option 'table'");
+  }
+  Target target = std::move(found).value();
   // A batch asks the table's indexes, however large the table is and whatever its statistics say.
   auto staging = connection->Run(
       fmt::format(

@@ -151,7 +151,8 @@ class Opener {
         Query(
             connection_,
             "SELECT a.attname, a.atttypid, a.atttypmod, format_type(a.atttypid, a.atttypmod), a.attnotnull AND "
-            "NOT a.atthasdef AND a.attidentity = '' FROM pg_attribute a WHERE a.attrelid = " +
+            "NOT a.atthasdef AND a.attidentity = '', COALESCE(to_jsonb(a)->>'attgenerated', '') <> '' FROM "
+            "pg_attribute a WHERE a.attrelid = " +
                 oid_ + " AND a.attnum > 0 AND NOT a.attisdropped",
             stop_));
     std::map<std::string, int> rows;
@@ -189,6 +190,14 @@ class Opener {
       return Complain(ErrorCode::kPrecondition,
                       fmt::format("has the column '{}' as {}, and records need {}", ColumnName(column),
                                   Cell(reply, row, 3), SqlType(column)));
+    }
+    if (IsTrue(reply, row, 5)) {
+      return Complain(
+          ErrorCode::kPrecondition,
+          fmt::format(
+              "has the column '{0}', which the server makes itself and records are to fill: ALTER TABLE "
+              "{1} ALTER COLUMN {0} DROP EXPRESSION",
+              ColumnName(column), target_.name));
     }
     TargetColumn taken{.column = column,
                        .form = known->form,

@@ -123,10 +123,15 @@ void Writer::Return(std::unique_ptr<Session> session) {
 
 Result<Outcomes> Writer::Write(const pipeline::Batch& batch, std::stop_token stop) {
   ASSIGN_OR_RETURN(auto filled, pipeline::FillUuids(batch.records));
-  Job job{.records = Records(std::move(filled)), .outcomes = {}, .session = nullptr, .stop = stop};
+  const Records given(std::move(filled));
+  Job job{.records = given, .outcomes = {}, .session = nullptr, .stop = stop};
   // A connection that lay idle may be dead without knowing: once more with a new one. Repeating is safe.
   for (int attempt = 0;; ++attempt) {
     ASSIGN_OR_RETURN(job.session, Borrow(stop));
+    job.records = given;
+    if (job.session->target().columns.front().form == ColumnForm::kUuid) {
+      ASSIGN_OR_RETURN(job.records, given.WithSmallUuids());
+    }
     job.outcomes.assign(static_cast<size_t>(job.records.rows()), Outcome());
     Status stored = Store(job);
     const bool is_dead = !job.session->is_usable();
@@ -229,10 +234,11 @@ Status Writer::StoreRound(Job& job, const Round& round, size_t from, size_t to, 
 }
 
 Status Writer::StoreLatest(Job& job, std::vector<int64_t> rows) {
-  ASSIGN_OR_RETURN(const auto stored,
-                   job.session->FindStored(job.records, FindOtherUuids(job.records, rows), job.stop));
   for (int rounds = 0; rounds < kMaxRounds && !rows.empty(); ++rounds) {
     RETURN_IF_ERROR(CheckCancelled(job.stop));
+    // Anew in each round: what the one before has stored is stored.
+    ASSIGN_OR_RETURN(const auto stored,
+                     job.session->FindStored(job.records, FindOtherUuids(job.records, rows), job.stop));
     const Round round = PlanRound(job.records, rows, stored);
     std::vector<Fate> fates(round.rows.size(), Fate::kRaced);
     RETURN_IF_ERROR(StoreRound(job, round, 0, round.rows.size(), &fates));

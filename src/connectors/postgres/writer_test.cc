@@ -286,7 +286,8 @@ TEST_F(WriterTest, ComplainsAtTheStartAboutWhatIsWrong) {
   WriterOptions options = Options();
   options.connect.uri = server_->Uri("tester", "hush-hush");
   EXPECT_THAT(OpenError(options), AllOf(HasSubstr("unauthenticated"), HasSubstr("127.0.0.1:"),
-                                        HasSubstr("password authentication failed"), Not(HasSubstr("hush"))));
+                                        HasSubstr("password authentication failed"),
+                                        HasSubstr("option 'uri'"), Not(HasSubstr("hush"))));
   options.connect.uri = server_->Uri() + "_missing";
   EXPECT_THAT(OpenError(options), AllOf(HasSubstr("not-found"), HasSubstr("postgres_missing")));
   options.connect.uri = "postgres://u:hush hush@/x?y";
@@ -297,7 +298,8 @@ TEST_F(WriterTest, ComplainsAtTheStartAboutWhatIsWrong) {
   EXPECT_THAT(OpenError(options), AllOf(HasSubstr("permission-denied"), HasSubstr("SSL")));
   options = Options();
   options.target.create_table = false;
-  EXPECT_THAT(OpenError(options), AllOf(HasSubstr("not-found"), HasSubstr("set create_table: true")));
+  EXPECT_THAT(OpenError(options), AllOf(HasSubstr("not-found"), HasSubstr("option 'table'"),
+                                        HasSubstr("set create_table: true")));
   options.target.schema = "pg_catalog";
   options.target.table = "pg_class";
   EXPECT_THAT(OpenError(options), HasSubstr("permission-denied"));
@@ -322,10 +324,26 @@ TEST_F(WriterTest, ComplainsAboutATableThatRecordsDoNotFit) {
               HasSubstr("'metadata' as text, and records need jsonb"));
   EXPECT_THAT(complaint("ADD COLUMN mine int NOT NULL"), HasSubstr("'mine', which must be filled"));
   EXPECT_EQ(complaint("ADD COLUMN mine int NOT NULL DEFAULT 3"), "");
+  EXPECT_THAT(complaint("DROP COLUMN lang, ADD COLUMN lang text GENERATED ALWAYS AS ('en') STORED"),
+              HasSubstr("ALTER COLUMN lang DROP EXPRESSION"));
   EXPECT_THAT(complaint("DROP CONSTRAINT feedback_pkey", false), HasSubstr("CREATE UNIQUE INDEX"));
   EXPECT_EQ(complaint("DROP CONSTRAINT feedback_pkey"), "");  // makes it again
   EXPECT_THAT(complaint("ADD UNIQUE (tenant_id, source_type, source_id, data_id)"),
               HasSubstr("empty data_ids"));
+}
+
+// As one by one: the last is two records then, and what the third has stored stays.
+TEST_F(WriterTest, WhatABatchHasStoredIsStoredForItsLaterRecords) {
+  auto writer = Opened(Updating());
+  const std::string key = R"("tenant_id":"t","source_type":"s","source_id":"i","data_id":)";
+  const auto outcomes = Write(*writer, fmt::format(R"({{"uuid":"u1","data":"A"}}
+{{"uuid":"u4",{0}"k2","data":"B"}}
+{{"uuid":"u4",{0}"k1","data":"C"}}
+{{"uuid":"u1",{0}"k1","data":"D"}})",
+                                                   key));
+  EXPECT_EQ(outcomes[3].kind, OutcomeKind::kRejected);
+  EXPECT_EQ(Ask("SELECT data FROM feedback WHERE uuid = 'u1'"), "A");
+  EXPECT_EQ(Ask("SELECT data FROM feedback WHERE uuid = 'u4'"), "C");
 }
 
 // The original's table: `uuid` of its own type, texts that may be null, nothing for unknown fields.
@@ -346,6 +364,11 @@ TEST_F(WriterTest, TakesATableOfOtherFittingTypes) {
     EXPECT_THAT(outcomes[3].reason, HasSubstr("no column 'extra'"));
     EXPECT_EQ(Write(*writer, text)[0].kind, OutcomeKind::kDuplicate);
     EXPECT_EQ(Ask("SELECT uuid, metadata FROM feedback"), "0192d3f2-aaaa-7bbb-8ccc-0123456789ab|{\"b\":1}");
+    // One uuid, spelled in two ways.
+    Write(*writer, R"({"uuid":"0192d3f2-aaaa-7bbb-8ccc-0123456789af","data":"first"}
+{"uuid":"0192D3F2-AAAA-7BBB-8CCC-0123456789AF","data":"SECOND"})");
+    EXPECT_EQ(Ask("SELECT data FROM feedback WHERE uuid = '0192d3f2-aaaa-7bbb-8ccc-0123456789af'"),
+              options.target.updates ? "SECOND" : "first");
   }
 }
 

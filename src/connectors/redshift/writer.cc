@@ -125,17 +125,21 @@ class RedshiftWriter final : public pipeline::IngestionWriter {
 
 Status RedshiftWriter::Connect(const std::stop_token& stop) {
   connection_.reset();
-  ASSIGN_OR_RETURN(auto connection, Connection::Open(options_.connect, stop));
-  connection_ = std::move(connection);
+  auto connection = Connection::Open(options_.connect, stop);
+  if (!connection.ok()) return std::move(connection).error().With("option 'uri'");
+  connection_ = std::move(connection).value();
   ASSIGN_OR_RETURN(const auto version, connection_->Run("SELECT version()", stop));
   dialect_.is_redshift = Cell(version.back(), 0, 0).find("Redshift") != std::string::npos;
   if (options_.create_table) {
     auto made = connection_->Run(CreateTable(dialect_, FullName()), stop);
     // Two at the same time: the other one made it.
     if (!made.ok() && connection_->state() != "23505" && connection_->state() != "42P07")
-      return std::move(made).error().With("creating table " + FullName());
+      return std::move(made).error().With("option 'table': creating table " + FullName());
   }
-  RETURN_IF_ERROR(ReadColumns(stop));
+  if (Status read = ReadColumns(stop); !read.ok()) {
+    if (IsRetryable(read.error().code())) return read;
+    return std::move(read).error().With("option 'table'");
+  }
   auto staging = connection_->Run(CreateStaging(dialect_), stop);
   if (!staging.ok()) return std::move(staging).error().With("making the staging table");
   return {};
