@@ -211,16 +211,88 @@ bool IsJson(Format format) {
          format == Format::kNdGeoJson;
 }
 
+// A header line does not look like the beginning of an object, or of a list of them.
+bool BeginsLikeObjects(std::string_view text) {
+  const auto object = text.starts_with('[') ? SkipSpace(text.substr(1)) : text;
+  return object.starts_with('{') && SkipSpace(object.substr(1)).starts_with('"') &&
+         object.find("\":") != std::string_view::npos;
+}
+
 bool IsErrorPage(const std::string& head, const odf::ReadStep& step, std::string_view media_type) {
   const auto text = SkipSpace(head);
   if (IsMarkup(text, media_type) || StartsWith(media_type, "application/problem+")) return true;
-  if (step.format == Format::kCsv) {
-    // A header line does not look like the beginning of an object, or of a list of them.
-    const auto object = text.starts_with('[') ? SkipSpace(text.substr(1)) : text;
-    return object.starts_with('{') && SkipSpace(object.substr(1)).starts_with('"') &&
-           object.find("\":") != std::string_view::npos;
+  if (IsJson(step.format)) return IsErrorObject(head, step);
+  return BeginsLikeObjects(text);
+}
+
+// Whether a document of XML is about an error by its outermost element; a command may be there to read
+// others.
+bool IsErrorDocument(std::string_view text) {
+  while (text.starts_with("<?") || text.starts_with("<!--")) {
+    const std::string_view end = text.starts_with("<?") ? "?>" : "-->";
+    const size_t at = text.find(end);
+    if (at == std::string_view::npos) return false;
+    text = SkipSpace(text.substr(at + end.size()));
   }
-  return IsJson(step.format) && IsErrorObject(head, step);
+  std::string name(text.substr(0, text.find_first_of(" \t\r\n>/", 1)));
+  std::transform(name.begin(), name.end(), name.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  for (const char* part : {"html", "error", "exception", "fault"}) {
+    if (name.find(part) != std::string::npos) return true;
+  }
+  return false;
+}
+
+// Whether an answer looks like a page before commands made something of it, which read what they like.
+bool LooksLikePage(const std::string& head, std::string_view media_type) {
+  const auto text = SkipSpace(head);
+  if (StartsWith(media_type, "application/problem+")) return true;
+  if (IsMarkup(text, media_type)) return !StartsWith(text, "<?xml") || IsErrorDocument(text);
+  odf::ReadStep json;
+  json.format = Format::kJson;
+  return IsErrorObject(head, json);
+}
+
+// Nothing but nulls and empty texts and lists, whatever its type is called.
+bool IsEmptyJson(const Json& value) {
+  if (value.is_string()) return value.get_ref<const std::string&>().empty();
+  if (!value.is_structured()) return value.is_null();
+  const auto items = value.items();
+  return std::all_of(items.begin(), items.end(), [&](const auto& item) {
+    return (value.is_object() && item.key() == "type") || IsEmptyJson(item.value());
+  });
+}
+
+// Whether no record is in what `prepare` made, as far as its beginning tells.
+bool HasNoRecord(const std::string& head, const odf::ReadStep& step) {
+  auto text = SkipSpace(head);
+  while (!text.empty() && std::string_view(" \t\r\n").find(text.back()) != std::string_view::npos)
+    text.remove_suffix(1);
+  if (text.empty()) return true;
+  if (head.size() == kHeadBytes) return false;
+  if (step.format == Format::kCsv)
+    return step.header.value_or(false) && text.find_first_of("\r\n") == std::string_view::npos;
+  if (!IsJson(step.format)) return false;
+  const auto value = Json::parse(text, nullptr, false);
+  return !value.is_discarded() && IsEmptyJson(value);
+}
+
+// An object that goes on may be a long message, or hold the data: more of it tells.
+Result<std::string> ReadHeadOfAnswer(read::ByteSource& source, bool may_be_object) {
+  ASSIGN_OR_RETURN(auto head, ReadHead(source, kHeadBytes));
+  if (head.size() < kHeadBytes || !may_be_object || !SkipSpace(head).starts_with('{')) return head;
+  ASSIGN_OR_RETURN(const auto more, ReadHead(source, kObjectBytes - kHeadBytes));
+  return head + more;
+}
+
+Error Refusal(std::string_view head, std::string_view expected, bool* is_page) {
+  *is_page = true;
+  auto line = SkipSpace(head);
+  // An object's first line may be its bracket.
+  if (!line.starts_with('{')) line = line.substr(0, line.find_first_of("\r\n"));
+  return MakeError(ErrorCode::kUnavailable,
+                   "the server answered with a page instead of {} data, nothing was taken: {}{}", expected,
+                   net::OneLine(line, kQuotedBytes), line.size() > kQuotedBytes ? "..." : "");
 }
 
 }  // namespace
@@ -228,23 +300,36 @@ bool IsErrorPage(const std::string& head, const odf::ReadStep& step, std::string
 Result<std::unique_ptr<read::ByteSource>> RefuseErrorPage(std::unique_ptr<read::ByteSource> source,
                                                           const odf::ReadStep& step,
                                                           std::string_view media_type, bool* is_page) {
-  ASSIGN_OR_RETURN(auto head, ReadHead(*source, kHeadBytes));
-  // An object that goes on may be a long message, or hold the data: more of it tells.
-  if (head.size() == kHeadBytes && IsJson(step.format) && SkipSpace(head).starts_with('{')) {
-    ASSIGN_OR_RETURN(const auto more, ReadHead(*source, kObjectBytes - kHeadBytes));
-    head += more;
-  }
-  if (IsErrorPage(head, step, media_type)) {
-    *is_page = true;
-    auto line = SkipSpace(head);
-    // An object's first line may be its bracket.
-    if (!line.starts_with('{')) line = line.substr(0, line.find_first_of("\r\n"));
-    return MakeError(ErrorCode::kUnavailable,
-                     "the server answered with a page instead of {} data, nothing was taken: {}{}",
-                     odf::NameOf(step.format), net::OneLine(line, kQuotedBytes),
-                     line.size() > kQuotedBytes ? "..." : "");
-  }
+  ASSIGN_OR_RETURN(auto head, ReadHeadOfAnswer(*source, IsJson(step.format)));
+  if (IsErrorPage(head, step, media_type)) return Refusal(head, odf::NameOf(step.format), is_page);
   return PutBack(std::move(head), std::move(source));
+}
+
+Result<std::unique_ptr<read::ByteSource>> PrepareAnswer(const odf::SetPollingSource& source,
+                                                        std::unique_ptr<read::ByteSource> answer,
+                                                        std::string_view media_type,
+                                                        const PrepareOptions& options, bool* is_page) {
+  if (!source.prepare || source.prepare->empty())
+    return RefuseErrorPage(std::move(answer), source.read, media_type, is_page);
+  ASSIGN_OR_RETURN(auto head, ReadHeadOfAnswer(*answer, true));
+  if (const auto* unpack = std::get_if<odf::PrepDecompress>(&source.prepare->front())) {
+    const auto text = SkipSpace(head);
+    const bool is_text = IsMarkup(text, media_type) || StartsWith(media_type, "application/problem+") ||
+                         (!options.decoded && BeginsLikeObjects(text));
+    if (is_text)
+      return Refusal(head, unpack->format == odf::CompressionFormat::kZip ? "zip" : "gzip", is_page);
+  }
+  const bool looks_like_page = LooksLikePage(head, media_type);
+  const std::string beginning = looks_like_page ? head : std::string();
+  ASSIGN_OR_RETURN(auto made, Prepare(source.prepare, PutBack(std::move(head), std::move(answer)), options));
+  // A command that finds no record in a page says nothing of it: a Snapshot would lose all of its records.
+  if (looks_like_page) {
+    ASSIGN_OR_RETURN(auto made_head, ReadHead(*made, kHeadBytes));
+    if (HasNoRecord(made_head, source.read))
+      return Refusal(beginning, odf::NameOf(source.read.format), is_page);
+    made = PutBack(std::move(made_head), std::move(made));
+  }
+  return RefuseErrorPage(std::move(made), source.read, media_type, is_page);
 }
 
 }  // namespace sluice::fetch

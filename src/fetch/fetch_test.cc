@@ -253,6 +253,15 @@ TEST(ErrorPageTest, KnowsObjectsOfAnySize) {
   }
 }
 
+TEST(ErrorPageTest, KnowsPagesInPlaceOfBinaryData) {
+  for (const auto format : {odf::ReadFormat::kParquet, odf::ReadFormat::kEsriShapefile}) {
+    odf::ReadStep step;
+    step.format = format;
+    EXPECT_EQ(Page("{\"error\":\"quota\"}", step), "refused");
+    EXPECT_EQ(Page("PAR1", step), "PAR1");
+  }
+}
+
 TEST(ErrorPageTest, TakesWhatTheSubPathNames) {
   odf::ReadStep json;
   json.format = odf::ReadFormat::kJson;

@@ -42,4 +42,11 @@ Result<std::unique_ptr<read::ByteSource>> RefuseErrorPage(std::unique_ptr<read::
                                                           const odf::ReadStep& step,
                                                           std::string_view media_type, bool* is_page);
 
+// `Prepare` for what a server answered, with that look at it before and behind the steps. What looks like a
+// page before a command is refused when the command makes no record of it.
+Result<std::unique_ptr<read::ByteSource>> PrepareAnswer(const odf::SetPollingSource& source,
+                                                        std::unique_ptr<read::ByteSource> answer,
+                                                        std::string_view media_type,
+                                                        const PrepareOptions& options, bool* is_page);
+
 }  // namespace sluice::fetch

@@ -52,19 +52,11 @@ Result<std::unique_ptr<read::ByteSource>> OpenPrepared(const fetch::FetchedInput
                                                        const odf::SetPollingSource& source,
                                                        const fetch::PrepareOptions& options, bool* is_page) {
   ASSIGN_OR_RETURN(auto bytes, input.open());
-  const bool prepares = source.prepare && !source.prepare->empty();
-  // Before a decompressor makes nothing of it.
-  if (input.from_server && prepares && std::holds_alternative<odf::PrepDecompress>(source.prepare->front())) {
-    odf::ReadStep any = source.read;
-    any.format = odf::ReadFormat::kParquet;
-    ASSIGN_OR_RETURN(bytes, fetch::RefuseErrorPage(std::move(bytes), any, input.media_type, is_page));
-  }
   fetch::PrepareOptions its = options;
   its.decoded = input.decoded;
   its.keep.identity = input.identity;
-  ASSIGN_OR_RETURN(bytes, fetch::Prepare(source.prepare, std::move(bytes), its));
-  if (!input.from_server) return bytes;
-  return fetch::RefuseErrorPage(std::move(bytes), source.read, input.media_type, is_page);
+  if (!input.from_server) return fetch::Prepare(source.prepare, std::move(bytes), its);
+  return fetch::PrepareAnswer(source, std::move(bytes), input.media_type, its, is_page);
 }
 
 // What a server answers may repeat what it was asked with.

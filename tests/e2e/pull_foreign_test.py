@@ -7,6 +7,7 @@ import io
 import json
 import lzma
 import os
+import shutil
 import tarfile
 import zipfile
 
@@ -163,6 +164,42 @@ def answers():
                 assert outcome(ws, "d")["records"]["added"] == 2
 
     yield "a page about an error passes", passing
+
+    def piped():
+        """A command finds no record in a page and says nothing of it: a Snapshot would lose all of its records."""
+        page = ("<!DOCTYPE html>\n<html>Service unavailable", "text/html", "<!DOCTYPE html>")
+        quota = ('{"error":"quota exceeded"}', "application/json", "quota exceeded")
+        fault = ("<?xml version='1.0'?><ows:ExceptionReport/>", "text/xml", "ExceptionReport")
+        cases = [('[sed, "1,/^$/d"]', None, "# about\n\n" + CSV, (page, quota, fault)),
+                 ('[sed, -n, "/^id/,$p"]', None, "# about\n" + CSV, (page, quota)),
+                 ('[sh, -c, "echo id,name; grep ^[0-9] || true"]', None, CSV, (page, quota)),
+                 ('[jq, -c, ".items[]?"]', "{kind: NdJson, schema: {fields: [{name: id, type: Int32}]}}", '{"items": [{"id": 1}, {"id": 2}]}', (quota,)),
+                 ('[jq, -c, ".items // []"]', "{kind: Json, schema: {fields: [{name: id, type: Int32}]}}", '{"items": [{"id": 1}, {"id": 2}]}', (quota,))]
+        for command, read, good, bad in cases:
+            if "jq" in command and not shutil.which("jq"):
+                continue
+            with Server(data__csv=Page(good, etag='"1"')) as server, Workspace() as ws:
+                add(ws, "d", url_step(server.url()), read=read, prepare="[{kind: Pipe, command: %s}]" % command)
+                assert outcome(ws, "d")["records"]["added"] == 2
+                for body, media, words in bad:
+                    server.pages["/data.csv"] = Page(body, etag=f'"{words[:5]}"'.replace("<", ""), media=media)
+                    fails(ws, "a page instead of", words)
+                    assert polling_state(ws, "d") == 'odf/etag="1"'
+        with Server(data__csv=Page("<?xml version='1.0'?><rss/>", media="text/xml")) as server, Workspace() as ws:
+            add(ws, "d", url_step(server.url()), prepare="[{kind: Pipe, command: [sed, d]}]")
+            pull(ws, "d")  # what the command is there for, and nothing in it
+
+    yield "a page about an error in front of a command", piped
+
+    def before_binary():
+        with Server(data__csv=Page('{"error":"quota"}')) as server, Workspace() as ws:
+            for i, options in enumerate(({"prepare": "[{kind: Decompress, format: Gzip}]"}, {"prepare": "[{kind: Decompress, format: Zip}]"},
+                                         {"read": "{kind: EsriShapefile}"}, {"read": "{kind: Parquet}"})):
+                add(ws, f"d{i}", url_step(server.url()), **options)
+                name = ("gzip", "zip", "EsriShapefile", "Parquet")[i]
+                fails(ws, f'instead of {name} data, nothing was taken: {{"error":"quota"}}', command=("pull", f"d{i}"))
+
+    yield "an object about an error in place of data that is no text", before_binary
 
     def packed():
         """What comes in another coat than the source says is named, with what to do."""
