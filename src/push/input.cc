@@ -74,6 +74,10 @@ class InputImpl final : public Input {
   Result<AtEnd> Rotated();
   Result<bool> IsCopy(const std::string& name, bool renamed_once) const;
   Result<bool> ReadMore();
+  // Whether the file, which is followed, still holds before read_offset_ what was read there.
+  Result<bool> IsAsRead() const;
+  // Goes on where the position is now: the file was copied and truncated (copytruncate), or truncated only.
+  Status FindAgain();
   Status WaitForPipe(std::chrono::milliseconds longest, bool& is_ready);
   Status Sleep(std::chrono::milliseconds time) const;
   Batch Finish(Batch batch);
@@ -90,6 +94,8 @@ class InputImpl final : public Input {
   size_t begin_ = 0;
   size_t scanned_ = 0;  // of the first record behind begin_
   uint64_t read_offset_ = 0;
+  std::string read_tail_;  // what stood before read_offset_ when it was read: a window
+  bool is_gone_ = false;   // what was read of the file was truncated away, and is nowhere else
   PositionTracker tracker_;
   RecordScanner scanner_;
   std::optional<std::string> header_;  // of the present input
@@ -205,6 +211,7 @@ Status InputImpl::SkipTo(const Position& position) {
   ASSIGN_OR_RETURN(const std::string tail, file_->ReadAt(position.offset - tail_bytes, tail_bytes));
   tracker_ = PositionTracker(position.offset, head, tail);
   read_offset_ = position.offset;
+  read_tail_ = tail;
   if (!options_.has_header) return {};
   std::string first;
   RecordScanner scanner(options_.format);
@@ -270,6 +277,8 @@ void InputImpl::StartFile(std::unique_ptr<InputFile> file) {
   pending_.clear();
   begin_ = scanned_ = 0;
   read_offset_ = 0;
+  read_tail_.clear();
+  is_gone_ = false;
   tracker_ = PositionTracker();
   scanner_.Reset();
   header_.reset();
@@ -293,12 +302,46 @@ Result<bool> InputImpl::ReadMore() {
     bool is_ready = false;
     while (!is_ready) RETURN_IF_ERROR(WaitForPipe(kStopEvery, is_ready));
   }
+  if (is_gone_) return false;
   ASSIGN_OR_RETURN(const std::string piece, file_->ReadAt(read_offset_, kReadBytes));
+  if (options_.follow && !file_->is_pipe() && queue_.empty()) {
+    // Looked at after reading: the piece is of the file that was read before, or is not used.
+    ASSIGN_OR_RETURN(const bool is_as_read, IsAsRead());
+    if (!is_as_read) {
+      RETURN_IF_ERROR(FindAgain());
+      return !is_gone_;
+    }
+    read_tail_ += piece;
+    if (read_tail_.size() > kWindowBytes) read_tail_.erase(0, read_tail_.size() - kWindowBytes);
+  }
   pending_.erase(0, begin_);
   begin_ = 0;
   pending_ += piece;
   read_offset_ += piece.size();
   return !piece.empty();
+}
+
+Result<bool> InputImpl::IsAsRead() const {
+  ASSIGN_OR_RETURN(const std::string there,
+                   file_->ReadAt(read_offset_ - read_tail_.size(), read_tail_.size()));
+  return there == read_tail_;
+}
+
+Status InputImpl::FindAgain() {
+  const Position position = tracker_.At();
+  if (position.offset > 0) {
+    auto found = SeekFile(position);
+    if (found.ok() || found.error().code() != ErrorCode::kPrecondition) return found;
+    // Nowhere, though the file begins as before: it was changed, and from its beginning all would come twice.
+    ASSIGN_OR_RETURN(const std::string head, file_->ReadAt(0, position.head_bytes));
+    if (WindowDigest(head) == position.head) return found;
+  }
+  is_gone_ = true;
+  pending_.clear();  // a record that never ended is gone
+  begin_ = scanned_ = 0;
+  scanner_.Reset();
+  queue_.push_back(paths_.back());
+  return {};
 }
 
 Result<bool> InputImpl::TakeRecord(Batch& batch, bool is_last) {
@@ -433,13 +476,6 @@ Result<InputImpl::AtEnd> InputImpl::Rotated() {
     return AtEnd::kEnd;
   }
   seen_at_ = Clock::now();
-  if (now->bytes < read_offset_) {
-    pending_.clear();  // a record that never ended is gone
-    begin_ = scanned_ = 0;
-    scanner_.Reset();
-    queue_.push_back(path);
-    return AtEnd::kEnd;
-  }
   return AtEnd::kMore;
 }
 

@@ -215,6 +215,36 @@ TEST_F(InputTest, FollowsOverRotationsAndTruncation) {
   EXPECT_THAT(input->Next(), IsErrorCode(ErrorCode::kCancelled));
 }
 
+TEST_F(InputTest, FindsWhatItHadNotReadWhenAFileIsCopiedAndTruncated) {
+  options_.follow = true;
+  for (const bool is_longer : {false, true}) {
+    fs::remove(Path("log.1"));
+    Write("log", "1\n2\n");
+    auto input = Open({"log"});
+    ASSERT_THAT(input->Seek(std::nullopt), IsOk());
+    EXPECT_EQ(NextBody(*input), "1\n2\n");
+    Append("log", "3\n");  // while it stands
+    fs::copy_file(Path("log"), Path("log.1"));
+    fs::resize_file(Path("log"), 0);
+    Append("log", is_longer ? "4\n5\n6\n7\n" : "4\n");
+    std::string seen = NextBody(*input);
+    const std::string all = is_longer ? "3\n4\n5\n6\n7\n" : "3\n4\n";
+    while (seen.size() < all.size()) seen += NextBody(*input);
+    EXPECT_EQ(seen, all);
+  }
+  // Nothing says where it is: what the file holds now is new.
+  fs::remove(Path("log.1"));
+  Write("log", "1\n2\n");
+  auto input = Open({"log"});
+  ASSERT_THAT(input->Seek(std::nullopt), IsOk());
+  EXPECT_EQ(NextBody(*input), "1\n2\n");
+  fs::resize_file(Path("log"), 0);
+  Append("log", "8\n9\n0\n");
+  std::string seen;
+  while (seen.size() < 6) seen += NextBody(*input);
+  EXPECT_EQ(seen, "8\n9\n0\n");
+}
+
 TEST_F(InputTest, PushesNoOldFileAgainThatWasTouchedOrCopied) {
   options_.follow = true;
   Write("log", "1\n");
