@@ -78,6 +78,24 @@ TEST(TemplateTest, HidesWhatItUsed) {
   EXPECT_EQ(redactor.Clean("cannot get k=no&l=a%20b, 'no'"), "cannot get k=***&l=+++, '***'");
 }
 
+TEST(TemplateTest, HidesOtherSpellings) {
+  Redactor redactor;
+  redactor.Hide("ab/cd+\"E&f'", "***");
+  for (const char* text : {"ab/cd+\"E&f'", "ab\\/cd+\\\"E&f'", "ab/cd+\\\"E&f'", "ab%2Fcd%2B%22E%26f%27",
+                           "ab%2fcd%2b%22E%26f%27", "ab/cd+%22E&f'", "ab/cd+&quot;E&amp;f'",
+                           "ab/cd+&quot;E&amp;f&#39;", "ab/cd+&quot;E&amp;f&#039;"})
+    EXPECT_EQ(redactor.Clean(std::string("<") + text + ">"), "<***>") << text;
+}
+
+TEST(TemplateTest, HidesTheBeginningOfWhatWasCut) {
+  Redactor redactor;
+  redactor.Hide("sekret42", "***");
+  redactor.Hide("se", "+++");
+  EXPECT_EQ(redactor.Clean("a: xxsekret...\nb: sek..., sekret42..."), "a: xx***...\nb: ***..., ***...");
+  EXPECT_EQ(redactor.Clean("xxsekret, se"), "xxsekret, +++");
+  EXPECT_EQ(redactor.Clean("...xy..."), "...xy...");
+}
+
 TEST(FileListTest, OrdersAsPeopleCount) {
   EXPECT_LT(CompareNaturally("data-9", "data-10"), 0);
   EXPECT_LT(CompareNaturally("a2b", "a10"), 0);

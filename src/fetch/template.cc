@@ -14,6 +14,9 @@ constexpr std::string_view kOpen = "${{";
 constexpr std::string_view kClose = "}}";
 // Shorter ones are part of many words, and are looked for as words of their own.
 constexpr size_t kShortSecret = 4;
+// What stands behind a quote that was cut, and how much of a secret before it is hidden.
+constexpr std::string_view kCut = "...";
+constexpr size_t kShownBeginning = 3;
 
 std::string_view Trim(std::string_view text) {
   while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
@@ -39,6 +42,52 @@ bool IsNumber(std::string_view text) {
 // Whether no letter or digit is beside it.
 bool StandsAlone(std::string_view text, size_t at, size_t size) {
   return (at == 0 || !IsNameChar(text[at - 1])) && (at + size == text.size() || !IsNameChar(text[at + size]));
+}
+
+std::string Replaced(std::string_view text, const std::vector<std::pair<char, std::string_view>>& escapes) {
+  std::string replaced;
+  for (const char c : text) {
+    const auto found =
+        std::find_if(escapes.begin(), escapes.end(), [c](const auto& one) { return one.first == c; });
+    if (found == escapes.end()) {
+      replaced += c;
+    } else {
+      replaced += found->second;
+    }
+  }
+  return replaced;
+}
+
+// `%2F` as `%2f`.
+std::string WithLowerEscapes(std::string encoded) {
+  for (size_t at = encoded.find('%'); at < encoded.size(); at = encoded.find('%', at + 1)) {
+    for (size_t digit = at + 1; digit < std::min(at + 3, encoded.size()); ++digit) {
+      char& c = encoded[digit];
+      if (c >= 'A' && c <= 'F') c = static_cast<char>(c - 'A' + 'a');
+    }
+  }
+  return encoded;
+}
+
+// As servers that repeat it may write it in URLs, JSON and HTML, and as a URL is asked for.
+std::vector<std::string> FormsOf(const std::string& secret) {
+  const std::string encoded = net::PercentEncode(secret), foreign = net::EncodeForeign(secret);
+  std::vector<std::string> forms = {
+      secret,
+      encoded,
+      WithLowerEscapes(encoded),
+      Replaced(encoded, {{'%', "%25"}}),
+      foreign,
+      WithLowerEscapes(foreign),
+      Replaced(secret, {{'\\', "\\\\"}, {'"', "\\\""}}),
+      Replaced(secret, {{'\\', "\\\\"}, {'"', "\\\""}, {'/', "\\/"}}),
+      Replaced(secret, {{'&', "&amp;"}, {'<', "&lt;"}, {'>', "&gt;"}}),
+      Replaced(secret, {{'&', "&amp;"}, {'<', "&lt;"}, {'>', "&gt;"}, {'"', "&quot;"}}),
+      Replaced(secret, {{'&', "&amp;"}, {'<', "&lt;"}, {'>', "&gt;"}, {'"', "&quot;"}, {'\'', "&#39;"}}),
+      Replaced(secret, {{'&', "&amp;"}, {'<', "&lt;"}, {'>', "&gt;"}, {'"', "&quot;"}, {'\'', "&#039;"}})};
+  std::sort(forms.begin(), forms.end());
+  forms.erase(std::unique(forms.begin(), forms.end()), forms.end());
+  return forms;
 }
 
 struct Alternative {
@@ -105,13 +154,9 @@ Status Walk(std::string_view text, const std::function<void(std::string_view)>& 
 
 }  // namespace
 
-void Redactor::Hide(const std::string& secret, std::string shown) {
+void Redactor::Hide(const std::string& secret, const std::string& shown) {
   if (secret.empty()) return;
-  // As a server that repeats it may write it, and as a URL is asked for.
-  for (const auto& encoded : {net::PercentEncode(secret), net::EncodeForeign(secret)}) {
-    if (encoded != secret) hidden_.emplace_back(encoded, shown);
-  }
-  hidden_.emplace_back(secret, std::move(shown));
+  for (auto& form : FormsOf(secret)) hidden_.emplace_back(std::move(form), shown);
   // A secret that holds another one goes first.
   std::stable_sort(hidden_.begin(), hidden_.end(),
                    [](const auto& a, const auto& b) { return a.first.size() > b.first.size(); });
@@ -129,7 +174,27 @@ std::string Redactor::Clean(std::string_view text) const {
       at += shown.size();
     }
   }
+  HideBeginnings(&clean);
   return clean;
+}
+
+void Redactor::HideBeginnings(std::string* text) const {
+  for (size_t cut = text->find(kCut); cut != std::string::npos; cut = text->find(kCut, cut + kCut.size())) {
+    const std::string_view before = std::string_view(*text).substr(0, cut);
+    size_t longest = 0;
+    const std::string* shown = nullptr;
+    for (const auto& [secret, its] : hidden_) {
+      for (size_t size = std::min(secret.size(), cut + 1) - 1; size >= kShownBeginning && size > longest;
+           --size) {
+        if (!before.ends_with(std::string_view(secret).substr(0, size))) continue;
+        longest = size;
+        shown = &its;
+      }
+    }
+    if (shown == nullptr) continue;
+    text->replace(cut - longest, longest, *shown);
+    cut = cut - longest + shown->size();
+  }
 }
 
 Error Redactor::Clean(const Error& error) const {

@@ -26,12 +26,15 @@ class Variables {
 // Takes values out of texts that people see. Thread-compatible.
 class Redactor {
  public:
-  // `shown` stands for `secret` from now on.
-  void Hide(const std::string& secret, std::string shown);
+  // `shown` stands for `secret` from now on, in the spellings of URLs, JSON and HTML too, and for its
+  // beginning where a quote is cut (`...`).
+  void Hide(const std::string& secret, const std::string& shown);
   std::string Clean(std::string_view text) const;
   Error Clean(const Error& error) const;
 
  private:
+  void HideBeginnings(std::string* text) const;
+
   std::vector<std::pair<std::string, std::string>> hidden_;
 };
 

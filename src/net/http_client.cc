@@ -451,9 +451,11 @@ constexpr size_t kQuotedBytes = 300;
 
 Status CheckAnswer(const HttpAnswer& answer) {
   if (answer.status >= 200 && answer.status < 300) return {};
-  const std::string beginning = OneLine(TextOfMarkup(answer.body), kQuotedBytes);
+  std::string line = OneLine(TextOfMarkup(answer.body), answer.body.size());
+  // Told: what hides secrets looks for the beginning of one there.
+  if (line.size() > kQuotedBytes) line = OneLine(line, kQuotedBytes) + "...";
   return MakeError(CodeOfStatus(answer.status), "'{}' answered {}{}{}", answer.url, answer.status,
-                   beginning.empty() ? "" : ": ", beginning);
+                   line.empty() ? "" : ": ", line);
 }
 
 }  // namespace sluice::net
