@@ -123,11 +123,12 @@ Result<std::optional<Journal::ReceiptAnswer>> LogJournal::FindReceipt(const std:
   if (!parts) return std::optional<ReceiptAnswer>();
   if (parts->log_id != bodies_->id()) return NotFound("receipt '{}' belongs to another log", receipt);
   uint64_t sequence = parts->sequence;
+  bool is_first = true;
   std::optional<ReceiptAnswer> answer;
   while (true) {
     ASSIGN_OR_RETURN(const auto queued, FindWaiting(sequence));
     if (queued) {
-      if (queued->batch.nonce != parts->nonce) return answer;
+      if (is_first && queued->batch.nonce != parts->nonce) return answer;
       answer = ReceiptAnswer{queued->batch.account, {}};
       answer->outcome.status = Outcome::Status::kQueued;
       answer->outcome.source = queued->batch.source;
@@ -139,11 +140,13 @@ Result<std::optional<Journal::ReceiptAnswer>> LogJournal::FindReceipt(const std:
       if (sequence >= bodies_->end().sequence) return answer;
       return NotFound("receipt '{}' has expired", receipt);
     }
-    if (settled->nonce != parts->nonce) return answer;
+    if (is_first && settled->nonce != parts->nonce) return answer;
     const auto& outcome = settled->outcome;
-    // A dead letter that was taken again: what became of it there.
+    // A dead letter that was taken again: what became of it there. That batch may be one that its client
+    // sent, with a receipt of its own.
     if (outcome.status == Outcome::Status::kQueued && outcome.sequence.value_or(0) > sequence) {
       sequence = *outcome.sequence;
+      is_first = false;
       continue;
     }
     answer = ReceiptAnswer{settled->account, outcome};

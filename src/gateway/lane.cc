@@ -269,6 +269,8 @@ bool Lane::AnswerRepeat(const PushRequest& request, const BatchPtr& batch, const
     return true;
   }
   first->waiters.push_back({std::move(done), true});
+  waiting_.Await(first, true);
+  if (waiting_.Contains(first)) Schedule();
   *answer = [] {};
   return true;
 }

@@ -471,6 +471,7 @@ void Lane::RefuseBehindStopped(std::vector<std::function<void()>>* calls) {
       calls->push_back(
           [done = std::move(waiter.done), refusal = Stopped(gate, batch->source)] { done(refusal); });
     batch->waiters.clear();
+    waiting_.Await(batch, false);
     if (batch->place) continue;
     Leave(batch);
     for (auto& call : batch->afterwards) calls->push_back(std::move(call));

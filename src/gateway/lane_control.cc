@@ -8,10 +8,14 @@ namespace {
 
 constexpr auto kPatience = std::chrono::seconds(2);  // holds one of the server's threads
 
-// Of the batch that a dead letter becomes: its own, so that a client that repeats it doubles nothing, or one
-// that no client can give, because theirs are visible ASCII.
-Digest RetryKey(const QueuedBatch& batch, const std::string& receipt) {
-  return batch.key.value_or(KeyDigest("retry\n" + receipt));
+// Of the batch that a dead letter becomes: its own, so that a client that repeats it doubles nothing, and one
+// that no client can give, because theirs are visible ASCII. That is for a letter without a key, and for one
+// whose key was used again since, for other content.
+std::vector<Digest> RetryKeys(const QueuedBatch& batch, const std::string& receipt) {
+  std::vector<Digest> keys;
+  if (batch.key) keys.push_back(*batch.key);
+  keys.push_back(KeyDigest("retry\n" + receipt));
+  return keys;
 }
 
 Outcome QueuedAgain(const Place& place) {
@@ -321,8 +325,15 @@ Result<std::string> Lane::RetryLetter(const std::string& receipt) {
   // was queued, and not removed here before a crash, is not queued again.
   letter.batch.state.reset();
   letter.batch.expected.reset();
-  letter.batch.key = RetryKey(letter.batch, receipt);
-  if (auto retried = FindRetried(letter.batch.source, *letter.batch.key)) {
+  const auto keys = RetryKeys(letter.batch, receipt);
+  letter.batch.key.reset();
+  std::optional<Outcome> retried;
+  for (const auto& key : keys) {
+    auto found = FindRetried(letter.batch.source, key);
+    if (!found && !letter.batch.key) letter.batch.key = key;
+    if (found && found->payload == letter.batch.payload && !retried) retried = std::move(found->outcome);
+  }
+  if (retried) {
     // One that was not queued has no receipt of its own.
     const std::string receipt_now = retried->receipt.empty() ? receipt : retried->receipt;
     if (retried->status == Outcome::Status::kQueued) {
@@ -365,20 +376,18 @@ Status Lane::SettleLetter(const std::string& receipt, const QueuedBatch& batch, 
   return shared_.dead_letters->Remove(record.dataset, receipt);
 }
 
-std::optional<Outcome> Lane::FindRetried(const std::string& source, const Digest& key) {
+std::optional<FirstAnswer> Lane::FindRetried(const std::string& source, const Digest& key) {
   {
     MutexLock lock(mutex_);
     const auto& running = gates_[source].running_keys;
     if (auto it = running.find(KeyText(key)); it != running.end()) {
-      Outcome outcome;
-      outcome.status = Outcome::Status::kQueued;
-      outcome.receipt = it->second->receipt;
-      return outcome;
+      FirstAnswer first{it->second->payload, {}};
+      first.outcome.status = Outcome::Status::kQueued;
+      first.outcome.receipt = it->second->receipt;
+      return first;
     }
   }
-  auto first = shared_.journal()->FindKey(entry().id, source, key);
-  if (!first) return std::nullopt;
-  return std::move(first->outcome);
+  return shared_.journal()->FindKey(entry().id, source, key);
 }
 
 void Lane::RemoveRetried(const std::vector<std::pair<Place, Journal::Queued>>& queued) {
@@ -389,10 +398,11 @@ void Lane::RemoveRetried(const std::vector<std::pair<Place, Journal::Queued>>& q
   for (const auto& receipt : shared_.dead_letters->Receipts(id)) {
     const auto letter = shared_.dead_letters->Read(id, receipt);
     if (!letter.ok()) continue;
-    const Digest key = RetryKey(letter->batch, receipt);
+    const auto keys = RetryKeys(letter->batch, receipt);
     const auto again = std::find_if(queued.begin(), queued.end(), [&](const auto& one) {
       const auto& batch = one.second.batch;
-      return batch.key == key && batch.source == letter->batch.source;
+      return batch.key && std::ranges::find(keys, *batch.key) != keys.end() &&
+             batch.source == letter->batch.source && batch.payload == letter->batch.payload;
     });
     if (again != queued.end()) (void)SettleLetter(receipt, letter->batch, QueuedAgain(again->first)).ok();
   }

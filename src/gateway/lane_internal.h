@@ -127,6 +127,7 @@ struct Batch {
     bool is_repeat = false;
   };
   std::vector<Waiter> waiters;
+  bool is_awaited = false;  // by a client, though it lies in the queue: WaitingLine::Await
   bool is_settled = false;
   std::vector<std::function<void()>> afterwards;  // run once it is settled, whatever the outcome
 };
@@ -145,6 +146,8 @@ class WaitingLine {
   Batches::const_iterator end() const { return batches_.end(); }
 
   void Append(BatchPtr batch);
+  // Has a batch of the queue count as a client's, or no more, here or once it comes back.
+  void Await(const BatchPtr& batch, bool is_awaited);
   // Batches that had left for a commit and come back to their places.
   void PutBack(std::vector<BatchPtr> batches);
   bool Contains(const BatchPtr& batch) const;
@@ -274,8 +277,8 @@ class Lane : public std::enable_shared_from_this<Lane> {
   // --- dead letters (lane_control.cc) ---
   // Takes a dead letter again, once. With letters_mutex_.
   Result<std::string> RetryLetter(const std::string& receipt);
-  // What has become of the batch that a dead letter was made anew, if it was: kQueued while it waits.
-  std::optional<Outcome> FindRetried(const std::string& source, const Digest& key);
+  // The batch that was taken with this key last, which a dead letter may have become: kQueued while it waits.
+  std::optional<FirstAnswer> FindRetried(const std::string& source, const Digest& key);
   // Has the letter's receipt tell what became of it, and removes the letter. Of kQueued `sequence` is the new
   // place in the queue.
   Status SettleLetter(const std::string& receipt, const QueuedBatch& batch, Outcome outcome);

@@ -8,12 +8,21 @@ namespace {
 
 bool IsEarlier(const BatchPtr& a, const BatchPtr& b) { return a->order < b->order; }
 
+bool IsClients(const Batch& batch) { return !batch.place || batch.is_awaited; }
+
 }  // namespace
 
 void WaitingLine::Append(BatchPtr batch) {
   body_bytes_ += batch->body_bytes;
-  if (!batch->place) ++clients_;
+  if (IsClients(*batch)) ++clients_;
   batches_.push_back(std::move(batch));
+}
+
+void WaitingLine::Await(const BatchPtr& batch, bool is_awaited) {
+  const bool is_here = Contains(batch);
+  if (is_here && IsClients(*batch)) --clients_;
+  batch->is_awaited = is_awaited;
+  if (is_here && IsClients(*batch)) ++clients_;
 }
 
 void WaitingLine::PutBack(std::vector<BatchPtr> batches) {
@@ -41,7 +50,7 @@ void WaitingLine::Remove(const BatchPtr& batch) {
 
 WaitingLine::Batches::const_iterator WaitingLine::Remove(Batches::const_iterator at) {
   body_bytes_ -= (*at)->body_bytes;
-  if (!(*at)->place) --clients_;
+  if (IsClients(**at)) --clients_;
   return batches_.erase(at);
 }
 

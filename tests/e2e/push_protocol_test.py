@@ -488,6 +488,61 @@ def a_dead_letter_and_the_repeat_of_its_client_are_one():
             assert node.settled(receipt)["status"] == "committed" and node.receipt(receipt)["blockHash"], node.receipt(receipt)
 
 
+def a_dead_letter_whose_key_was_used_again_is_a_batch_of_its_own():
+    """What its client sent under the same key since, corrected, is not what the letter holds."""
+    other = record(50)
+    for restart_first in (False, True):
+        with served("--block-budget", "0.0001") as node:
+            receipt, _ = letter_of(node, key="k")
+            if restart_first:
+                node.args = (*node.args, "--ack", "durable")
+                node.restart()
+                queued = node.push("d", other, key="k").json["receipt"]
+                node.kill()
+                node.args = ("--block-budget", "unlimited")
+                node.start()
+                assert node.settled(queued)["status"] == "committed"
+                assert node.receipt(receipt)["status"] == "failed"
+                assert [letter["receipt"] for letter in node.get("/d/queue").json["deadLetters"]] == [receipt]
+            else:
+                check_committed(node.push("d", other, key="k"))
+            answer = node.request("POST", f"/d/queue/{receipt}/retry")
+            assert answer.status == 200, answer
+            assert node.settled(answer.json["receipt"])["status"] == "committed"
+            assert sorted(k for k, _ in rows(node)) == [1, *range(10, 20), 50], rows(node)
+            assert node.get("/d/queue").json["deadLetters"] == []
+            assert node.receipt(receipt)["blockHash"] == node.receipt(answer.json["receipt"])["blockHash"]
+
+
+def a_receipt_follows_the_letter_to_the_repeat_that_is_queued():
+    with served("--block-budget", "0.0001") as node:
+        receipt, _ = letter_of(node, key="k")
+        node.args = (*node.args, "--ack", "durable")
+        node.restart()
+        queued = node.push("d", TEN, key="k").json["receipt"]
+        answer = node.request("POST", f"/d/queue/{receipt}/retry")
+        assert answer.status == 200 and answer.json["receipt"] == queued, answer
+        assert node.receipt(receipt)["status"] == "queued", node.receipt(receipt)
+        node.args = ("--block-budget", "unlimited")
+        node.restart()
+        assert node.settled(receipt)["blockHash"] == node.settled(queued)["blockHash"]
+
+
+def a_client_that_waits_for_a_queued_batch_is_answered_in_a_commits_time():
+    with served("--block-budget", "unlimited") as node:
+        plain, repeated = [], []
+        for k in range(0, 30, 2):
+            begin = time.monotonic()
+            check_committed(node.push("d", record(k)))
+            plain.append(time.monotonic() - begin)
+            assert node.push("d", record(k + 1), key=f"k{k}", respond_async=True).status == 202
+            begin = time.monotonic()
+            assert node.push("d", record(k + 1), key=f"k{k}").status == 200
+            repeated.append(time.monotonic() - begin)
+        # What nobody waits for gathers for eight times as long as a commit took.
+        assert sorted(repeated)[7] < 3 * sorted(plain)[7], (plain, repeated)
+
+
 def a_dead_letter_that_is_given_up_says_so():
     with served("--block-budget", "0.0001") as node:
         receipt, _ = letter_of(node)
@@ -860,6 +915,8 @@ if __name__ == "__main__":
           a_key_whose_request_is_running_waits_for_it, a_queued_batch_is_acknowledged_and_committed,
           a_repeat_of_a_queued_batch_gets_its_receipt, receipts_settle_as_up_to_date_and_repeat, receipts_that_are_none,
           a_queued_batch_that_fails_goes_to_the_dead_letters, a_dead_letter_is_taken_again_once, a_dead_letter_and_the_repeat_of_its_client_are_one,
+          a_dead_letter_whose_key_was_used_again_is_a_batch_of_its_own, a_receipt_follows_the_letter_to_the_repeat_that_is_queued,
+          a_client_that_waits_for_a_queued_batch_is_answered_in_a_commits_time,
           a_dead_letter_that_is_given_up_says_so,
           nothing_overtakes_a_batch_at_which_its_source_stands, a_source_stands_still_until_its_batch_is_dropped,
           several_sources_share_a_dataset, an_empty_body_retracts_a_snapshot_only_when_that_is_meant,
