@@ -163,6 +163,16 @@ bool HasBareReturn(std::string_view text) {
   return false;
 }
 
+// Text in two bytes a letter is UTF-8 too, with NUL bytes.
+Status CheckHeaderIsText(const FirstRecord& first, const std::string& input) {
+  for (const auto& cell : first.cells) {
+    if (cell.find('\0') != std::string::npos)
+      return InvalidArgument("line 1 of '{}': the header has a NUL byte{}", input,
+                             AdviceAbout(first.cells.front()));
+  }
+  return {};
+}
+
 Result<std::vector<std::string>> ColumnNames(const FirstRecord& first, bool header,
                                              const std::string& input) {
   std::vector<std::string> names;
@@ -239,6 +249,7 @@ class CsvOpening {
       plan_.lines_before += first.lines;  // nothing but empty lines
       plan_.pending.clear();
     }
+    if (options_.header) RETURN_IF_ERROR(CheckHeaderIsText(first, input()));
     if (!plan_.schema) {
       ASSIGN_OR_RETURN(names_, ColumnNames(first, options_.header, input()));
     }

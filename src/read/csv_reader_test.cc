@@ -54,6 +54,23 @@ TEST(CsvReaderTest, Case2NamesStringColumnsByTheHeader) {
   EXPECT_THAT(out.rows, ElementsAre("A|1000"));
 }
 
+TEST(CsvReaderTest, NamesTextOfTwoBytesALetter) {
+  const auto wide = [](std::string_view text, bool big) {
+    std::string bytes;
+    for (const char c : text) bytes += big ? std::string{'\0', c} : std::string{c, '\0'};
+    return bytes;
+  };
+  for (auto step : {Step(ReadFormat::kCsv), Cities()}) {
+    step.header = true;
+    for (const std::string_view text : {"city,population\nA,1000\n", "city,population\nA,1000"}) {
+      EXPECT_THAT(ReadText(step, wide(text, true)),
+                  IsError(ErrorCode::kInvalidArgument, HasSubstr("'encoding: utf-16be'")));
+      EXPECT_THAT(ReadText(step, wide(text, false)),
+                  IsError(ErrorCode::kInvalidArgument, HasSubstr("'encoding: utf-16le'")));
+    }
+  }
+}
+
 TEST(CsvReaderTest, Case4TakesTheFirstLineAsData) {
   ASSERT_OK_AND_ASSIGN(ReadOutcome out, ReadText(Cities(), "A,1000\nB,2000\nC,3000"));
   EXPECT_THAT(out.rows, SizeIs(3));

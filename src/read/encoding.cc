@@ -208,7 +208,13 @@ std::string AdviceAbout(std::string_view beginning) {
     if (beginning.starts_with(known.magic))
       return fmt::format("; it looks like {}: {}", known.name, known.advice);
   }
-  return "";
+  // Letters of this alphabet in two bytes each.
+  const auto is_nul = [&](size_t i) { return beginning[i] == '\0'; };
+  if (beginning.size() < 4 || is_nul(0) == is_nul(1) || is_nul(0) != is_nul(2) || is_nul(1) != is_nul(3))
+    return "";
+  return fmt::format(
+      "; it looks like UTF-16 without a byte order mark: the read step names it by 'encoding: {}'",
+      is_nul(0) ? "utf-16be" : "utf-16le");
 }
 
 }  // namespace sluice::read
