@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "pipeline/backoff.h"
+#include "pipeline/reasons.h"
 #include "pipeline/receipt_internal.h"
 #include "pipeline/rows.h"
 
@@ -112,7 +113,7 @@ void SpoolStage::AppendAll(const std::vector<Item>& items, bool is_patient) {
   SetHealth(status.error());
   // Senders are told, and where the spool lies is not theirs to know.
   const bool is_full = status.error().code() == ErrorCode::kResourceExhausted;
-  const Outcome failed{OutcomeKind::kFailed, is_full ? "the spool is full" : status.error().ToString()};
+  const Outcome failed{OutcomeKind::kFailed, is_full ? std::string(kSpoolIsFull) : status.error().ToString()};
   for (const auto& item : items) {
     for (int64_t row = std::min(done, item.batch.rows()); row < item.batch.rows(); ++row)
       item.receipt->Set(item.first_row + row, failed);

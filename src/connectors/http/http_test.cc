@@ -6,6 +6,7 @@
 #include "connectors/http/ingestor.h"
 #include "net/http_client.h"
 #include "net/http_server.h"
+#include "pipeline/reasons.h"
 #include "pipeline/testing/bed.h"
 
 // The ingestor, the writer, and both against each other, on loopback.
@@ -201,6 +202,19 @@ TEST_F(HttpTest, WaitsForRoom) {
   EXPECT_GE(intake_.offers(), 2U);
   intake_.Answer(MakeError(ErrorCode::kUnavailable, "stops"));
   EXPECT_EQ(Status_("{}"), 503);
+}
+
+// Not as a writer that fails, which the original answers with 500.
+TEST_F(HttpTest, AFullSpoolIsFullForThoseWhoAskForNoListToo) {
+  Start();
+  std::thread sender([&] {
+    const net::HttpAnswer full = Send("{}");
+    EXPECT_EQ(full.status, 503);
+    EXPECT_EQ(full.headers.Find("Retry-After").value_or(""), "1");
+    EXPECT_NE(full.body.find("the spool is full"), std::string::npos) << full.body;
+  });
+  intake_.Next().done({{OutcomeKind::kFailed, std::string(pipeline::kSpoolIsFull)}});
+  sender.join();
 }
 
 TEST_F(HttpTest, StopsWithAnswers) {

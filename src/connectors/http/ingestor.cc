@@ -13,6 +13,7 @@
 #include "connectors/http/answer.h"
 #include "connectors/http/callers.h"
 #include "net/http_server.h"
+#include "pipeline/reasons.h"
 #include "pipeline/record.h"
 #include "pipeline/rows.h"
 
@@ -98,7 +99,10 @@ std::vector<Answered> Merge(const Call& call, const Outcomes& outcomes) {
 net::HttpResponse PlainAnswer(const std::vector<Answered>& records) {
   int status = StatusOf(records);
   if (status == 200) return {};
-  if (status == 503) status = 500;  // what the original answers when its writer fails
+  const bool is_full = std::any_of(records.begin(), records.end(), [](const Answered& one) {
+    return one.outcome.kind == OutcomeKind::kFailed && one.outcome.reason == pipeline::kSpoolIsFull;
+  });
+  if (status == 503 && !is_full) status = 500;  // what the original answers when its writer fails
   nlohmann::json errors = nlohmann::json::array();
   size_t wrong = 0;
   std::string first;
@@ -110,14 +114,18 @@ net::HttpResponse PlainAnswer(const std::vector<Answered>& records) {
   }
   const std::string message =
       wrong == 1 ? first : fmt::format("{} of {} records; {}", wrong, records.size(), first);
-  nlohmann::json body = {
-      {"type", "about:blank"}, {"title", status == 500 ? "Internal Server Error" : "Bad records"},
-      {"status", status},      {"detail", message},
-      {"message", message},    {"errors", errors}};
+  nlohmann::json body = {{"type", "about:blank"},
+                         {"title", status == 503   ? "Service Unavailable"
+                                   : status == 500 ? "Internal Server Error"
+                                                   : "Bad records"},
+                         {"status", status},
+                         {"detail", message},
+                         {"message", message},
+                         {"errors", errors}};
   net::HttpResponse response =
       JsonAnswer(status, body.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
   response.headers.Set("Content-Type", "application/problem+json");
-  if (status == 500) response.headers.Set("Retry-After", "1");
+  if (status >= 500) response.headers.Set("Retry-After", "1");
   return response;
 }
 
