@@ -132,8 +132,10 @@ Status RedshiftWriter::Connect(const std::stop_token& stop) {
   dialect_.is_redshift = Cell(version.back(), 0, 0).find("Redshift") != std::string::npos;
   if (options_.create_table) {
     auto made = connection_->Run(CreateTable(dialect_, FullName()), stop);
-    // Two at the same time: the other one made it.
-    if (!made.ok() && connection_->state() != "23505" && connection_->state() != "42P07")
+    // Two at the same time: the other one made it. The server tells that of the row of its catalogue, of the
+    // table, or of the type that every table has.
+    const std::string& state = connection_->state();
+    if (!made.ok() && state != "23505" && state != "42P07" && state != "42710")
       return std::move(made).error().With("option 'table': creating table " + FullName());
   }
   if (Status read = ReadColumns(stop); !read.ok()) {
