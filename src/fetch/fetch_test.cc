@@ -1,5 +1,4 @@
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
@@ -15,22 +14,12 @@
 #include "fetch/savepoint.h"
 #include "fetch/streams.h"
 #include "fetch/template.h"
+#include "storage/testing/temp_folder.h"
 
 namespace sluice::fetch {
 namespace {
 
-class TempFolder {
- public:
-  TempFolder() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "sluice-fetch-XXXXXX").string();
-    path_ = ::mkdtemp(pattern.data());
-  }
-  ~TempFolder() { std::filesystem::remove_all(path_); }
-  const std::string& path() const { return path_; }
-
- private:
-  std::string path_;
-};
+using storage::TempFolder;
 
 class MapVariables final : public Variables {
  public:
