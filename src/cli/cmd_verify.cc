@@ -34,9 +34,14 @@ bool IsReceipt(std::string_view text) {
          std::ranges::all_of(digits, [](char c) { return c >= '0' && c <= '9'; });
 }
 
+using gateway::Journal;
+
 // As a node tells it.
-Result<gateway::Outcome> ToldOutcome(const nlohmann::json& told) {
-  gateway::Outcome outcome;
+Result<Journal::ReceiptAnswer> ToldAnswer(const nlohmann::json& told, const std::string& receipt) {
+  ASSIGN_OR_RETURN(auto dataset, multiformats::DatasetId::Parse(told.value("datasetId", "")));
+  Journal::ReceiptAnswer answer{std::move(dataset), "", {}};
+  gateway::Outcome& outcome = answer.outcome;
+  outcome.receipt = receipt;
   const std::string status = told.value("status", "");
   using Kind = gateway::Outcome::Status;
   for (const auto kind :
@@ -48,16 +53,16 @@ Result<gateway::Outcome> ToldOutcome(const nlohmann::json& told) {
   }
   if (const auto sequence = told.find("sequence"); sequence != told.end() && sequence->is_number_unsigned())
     outcome.sequence = sequence->get<uint64_t>();
-  return outcome;
+  return answer;
 }
 
 // What became of a batch: asked of the node, or of its log while none runs.
-Result<gateway::Outcome> FindOutcome(workspace::Workspace& workspace, const dataset::Dataset& dataset,
-                                     const std::string& receipt) {
+Result<Journal::ReceiptAnswer> FindAnswer(workspace::Workspace& workspace, const dataset::Dataset& dataset,
+                                          const std::string& receipt) {
   const auto node = FindNode(workspace);
   if (node.ok()) {
     ASSIGN_OR_RETURN(const auto told, CallNode(*node, "GET", "/receipts/" + net::PercentEncode(receipt)));
-    return ToldOutcome(told);
+    return ToldAnswer(told, receipt);
   }
   if (node.error().code() != ErrorCode::kNotFound) return node.error();
   std::error_code error;
@@ -65,7 +70,7 @@ Result<gateway::Outcome> FindOutcome(workspace::Workspace& workspace, const data
   if (!std::filesystem::exists(workspace.root() + "/log/outcomes", error)) return absent;
   RETURN_IF_ERROR(workspace.Hold());
   const std::shared_ptr<void> released(nullptr, [&](void*) { workspace.Release(); });
-  ASSIGN_OR_RETURN(const auto journal, gateway::Journal::Open(workspace.root(), {}));
+  ASSIGN_OR_RETURN(const auto journal, Journal::Open(workspace.root(), {}));
   // What a crash kept from the chain does not count.
   const auto& state = dataset.state();
   RETURN_IF_ERROR(journal->CheckChain(state.dataset_id, dataset.head(), state.sequence,
@@ -73,18 +78,20 @@ Result<gateway::Outcome> FindOutcome(workspace::Workspace& workspace, const data
   ASSIGN_OR_RETURN(const auto found, journal->FindReceipt(receipt));
   RETURN_IF_ERROR(journal->Close());
   if (!found) return absent;
-  return found->outcome;
+  return *found;
 }
 
-// The block that holds what a receipt is about. Errors: kPrecondition when there is none.
+// The block that holds what a receipt is about. Errors: kPrecondition when there is none; kInvalidArgument
+// when the batch was pushed to another dataset.
 Result<odf::Multihash> BlockOfReceipt(workspace::Workspace& workspace, const workspace::Entry& entry,
                                       const std::string& receipt) {
   ASSIGN_OR_RETURN(const auto dataset, workspace.Open(entry));
-  ASSIGN_OR_RETURN(const auto outcome, FindOutcome(workspace, *dataset, receipt));
-  ASSIGN_OR_RETURN(const auto block, gateway::BlockOf(outcome, *dataset));
+  ASSIGN_OR_RETURN(const auto answer, FindAnswer(workspace, *dataset, receipt));
+  ASSIGN_OR_RETURN(const auto block, gateway::BlockOf(answer, *dataset));
   if (block) return *block;
-  return MakeError(ErrorCode::kPrecondition, "the batch of receipt '{}' has no block: it is {}", receipt,
-                   outcome.is_success() ? "not in this dataset" : gateway::NameOf(outcome.status));
+  return MakeError(
+      ErrorCode::kPrecondition, "the batch of receipt '{}' has no block: it is {}", receipt,
+      answer.outcome.is_success() ? "not in this dataset" : gateway::NameOf(answer.outcome.status));
 }
 
 // An answer of a node that was kept: with the block, or with a receipt to ask for it.

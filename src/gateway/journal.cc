@@ -339,7 +339,8 @@ std::optional<FirstAnswer> LogJournal::Load(const EntryRef& entry, const Digest&
   if (!stored.ok()) return std::nullopt;
   auto record = DecodeOutcomes(stored->type, stored->payload);
   if (!record.ok() || entry.index >= record->batches.size()) return std::nullopt;
-  const auto& batch = record->batches[entry.index];
+  const auto batch = AsOfNow(*record, entry.index, entry.place.sequence);
+  if (!batch.outcome.is_success()) return std::nullopt;  // withdrawn since it was looked for
   FirstAnswer answer{payload, batch.outcome};
   if (batch.queue_sequence != 0) {
     // The place in the queue is part of the receipt's text only: the nonce makes it the sender's.

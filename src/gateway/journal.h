@@ -108,6 +108,7 @@ class Journal {
   // The place in the queue that a receipt is about; nothing when it is none of this log.
   virtual std::optional<uint64_t> QueueSequenceOf(const std::string& receipt) const = 0;
   struct ReceiptAnswer {
+    multiformats::DatasetId dataset;
     std::string account;
     Outcome outcome;
   };

@@ -180,12 +180,14 @@ class LogJournal final : public Journal {
     return {PlaceOf(bodies_->begin()), PlaceOf(outcomes_->begin()), {}, std::nullopt};
   }
   // With what resets made of it; the last that was said of it.
-  Result<std::optional<SettledBatch>> FindSettled(uint64_t queue_sequence) const;
+  using SettledIn = std::pair<DatasetId, SettledBatch>;
+  Result<std::optional<SettledIn>> FindSettled(uint64_t queue_sequence) const;
   Result<std::optional<Queued>> FindWaiting(uint64_t queue_sequence) const;
   // The sequence number that a block of `chain_sequence`, known at `record`, has now; nothing when it was
   // withdrawn.
   std::optional<uint64_t> SequenceNow(const DatasetTables& tables, uint64_t record,
                                       uint64_t chain_sequence) const REQUIRES(mutex_);
+  // A batch of a record, without what the chain has lost since: withdrawn, or in another block.
   SettledBatch AsOfNow(const OutcomeRecord& record, size_t index, uint64_t record_sequence) const;
 
   const JournalOptions options_;

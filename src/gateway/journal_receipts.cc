@@ -52,14 +52,18 @@ SettledBatch LogJournal::AsOfNow(const OutcomeRecord& record, size_t index, uint
   auto it = datasets_.find(record.dataset);
   if (it == datasets_.end()) return batch;
   const auto now = SequenceNow(it->second, record_sequence, *batch.outcome.sequence);
+  const bool is_replaced = std::ranges::any_of(it->second.changes, [&](const ChainChange& change) {
+    return change.is_replacement && change.record >= record_sequence;
+  });
   if (!now) {
     batch.outcome.status = Outcome::Status::kWithdrawn;
-  } else if (std::ranges::any_of(it->second.changes, [&](const ChainChange& change) {
-               return change.is_replacement && change.record >= record_sequence;
-             })) {
+  } else if (is_replaced) {
     // A compaction has put another block in the place of its own, perhaps with the same number.
     batch.outcome.sequence = now;
-    batch.outcome.block_hash.reset();
+    batch.outcome.block_hash = batch.outcome.old_head = batch.outcome.new_head = std::nullopt;
+  } else if (!SequenceNow(it->second, record_sequence, record.sequence)) {
+    // A reset into the group that it came with.
+    batch.outcome.new_head.reset();
   }
   return batch;
 }
@@ -68,7 +72,7 @@ std::string LogJournal::ReceiptOf(const Place& place, const std::string& nonce) 
   return fmt::format("{}-{}-{}", bodies_->id(), place.sequence, nonce);
 }
 
-Result<std::optional<SettledBatch>> LogJournal::FindSettled(uint64_t queue_sequence) const {
+Result<std::optional<LogJournal::SettledIn>> LogJournal::FindSettled(uint64_t queue_sequence) const {
   std::optional<EntryRef> recent;
   std::vector<Place> chunks;
   {
@@ -83,9 +87,9 @@ Result<std::optional<SettledBatch>> LogJournal::FindSettled(uint64_t queue_seque
     ASSIGN_OR_RETURN(auto stored, outcomes_->Read(At(*outcomes_, recent->place)));
     ASSIGN_OR_RETURN(auto record, DecodeOutcomes(stored.type, stored.payload));
     if (recent->index < record.batches.size())
-      return std::optional(AsOfNow(record, recent->index, recent->place.sequence));
+      return std::optional(SettledIn(record.dataset, AsOfNow(record, recent->index, recent->place.sequence)));
   }
-  std::optional<SettledBatch> found;
+  std::optional<SettledIn> found;
   for (const auto& begin : chunks) {
     size_t seen = 0;
     const Status walked = outcomes_->Replay(At(*outcomes_, begin), [&](const log::Record& stored) -> Status {
@@ -93,7 +97,7 @@ Result<std::optional<SettledBatch>> LogJournal::FindSettled(uint64_t queue_seque
       ASSIGN_OR_RETURN(auto record, DecodeOutcomes(stored.type, stored.payload));
       for (size_t i = 0; i < record.batches.size(); ++i) {
         if (record.batches[i].queue_sequence == queue_sequence)
-          found = AsOfNow(record, i, stored.position.sequence);
+          found = SettledIn(record.dataset, AsOfNow(record, i, stored.position.sequence));
       }
       return {};
     });
@@ -129,19 +133,20 @@ Result<std::optional<Journal::ReceiptAnswer>> LogJournal::FindReceipt(const std:
     ASSIGN_OR_RETURN(const auto queued, FindWaiting(sequence));
     if (queued) {
       if (is_first && queued->batch.nonce != parts->nonce) return answer;
-      answer = ReceiptAnswer{queued->batch.account, {}};
+      answer = ReceiptAnswer{queued->batch.dataset, queued->batch.account, {}};
       answer->outcome.status = Outcome::Status::kQueued;
       answer->outcome.source = queued->batch.source;
       answer->outcome.state = queued->batch.state;
       break;
     }
-    ASSIGN_OR_RETURN(auto settled, FindSettled(sequence));
-    if (!settled) {
+    ASSIGN_OR_RETURN(const auto found, FindSettled(sequence));
+    if (!found) {
       if (sequence >= bodies_->end().sequence) return answer;
       return NotFound("receipt '{}' has expired", receipt);
     }
-    if (is_first && settled->nonce != parts->nonce) return answer;
-    const auto& outcome = settled->outcome;
+    const auto& [dataset, settled] = *found;
+    if (is_first && settled.nonce != parts->nonce) return answer;
+    const auto& outcome = settled.outcome;
     // A dead letter that was taken again: what became of it there. That batch may be one that its client
     // sent, with a receipt of its own.
     if (outcome.status == Outcome::Status::kQueued && outcome.sequence.value_or(0) > sequence) {
@@ -149,8 +154,8 @@ Result<std::optional<Journal::ReceiptAnswer>> LogJournal::FindReceipt(const std:
       is_first = false;
       continue;
     }
-    answer = ReceiptAnswer{settled->account, outcome};
-    answer->outcome.source = settled->source;
+    answer = ReceiptAnswer{dataset, settled.account, outcome};
+    answer->outcome.source = settled.source;
     break;
   }
   answer->outcome.receipt = receipt;

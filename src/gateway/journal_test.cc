@@ -134,6 +134,8 @@ TEST_F(JournalTest, KeepsWhatIsQueuedUntilItIsSettled) {
   Open();
   const auto a = Enqueue("a"), b = Enqueue("b");
   EXPECT_EQ(StatusOf(ReceiptOf(a, "a")), "queued");
+  ASSERT_OK_AND_ASSIGN(const auto waiting, journal_->FindReceipt(ReceiptOf(a, "a")));
+  EXPECT_EQ(waiting->dataset, kDataset);
   ASSERT_OK_AND_ASSIGN(auto queued, journal_->Read(b));
   EXPECT_EQ(queued.body, "body of b");
   EXPECT_EQ(queued.batch.source, "s");
@@ -147,6 +149,7 @@ TEST_F(JournalTest, KeepsWhatIsQueuedUntilItIsSettled) {
   EXPECT_EQ(StatusOf(ReceiptOf(a, "a")), "committed");
   auto answer = journal_->FindReceipt(ReceiptOf(a, "a"));
   ASSERT_OK(answer);
+  EXPECT_EQ((*answer)->dataset, kDataset);
   EXPECT_EQ((*answer)->account, "somebody");
   EXPECT_EQ((*answer)->outcome.source, "s");
   EXPECT_EQ((*answer)->outcome.sequence, 6u);
@@ -259,17 +262,27 @@ TEST_F(JournalTest, AResetIntoAGroupWithdrawsOnlyWhatIsBehindIt) {
   auto group = Commit({Settled("a", 6), Settled("b", 7)});
   group.new_head = Block(7);
   group.sequence = 7;
+  for (auto& batch : group.batches) {
+    batch.outcome.old_head = group.old_head;
+    batch.outcome.new_head = group.new_head;
+  }
   Write(group);
   head_ = 6;  // of the group's two blocks the first stays
   OpenAndCompare();
-  EXPECT_TRUE(HasKey("a"));
   EXPECT_FALSE(HasKey("b"));
+  const auto answer = journal_->FindKey(kDataset, "s", DigestOf("a"));
+  ASSERT_TRUE(answer);
+  EXPECT_EQ(answer->outcome.block_hash, Block(6));
+  EXPECT_EQ(answer->outcome.old_head, Block(5));
+  EXPECT_EQ(answer->outcome.new_head, std::nullopt) << "it is not in the chain any more";
 }
 
 TEST_F(JournalTest, AResetAfterACompactionWithdrawsOnlyWhatIsBehindIt) {
   OpenAndCompare();
   Write(Commit({Settled("a", 6)}));
-  Write(Commit({Settled("b", 7)}));
+  auto second = Commit({Settled("b", 7)});
+  second.batches[0].outcome.new_head = second.new_head;
+  Write(second);
   OutcomeRecord replaced;
   replaced.kind = OutcomeRecord::Kind::kReplaced;
   replaced.dataset = kDataset;
@@ -283,6 +296,13 @@ TEST_F(JournalTest, AResetAfterACompactionWithdrawsOnlyWhatIsBehindIt) {
   replaced.new_head = replaced.blocks.back();
   replaced.sequence = 3;
   Write(replaced);
+  for (const auto& answer : {journal_->FindKey(kDataset, "s", DigestOf("b")),
+                             journal_->FindState(kDataset, "s", {"kind", "state b"})}) {
+    ASSERT_TRUE(answer);
+    EXPECT_EQ(answer->outcome.sequence, 3u);
+    EXPECT_EQ(answer->outcome.block_hash, std::nullopt) << "that block is gone";
+    EXPECT_EQ(answer->outcome.new_head, std::nullopt);
+  }
   Open();
   const std::vector<Multihash> chain(replaced.blocks.begin(), replaced.blocks.begin() + 3);
   ASSERT_OK(journal_->CheckChain(kDataset, chain.back(), 2, [&](const Multihash& hash) -> Result<bool> {

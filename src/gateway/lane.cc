@@ -315,15 +315,17 @@ bool Lane::AnswerWithoutTaking(const std::shared_ptr<PushRequest>& request, cons
   const auto accepted = Accepted(gate, batch->source, *chain);
   if (batch->state && accepted == batch->state) {
     if (gate.accepted_by) return AnswerRepeat(*request, batch, gate.accepted_by, kByState, done, answer);
-    if (auto first = shared_.journal()->FindState(entry_.id, batch->source, *batch->state))
-      return AnswerFirst(batch, *first, kByState, done, answer);
-    Outcome outcome;
-    outcome.status = Outcome::Status::kCommitted;
-    outcome.duplicate = true;
-    outcome.source = batch->source;
-    outcome.state = batch->state;
-    *answer = [done = std::move(done), outcome = std::move(outcome)] { done(outcome); };
-    return true;
+    FirstAnswer first{batch->payload, {}};
+    first.outcome.state = batch->state;
+    if (auto known = shared_.journal()->FindState(entry_.id, batch->source, *batch->state))
+      first = std::move(*known);
+    // What the journal does not know, or not any more, the chain knows.
+    const auto& told = chain->push_sources.at(batch->source);
+    if (!first.outcome.block_hash) {
+      first.outcome.block_hash = told.state_block;
+      first.outcome.sequence = told.state_sequence;
+    }
+    return AnswerFirst(batch, first, kByState, done, answer);
   }
   if (gate.stopped) return refuse(Stopped(gate, batch->source));
   if (!batch->state) return false;

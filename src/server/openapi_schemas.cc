@@ -35,6 +35,7 @@ const char kOpenApiSchemas[] = R"json({
     "sourceState": {"$ref": "#/components/schemas/SourceState"},
     "watermark": {"type": "string", "nullable": true},
     "receipt": {"type": "string"},
+    "datasetId": {"type": "string", "description": "Of an answer to a receipt: the dataset that it was pushed to"},
     "problem": {"$ref": "#/components/schemas/Problem"}}},
 "Queued": {"type": "object", "additionalProperties": false, "required": ["receipt", "status", "sourceState"], "properties": {
     "receipt": {"type": "string"}, "status": {"type": "string", "enum": ["queued"]},

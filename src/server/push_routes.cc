@@ -176,6 +176,7 @@ void GetReceipt(const Context& context, const CallPtr& call) {
   const auto& outcome = (*found)->outcome;
   json body = OutcomeJson(outcome);
   body["receipt"] = id;
+  body["datasetId"] = (*found)->dataset.ToString();
   if (outcome.status == gateway::Outcome::Status::kFailed) {
     const int status = InfoOf(outcome.error_code).http_status;
     body["problem"] = {{"type", "about:blank"},

@@ -151,7 +151,7 @@ Result<std::optional<multiformats::Multihash>> Anchor(const Context& context, co
                            text);
   }
   ASSIGN_OR_RETURN(const auto dataset, context.workspace->Open(entry));
-  return gateway::BlockOf(found->outcome, *dataset);
+  return gateway::BlockOf(*found, *dataset);
 }
 
 Result<net::HttpResponse> Verify(const Context& context, const Call& call, const std::stop_token& stop) {

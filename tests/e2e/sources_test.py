@@ -2,6 +2,7 @@
 """What a node tells of sources: their states, the blocks that brought them, their last commits; who sees which."""
 import json
 import os
+import shutil
 
 from harness import APPEND, EXIT_CHANGED, EXIT_USAGE, Workspace, main, manifest, record, records
 from node import Node, check_committed, check_problem
@@ -164,7 +165,59 @@ def a_receipt_proves_where_its_batch_is():
             assert b"has no block: it is withdrawn" in done.err, done
 
 
+def a_receipt_of_another_dataset_proves_nothing():
+    with Workspace() as ws:
+        ws.add("d", APPEND)
+        ws.add("e", APPEND)
+        with Node(ws) as node:
+            receipt = node.push("d", records([1]), respond_async=True).json["receipt"]
+            settled = node.settled(receipt)
+            assert settled["datasetId"] == node.get("/d").json["id"], settled
+            for k in range(2, 5):
+                ws.run("ingest", "d", "--stdin", data=record(k).encode())
+                ws.run("ingest", "e", "--stdin", data=record(k).encode())
+            # Known by its number alone now, and the other has a block of that number too.
+            ws.run("-y", "system", "compact", "--hard", "d")
+            assert node.get(f"/d/verify?contains={receipt}").json["contains"]["found"]
+            problem = check_problem(node.get(f"/e/verify?contains={receipt}"), 400, "another dataset")
+            assert settled["datasetId"] in problem["message"], problem
+            refused = lambda: ws.run("verify", "e", "--contains", receipt, code=1)
+            assert settled["datasetId"].encode() in refused().err
+            node.stop()
+            assert b"is of another dataset" in refused().err
+            ws.run("verify", "d", "--contains", receipt)
+
+
+def a_repeat_after_a_compaction_is_told_where_its_rows_are_now():
+    with Workspace() as ws:
+        ws.add("d", APPEND)
+        with Node(ws) as node:
+            for k in range(1, 4):
+                check_committed(node.push("d", record(k)))
+            by_key = check_committed(node.push("d", record(4), key="k"))
+            by_state = check_committed(node.push("d", record(5), state="s", before="*"))
+            ws.run("-y", "system", "compact", "--hard", "d")
+            blocks = {b["hash"]: b for b in node.get("/d/log").json["blocks"]}
+            for first, again in ((by_key, lambda: node.push("d", record(4), key="k")),
+                                 (by_state, lambda: node.push("d", record(5), state="s", before="*"))):
+                assert first["blockHash"] not in blocks, blocks
+                told = again().json
+                assert told["status"] == "duplicate" and told["offsets"] == first["offsets"], told
+                assert told["oldHead"] is None and told["newHead"] is None, told
+                [block] = [b for b in blocks.values() if b["sequenceNumber"] == told["sequence"]]
+                rows = block["event"]["newData"]["offsetInterval"]
+                assert rows["start"] <= told["offsets"]["start"] <= told["offsets"]["end"] <= rows["end"], (told, block)
+            assert told["blockHash"] == node.get("/d/sources/default").json["blockHash"], told
+            # Without the log, which is all that knows more of it, the chain tells its block.
+            node.stop()
+            shutil.rmtree(os.path.join(ws.home, "log"))
+            node.start("--accept-new-log")
+            told = again().json
+            assert told["status"] == "duplicate" and told["blockHash"] in blocks and told["sequence"] is not None, told
+
+
 if __name__ == "__main__":
     main([a_state_is_told_with_the_offset_of_its_block, a_source_is_told_with_its_last_commit, a_polling_source_is_told_too,
           who_may_push_sees_what_it_may_push_to, a_command_may_add_beside_a_source_that_stands_still,
-          a_receipt_proves_where_its_batch_is])
+          a_receipt_proves_where_its_batch_is, a_receipt_of_another_dataset_proves_nothing,
+          a_repeat_after_a_compaction_is_told_where_its_rows_are_now])
