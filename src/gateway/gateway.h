@@ -90,8 +90,8 @@ struct SourceView {
   // The block that carries `committed`. Of a polling source only the number is known.
   std::optional<uint64_t> state_sequence;
   std::optional<multiformats::Multihash> state_block;
-  // The newest block that is known to be the source's: the one before, or one without a state that was
-  // committed here since the start. As `state_block`.
+  // The newest block of the source, with a state or without; nothing when there is none, or when it is not
+  // known which of several sources added what has no state (LastCommits). As `state_block`.
   std::optional<uint64_t> last_sequence;
   std::optional<multiformats::Multihash> last_block;
   uint64_t queued = 0, queued_bytes = 0;

@@ -419,7 +419,7 @@ void Lane::Finish(std::vector<Settled> settled, std::vector<BatchPtr> later) {
     waiting_.PutBack(std::move(back));
     for (auto& one : settled) {
       Gate& gate = gates_[one.batch->source];
-      if (one.outcome) gate.NoteCommit(*one.outcome);
+      if (one.outcome) NoteCommit(one.batch->source, *one.outcome);
       if (one.refusal) {
         if (!gate.stopped) gate.last_error = one.refusal->error.ToString();
         if (one.refusal->error.code() == ErrorCode::kPrecondition && !one.refusal->states)

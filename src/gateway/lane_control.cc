@@ -49,11 +49,10 @@ SourceView ViewOf(const odf::ChainState::PollingSource& source) {
 
 }  // namespace
 
-void Lane::Gate::NoteCommit(const Outcome& outcome) {
+void Lane::NoteCommit(const std::string& source, const Outcome& outcome) {
   if (outcome.status != Outcome::Status::kCommitted || outcome.duplicate) return;
-  if (!outcome.block_hash || !outcome.sequence) return;
-  if (!last_commit || last_commit->sequence <= *outcome.sequence)
-    last_commit = Block{*outcome.block_hash, *outcome.sequence};
+  if (outcome.block_hash && outcome.sequence)
+    commits_of_.Note(source, {*outcome.block_hash, *outcome.sequence});
 }
 
 SourceView Lane::ViewOf(const std::string& name, const odf::ChainState::PushSource& source) {
@@ -62,13 +61,13 @@ SourceView Lane::ViewOf(const std::string& name, const odf::ChainState::PushSour
   shown.read = source.event.read;
   shown.merge = source.event.merge;
   shown.committed = Committed(name, *view_);
-  shown.state_sequence = shown.last_sequence = source.state_sequence;
-  shown.state_block = shown.last_block = source.state_block;
-  const Gate& gate = GateOf(name, *view_);
-  if (gate.last_commit && gate.last_commit->sequence >= shown.last_sequence.value_or(0)) {
-    shown.last_sequence = gate.last_commit->sequence;
-    shown.last_block = gate.last_commit->hash;
+  shown.state_sequence = source.state_sequence;
+  shown.state_block = source.state_block;
+  if (const auto last = commits_of_.Of(name); last.block) {
+    shown.last_sequence = last.block->sequence;
+    shown.last_block = last.block->hash;
   }
+  const Gate& gate = GateOf(name, *view_);
   shown.accepted = DurableAccepted(gate, name, *view_);
   shown.last_error = gate.last_error;
   if (gate.stopped) shown.stopped = gate.stopped->receipt;
@@ -222,7 +221,7 @@ Status Lane::RunExclusive(const Exclusive& how, bool alone, const std::function<
     }
     if (!gone) {
       auto refreshed = ResolveUnknown();
-      if (refreshed.ok()) refreshed = RefreshLocked();
+      if (refreshed.ok()) refreshed = RefreshLocked(how.adds_to);
       if (status.ok()) status = std::move(refreshed);
     }
   }
@@ -288,7 +287,11 @@ Result<workspace::CompactOutcome> Lane::Compact(workspace::CompactOptions option
       if (place) unconfirmed_.emplace(record, *place);
       return std::move(done).error();
     }
-    if (place) journal->Confirm(record, *place);
+    if (place) {
+      journal->Confirm(record, *place);
+      MutexLock lock(mutex_);
+      commits_of_.Replace(record.successors, record.blocks);
+    }
     outcome = *done;
     return {};
   }));

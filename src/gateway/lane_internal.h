@@ -16,6 +16,7 @@
 #include "gateway/committers.h"
 #include "gateway/dead_letters.h"
 #include "gateway/gateway.h"
+#include "gateway/last_commits.h"
 #include "ingest/group.h"
 
 namespace sluice::gateway {
@@ -216,14 +217,6 @@ class Lane : public std::enable_shared_from_this<Lane> {
     std::unordered_map<std::string, BatchPtr> running_keys;
     BatchPtr stopped;  // the queued batch at which the source stands still
     std::string last_error;
-    // Committed by this lane, with a state or without: the chain tells a source's blocks by their states
-    // only.
-    struct Block {
-      multiformats::Multihash hash;
-      uint64_t sequence = 0;
-    };
-    std::optional<Block> last_commit;
-    void NoteCommit(const Outcome& outcome);
   };
 
   Lane(Shared& shared, workspace::Entry entry) : shared_(shared), entry_(std::move(entry)) {}
@@ -327,7 +320,9 @@ class Lane : public std::enable_shared_from_this<Lane> {
   Status Undo(const multiformats::DatasetId& dataset);
   // A commit whose outcome was not known: settles what it did.
   Status ResolveUnknown();
-  Status RefreshLocked();
+  // `adds_to`: the source of what another process may have added, when that is known.
+  Status RefreshLocked(const std::optional<std::string>& adds_to = std::nullopt);
+  void NoteCommit(const std::string& source, const Outcome& outcome) REQUIRES(mutex_);
 
   Shared& shared_;
 
@@ -356,6 +351,7 @@ class Lane : public std::enable_shared_from_this<Lane> {
   WaitingLine waiting_ GUARDED_BY(mutex_);
   std::vector<BatchPtr> committing_ GUARDED_BY(mutex_);
   std::map<std::string, Gate> gates_ GUARDED_BY(mutex_);
+  LastCommits commits_of_ GUARDED_BY(mutex_);
   uint64_t next_order_ GUARDED_BY(mutex_) = 1;
   std::optional<uint64_t> barrier_ GUARDED_BY(mutex_);  // batches from here on wait for a change to be made
   std::optional<std::chrono::steady_clock::time_point> due_ GUARDED_BY(mutex_);  // the next commit

@@ -13,7 +13,7 @@ Status Lane::CheckJournal() {
       [this](const multiformats::Multihash& hash) { return dataset_->IsAncestor(hash); });
 }
 
-Status Lane::RefreshLocked() {
+Status Lane::RefreshLocked(const std::optional<std::string>& adds_to) {
   ASSIGN_OR_RETURN(const bool moved, dataset_->Refresh());
   is_behind_ = is_behind_ || moved;
   RETURN_IF_ERROR(dataset_->EnsureDurable());
@@ -21,11 +21,15 @@ Status Lane::RefreshLocked() {
   RETURN_IF_ERROR(CheckJournal());
   const auto seen = view();
   ASSIGN_OR_RETURN(const bool continues, dataset_->IsAncestor(*seen->head));
-  MutexLock lock(mutex_);
-  // Of a history that was taken back or replaced.
-  if (!continues) {
-    for (auto& [name, gate] : gates_) gate.last_commit.reset();
+  LastCommits commits_of;
+  {
+    MutexLock lock(mutex_);
+    commits_of = commits_of_;
   }
+  RETURN_IF_ERROR(
+      commits_of.Follow(*dataset_, continues ? std::optional(seen->sequence) : std::nullopt, adds_to));
+  MutexLock lock(mutex_);
+  commits_of_ = std::move(commits_of);
   PublishView();
   is_behind_ = false;
   return {};
@@ -68,9 +72,11 @@ Status Lane::ResolveUnknown() {
   std::vector<std::function<void()>> calls;
   {
     MutexLock lock(mutex_);
+    if (record.kind == OutcomeRecord::Kind::kReplaced) commits_of_.Replace(record.successors, record.blocks);
     PublishView();
     std::map<uint64_t, const SettledBatch*> queued;
     for (const auto& entry : record.batches) {
+      NoteCommit(entry.source, entry.outcome);
       if (entry.queue_sequence != 0) queued.emplace(entry.queue_sequence, &entry);
     }
     const auto waiting = waiting_;
@@ -80,7 +86,6 @@ Status Lane::ResolveUnknown() {
       Outcome outcome = entry->second->outcome;
       outcome.source = batch->source;
       Leave(batch);
-      gates_[batch->source].NoteCommit(outcome);
       Tell({batch, std::move(outcome), std::nullopt}, &calls);
     }
   }

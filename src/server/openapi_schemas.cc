@@ -51,6 +51,7 @@ const char kOpenApiSchemas[] = R"json({
     "accepted": {"type": "string", "nullable": true}, "blockHash": {"type": "string", "nullable": true},
     "offset": {"type": "integer", "nullable": true}, "stateSequence": {"type": "integer", "nullable": true},
     "lastCommit": {"type": "object", "nullable": true, "additionalProperties": false,
+      "description": "The source's newest block; null when there is none, or when it is not known which source it is of",
       "required": ["blockHash", "sequence", "systemTime", "offsets"], "properties": {
         "blockHash": {"type": "string", "nullable": true}, "sequence": {"type": "integer"},
         "systemTime": {"type": "string", "nullable": true},

@@ -66,6 +66,59 @@ def a_source_is_told_with_its_last_commit():
             assert node.get("/d/sources/second").json["lastCommit"] is None
 
 
+def last_commits(node):
+    return {s["sourceName"]: s["lastCommit"] and (s["lastCommit"]["blockHash"], s["lastCommit"]["offsets"]["start"])
+            for s in node.get("/d/sources").json["sources"]}
+
+
+def the_last_commit_is_true_whatever_became_of_the_history():
+    with Workspace() as ws:
+        two_sources(ws)
+        with Node(ws) as node:
+            add = lambda k, source: check_committed(node.push("d", record(k), source=source))["blockHash"]
+            told = lambda: last_commits(node)
+            blocks = [add(0, "default"), add(1, "second"), add(2, "default"), add(3, "second")]
+            # Beside the node, by a command that says which source it adds to.
+            ws.run("ingest", "d", "--source-name", "default", "--stdin", data=record(4).encode())
+            by_command = ws.head("d")
+            assert told() == {"default": (by_command, 4), "second": (blocks[3], 3)}, told()
+            # Of a history that was taken back, what is left of it.
+            ws.run("-y", "reset", "d", blocks[2])
+            node.eventually(told, lambda found: found == {"default": (blocks[2], 2), "second": (blocks[1], 1)})
+            ws.run("-y", "reset", "d", blocks[1])
+            node.eventually(told, lambda found: found == {"default": (blocks[0], 0), "second": (blocks[1], 1)})
+            last = add(5, "default")
+            ws.run("-y", "system", "compact", "--hard", "d")
+            whole = ws.head("d")
+            assert whole != last and told() == {"default": (whole, 0), "second": (whole, 0)}, (whole, told())
+            # Only the chain is left to say whose rows without a state are, and it does not.
+            node.restart()
+            assert told() == {"default": None, "second": None}, told()
+            last = add(6, "second")
+            assert told() == {"default": None, "second": (last, 3)}, told()
+            state = check_committed(node.push("d", record(7), source="default", state="s", before="*"))["blockHash"]
+            ws.run("source", "disable", "d", "second")
+            node.eventually(told, lambda found: found == {"default": (state, 4)})
+
+
+def the_last_commit_of_the_only_source_is_known_from_the_chain():
+    with Workspace() as ws:
+        ws.add("d", APPEND)
+        with Node(ws) as node:
+            for k in (1, 2):
+                last = check_committed(node.push("d", record(k)))["blockHash"]
+            node.restart()
+            assert last_commits(node) == {"default": (last, 1)}, last_commits(node)
+            ws.run("ingest", "d", ws.write("rows.ndjson", record(3)))  # with a file's state
+            assert last_commits(node) == {"default": (ws.head("d"), 2)}, last_commits(node)
+            ws.run("-y", "system", "compact", "--hard", "d")
+            node.restart()
+            assert last_commits(node)["default"][1] == 0, last_commits(node)
+            ws.run("source", "disable", "d", "default")
+            ws.run("source", "add", "d", ws.write("second.yaml", OTHER))
+            node.eventually(lambda: last_commits(node), lambda found: found == {"second": None})
+
+
 def a_polling_source_is_told_too():
     with Workspace() as ws:
         path = ws.write("in.ndjson", record(1))
@@ -217,7 +270,8 @@ def a_repeat_after_a_compaction_is_told_where_its_rows_are_now():
 
 
 if __name__ == "__main__":
-    main([a_state_is_told_with_the_offset_of_its_block, a_source_is_told_with_its_last_commit, a_polling_source_is_told_too,
+    main([a_state_is_told_with_the_offset_of_its_block, a_source_is_told_with_its_last_commit,
+          the_last_commit_is_true_whatever_became_of_the_history, the_last_commit_of_the_only_source_is_known_from_the_chain, a_polling_source_is_told_too,
           who_may_push_sees_what_it_may_push_to, a_command_may_add_beside_a_source_that_stands_still,
           a_receipt_proves_where_its_batch_is, a_receipt_of_another_dataset_proves_nothing,
           a_repeat_after_a_compaction_is_told_where_its_rows_are_now])

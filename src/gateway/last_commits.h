@@ -1,0 +1,60 @@
+#pragma once
+
+#include <deque>
+#include <map>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/result.h"
+#include "dataset/dataset.h"
+#include "multiformats/multihash.h"
+
+namespace sluice::gateway {
+
+struct SourceBlock {
+  multiformats::Multihash hash;
+  uint64_t sequence = 0;
+  bool operator==(const SourceBlock&) const = default;
+};
+
+// The newest block of each push source of a dataset, with a state or without. A chain names the source of
+// rows in their state only; of others it is known here who pushed them, or there was but one who could have.
+// A value.
+class LastCommits {
+ public:
+  // What is known of a source's newest block: `block` (nothing: it has none), unless it is not known.
+  struct Last {
+    std::optional<SourceBlock> block;
+    bool is_known = true;
+    bool operator==(const Last&) const = default;
+  };
+
+  // The source has got a block, newer than all of its others.
+  void Note(const std::string& source, const SourceBlock& block);
+  // Blocks have become others by a compaction; as workspace::Replacement.
+  void Replace(const std::vector<std::pair<uint64_t, uint64_t>>& successors,
+               const std::vector<multiformats::Multihash>& blocks);
+  // Whom a block is known to be of: several, when a compaction has joined theirs.
+  std::vector<std::string> OwnersOf(const multiformats::Multihash& block) const;
+  Last Of(const std::string& source) const;
+
+  // Takes up what the dataset has got behind the block `seen`, or all when that is not in its history any
+  // more (nothing). Blocks without a state are of `adds_to`, where somebody has said so; of the one source
+  // that there was; or else of nobody knows whom. Reads those blocks, but no more than a hundred. Errors:
+  // those of reading blocks.
+  Status Follow(const dataset::Dataset& dataset, std::optional<uint64_t> seen,
+                const std::optional<std::string>& adds_to);
+
+ private:
+  uint64_t oldest_noted() const;
+
+  struct Source {
+    Last last;
+    std::deque<SourceBlock> noted;  // some of the newest, in order: a reset may go back to them
+  };
+  std::map<std::string, Source> sources_;
+};
+
+}  // namespace sluice::gateway
