@@ -11,6 +11,10 @@
 namespace sluice::push {
 namespace {
 
+constexpr int64_t kSecond = 1'000'000'000;
+int64_t Nanoseconds(const timespec& time) { return time.tv_sec * kSecond + time.tv_nsec; }
+int64_t Nanoseconds(const statx_timestamp& time) { return time.tv_sec * kSecond + time.tv_nsec; }
+
 std::string IdentityOf(const struct stat& info) { return fmt::format("{}-{}", info.st_dev, info.st_ino); }
 
 bool IsCompressed(std::string_view name) {
@@ -66,6 +70,12 @@ Result<uint64_t> InputFile::Size() const {
   return static_cast<uint64_t>(info.st_size);
 }
 
+Result<int64_t> InputFile::ChangedNs() const {
+  struct stat info{};
+  if (::fstat(fd_, &info) < 0) return FromErrno(errno, fmt::format("cannot read '{}'", path_));
+  return Nanoseconds(info.st_ctim);
+}
+
 Result<bool> InputFile::Holds(const Position& position) const {
   ASSIGN_OR_RETURN(const uint64_t size, Size());
   if (size < position.offset) return false;
@@ -81,30 +91,21 @@ std::string BaseName(const std::string& path) { return std::filesystem::path(pat
 std::optional<FileNow> LookAt(const std::string& path) {
   struct stat info{};
   if (::stat(path.c_str(), &info) < 0) return std::nullopt;
-  return FileNow{IdentityOf(info), static_cast<uint64_t>(info.st_size)};
+  return FileNow{IdentityOf(info), Nanoseconds(info.st_ctim)};
 }
 
-namespace {
-
-using Moment = std::pair<int64_t, uint32_t>;  // seconds, nanoseconds
-Moment MomentOf(const statx_timestamp& time) { return {time.tv_sec, time.tv_nsec}; }
-
-// When a file was made, which no later touch or write changes; where the file system does not say, when it
-// was written last.
-std::optional<Moment> Made(const std::string& path) {
+std::optional<int64_t> MadeNs(const std::string& path) {
   struct statx info{};
   if (::statx(AT_FDCWD, path.c_str(), 0, STATX_BTIME | STATX_MTIME, &info) != 0) return std::nullopt;
-  return MomentOf((info.stx_mask & STATX_BTIME) != 0 ? info.stx_btime : info.stx_mtime);
+  return Nanoseconds((info.stx_mask & STATX_BTIME) != 0 ? info.stx_btime : info.stx_mtime);
 }
-
-}  // namespace
 
 std::vector<std::string> RotatedNames(const std::string& path) {
   namespace fs = std::filesystem;
   const std::string base = BaseName(path);
   fs::path folder = fs::path(path).parent_path();
   if (folder.empty()) folder = ".";
-  std::vector<std::pair<Moment, std::string>> found;
+  std::vector<std::pair<int64_t, std::string>> found;
   std::error_code error;
   for (fs::directory_iterator it(folder, error), end; !error && it != end; it.increment(error)) {
     const std::string name = it->path().filename().string();
@@ -113,7 +114,7 @@ std::vector<std::string> RotatedNames(const std::string& path) {
     if ((separator != '.' && separator != '-') || first < '0' || first > '9') continue;
     std::error_code gone;
     if (!it->is_regular_file(gone)) continue;
-    if (const auto made = Made(it->path().string())) found.emplace_back(*made, it->path().string());
+    if (const auto made = MadeNs(it->path().string())) found.emplace_back(*made, it->path().string());
   }
   // Made at the same moment: `.2` is older than `.1`.
   std::ranges::sort(found, [](const auto& a, const auto& b) {
@@ -143,12 +144,12 @@ bool IsCopyEnding(std::string_view ending) {
 
 }  // namespace
 
-Result<bool> IsOlderCopy(const std::string& name, const InputFile& of, bool renamed_once) {
-  const auto made = Made(name);
-  struct statx info{};
-  if (!made || ::statx(of.fd(), "", AT_EMPTY_PATH, STATX_CTIME | STATX_MTIME, &info) != 0) return false;
+Result<bool> IsOlderCopy(const std::string& name, const InputFile& of, std::optional<int64_t> renamed_ns) {
+  const auto made = MadeNs(name);
+  struct stat info{};
+  if (!made || ::fstat(of.fd(), &info) != 0) return false;
   // A rename, and a copy just before it, may have the same time: clocks tick.
-  if (renamed_once ? MomentOf(info.stx_ctime) < *made : MomentOf(info.stx_mtime) <= *made) return false;
+  if (renamed_ns ? *renamed_ns < *made : Nanoseconds(info.st_mtim) <= *made) return false;
   const auto copy = InputFile::Open(name);
   if (!copy.ok()) return false;  // gone again
   return IsBeginningOf(**copy, of);

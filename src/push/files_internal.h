@@ -29,6 +29,8 @@ class InputFile {
   // Fewer only at the present end.
   Result<std::string> ReadAt(uint64_t offset, size_t size) const;
   Result<uint64_t> Size() const;
+  // When its content or its name changed last.
+  Result<int64_t> ChangedNs() const;
   // Whether it holds what `position` describes.
   Result<bool> Holds(const Position& position) const;
 
@@ -43,21 +45,24 @@ class InputFile {
 
 std::string BaseName(const std::string& path);
 
-// What is behind `path` now: device and inode, and size. Nothing when there is no file.
+// What is behind `path` now: device and inode, and when anything of it changed last, its name too; which
+// nobody can set. Nothing when there is no file.
 struct FileNow {
   std::string identity;
-  uint64_t bytes = 0;
+  int64_t changed_ns = 0;
 };
 std::optional<FileNow> LookAt(const std::string& path);
+// When the file was made, which no later touch or write changes; where the file system does not say, when it
+// was written last.
+std::optional<int64_t> MadeNs(const std::string& path);
 
 // Names that `path` was given when it was rotated: `path.1`, `path-20261130`, not compressed; in the order in
 // which the files were made.
 std::vector<std::string> RotatedNames(const std::string& path);
 // Whether the file is a backup of `of`, a rotated file, and none that came after it: it holds nothing but the
-// beginning of `of`, and was made before that was rotated. Of a file that was `renamed_once` it is known
-// when; of others only that it was not while it was still written. A file may hold by chance what one before
-// it held: what is not sure is no copy.
-Result<bool> IsOlderCopy(const std::string& name, const InputFile& of, bool renamed_once);
+// beginning of `of`, and was made before that was rotated: at `renamed_ns`, or, where that is not known, not
+// while it was still written. A file may hold by chance what one before it held: what is not sure is no copy.
+Result<bool> IsOlderCopy(const std::string& name, const InputFile& of, std::optional<int64_t> renamed_ns);
 // Whether it is a backup of another of those names, as its own name and all of its content say: `log.1.bak`,
 // `log.1~`.
 Result<bool> IsNamedCopy(const std::string& name, const std::vector<std::string>& names);

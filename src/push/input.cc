@@ -20,6 +20,7 @@ constexpr size_t kReadBytes = 256 << 10;
 constexpr std::chrono::milliseconds kStopEvery{50};
 // A file that was under its own name so long ago was not rotated twice since.
 constexpr std::chrono::seconds kSoon{2};
+constexpr size_t kRemembered = 64;
 
 class InputImpl final : public Input {
  public:
@@ -61,6 +62,8 @@ class InputImpl final : public Input {
   // Opens the next of the queue, from its beginning. False at the end.
   Result<bool> OpenNext();
   void StartFile(std::unique_ptr<InputFile> file);
+  void FinishFile();
+  bool IsNamed(const std::string& path) const { return std::ranges::find(paths_, path) != paths_.end(); }
   Status SkipTo(const Position& position);
   // Moves whole records from pending_ into the batch. False when there is none, or the batch is full.
   Result<bool> TakeRecord(Batch& batch, bool is_last);
@@ -72,7 +75,9 @@ class InputImpl final : public Input {
   enum class AtEnd { kMore, kEnd, kEmit };
   Result<AtEnd> Wait(const Batch& batch);
   Result<AtEnd> Rotated();
-  Result<bool> IsCopy(const std::string& name, bool renamed_once) const;
+  bool IsQuiet() const { return Clock::now() >= grew_at_ + options_.rotated_quiet; }
+  Result<bool> IsCopy(const std::string& name, std::optional<int64_t> renamed_ns) const;
+  Result<bool> WasRead(const std::string& name) const;
   Result<bool> ReadMore();
   // Whether the file, which is followed, still holds before read_offset_ what was read there.
   Result<bool> IsAsRead() const;
@@ -100,7 +105,12 @@ class InputImpl final : public Input {
   RecordScanner scanner_;
   std::optional<std::string> header_;  // of the present input
   Clock::time_point first_record_{};
-  Clock::time_point seen_at_{};  // under its own name, the file that is followed
+  Clock::time_point seen_at_{};        // under its own name, the file that is followed
+  int64_t seen_ns_ = 0;                // as Position::seen_ns
+  Clock::time_point grew_at_{};        // a file that was rotated
+  bool was_moved_ = false;             // the file that is followed is another one by now
+  std::optional<int64_t> renamed_ns_;  // when that was, if it was once
+  std::deque<Position> done_;          // files that were read to their end
   uint64_t last_rows_ = 0;
 
   // Of a pipe: what the last batch was made of, for going back.
@@ -132,6 +142,7 @@ Status InputImpl::Seek(const std::optional<std::string>& text) {
   }
   last_start_ = text;
   file_.reset();
+  done_.clear();  // they may be behind it now
   queue_.assign(paths_.begin(), paths_.end());
   if (is_pipe_) return SeekPipe(position);
   if (position && position->offset > 0) return SeekFile(*position);
@@ -166,12 +177,12 @@ Status InputImpl::SeekFile(const Position& position) {
   for (size_t i = 0; i < paths_.size() && best_rank < 3; ++i) {
     const std::vector<std::string> rotated = RotatedNames(paths_[i]);
     for (size_t j = 0; j < rotated.size(); ++j) {
-      if (std::ranges::find(paths_, rotated[j]) != paths_.end()) continue;
+      if (IsNamed(rotated[j])) continue;
       // Behind a rotated file come those that were rotated after it, then the input itself.
       RETURN_IF_ERROR(consider(rotated[j], [&] {
         std::deque<std::string> behind;
         for (size_t k = j + 1; k < rotated.size(); ++k) {
-          if (std::ranges::find(paths_, rotated[k]) == paths_.end()) behind.push_back(rotated[k]);
+          if (!IsNamed(rotated[k])) behind.push_back(rotated[k]);
         }
         behind.insert(behind.end(), paths_.begin() + static_cast<long>(i), paths_.end());
         return behind;
@@ -186,11 +197,16 @@ Status InputImpl::SeekFile(const Position& position) {
         position.offset, position.name);
   }
   StartFile(std::move(best));
+  if (best_rank == 3) {
+    seen_ns_ = std::max(seen_ns_, position.seen_ns);
+  } else {
+    grew_at_ = {};  // nobody writes to a copy
+  }
   for (std::string& path : rest) {
     // Inputs that were named are taken whatever they hold.
     bool is_copy = false;
-    if (std::ranges::find(paths_, path) == paths_.end()) {
-      ASSIGN_OR_RETURN(is_copy, IsCopy(path, /*renamed_once=*/false));
+    if (!IsNamed(path)) {
+      ASSIGN_OR_RETURN(is_copy, IsCopy(path, std::nullopt));
     }
     if (!is_copy) queue_.push_back(std::move(path));
   }
@@ -198,10 +214,25 @@ Status InputImpl::SeekFile(const Position& position) {
 }
 
 // Whether a neighbour of what is read now holds nothing new.
-Result<bool> InputImpl::IsCopy(const std::string& name, bool renamed_once) const {
-  ASSIGN_OR_RETURN(const bool is_older, IsOlderCopy(name, *file_, renamed_once));
+Result<bool> InputImpl::IsCopy(const std::string& name, std::optional<int64_t> renamed_ns) const {
+  // What took the place of this file was made when it had left it: not before it was seen there.
+  if (const auto made = MadeNs(name); made && *made < seen_ns_) return true;
+  ASSIGN_OR_RETURN(const bool was_read, WasRead(name));
+  if (was_read) return true;
+  ASSIGN_OR_RETURN(const bool is_older, IsOlderCopy(name, *file_, renamed_ns));
   if (is_older) return true;
   return IsNamedCopy(name, RotatedNames(paths_.back()));
+}
+
+// To its end, and it is still the same.
+Result<bool> InputImpl::WasRead(const std::string& name) const {
+  const auto there = LookAt(name);
+  const auto done = std::ranges::find_if(
+      done_, [&](const Position& read) { return there && read.file == there->identity; });
+  if (done == done_.end()) return false;
+  const auto file = InputFile::Open(name);
+  if (!file.ok()) return false;  // gone again
+  return (*file)->Holds(*done);
 }
 
 // Behind the position in a file; its header is read again.
@@ -274,6 +305,16 @@ Status InputImpl::SeekPipe(const std::optional<Position>& position) {
 void InputImpl::StartFile(std::unique_ptr<InputFile> file) {
   file_ = std::move(file);
   seen_at_ = file_->path() == paths_.back() ? Clock::now() : Clock::time_point();
+  const auto there = IsNamed(file_->path()) ? LookAt(file_->path()) : std::nullopt;
+  seen_ns_ = there && there->identity == file_->identity() ? there->changed_ns : 0;
+  was_moved_ = false;
+  // A file that was rotated long ago is quiet; that of one just now cannot be told.
+  grew_at_ = {};
+  if (const auto changed = file_->ChangedNs(); changed.ok() && !IsNamed(file_->path())) {
+    const auto now = std::chrono::system_clock::now();
+    const auto quiet = now.time_since_epoch() - std::chrono::nanoseconds(*changed);
+    if (quiet < options_.rotated_quiet) grew_at_ = Clock::now() - std::max(quiet, decltype(quiet)::zero());
+  }
   pending_.clear();
   begin_ = scanned_ = 0;
   read_offset_ = 0;
@@ -282,6 +323,16 @@ void InputImpl::StartFile(std::unique_ptr<InputFile> file) {
   tracker_ = PositionTracker();
   scanner_.Reset();
   header_.reset();
+}
+
+void InputImpl::FinishFile() {
+  if (!file_->is_pipe() && !is_gone_ && tracker_.offset() > 0) {
+    Position position = tracker_.At();
+    position.file = file_->identity();
+    done_.push_back(std::move(position));
+    if (done_.size() > kRemembered) done_.pop_front();
+  }
+  file_.reset();
 }
 
 Result<bool> InputImpl::OpenNext() {
@@ -304,6 +355,7 @@ Result<bool> InputImpl::ReadMore() {
   }
   if (is_gone_) return false;
   ASSIGN_OR_RETURN(const std::string piece, file_->ReadAt(read_offset_, kReadBytes));
+  if (!piece.empty()) grew_at_ = Clock::now();
   if (options_.follow && !file_->is_pipe() && queue_.empty()) {
     // Looked at after reading: the piece is of the file that was read before, or is not used.
     ASSIGN_OR_RETURN(const bool is_as_read, IsAsRead());
@@ -382,6 +434,7 @@ Batch InputImpl::Finish(Batch batch) {
   Position position = tracker_.At();
   position.file = file_->identity();
   position.name = file_->is_pipe() ? "-" : BaseName(file_->path());
+  position.seen_ns = seen_ns_;
   batch.position = FormatPosition(position);
   batch.origin = file_->path();
   last_rows_ = batch.rows;
@@ -426,7 +479,7 @@ Result<Batch> InputImpl::Next() {
       continue;
     }
     if (is_pipe_) return batch;
-    file_.reset();
+    FinishFile();
     batch = {};  // blank lines at the most
   }
 }
@@ -444,10 +497,13 @@ Result<InputImpl::AtEnd> InputImpl::Wait(const Batch& batch) {
   }
   ASSIGN_OR_RETURN(const bool has_more, ReadMore());
   if (has_more) return AtEnd::kMore;
-  if (!options_.follow || !queue_.empty()) return AtEnd::kEnd;
+  if (!options_.follow) return AtEnd::kEnd;
+  if (!queue_.empty() && (IsNamed(file_->path()) || IsQuiet())) return AtEnd::kEnd;
   if (is_waiting && Clock::now() >= first_record_ + options_.max_age) return AtEnd::kEmit;
-  ASSIGN_OR_RETURN(const AtEnd rotated, Rotated());
-  if (rotated != AtEnd::kMore) return rotated;
+  if (queue_.empty()) {
+    ASSIGN_OR_RETURN(const AtEnd rotated, Rotated());
+    if (rotated != AtEnd::kMore) return rotated;
+  }
   RETURN_IF_ERROR(Sleep(options_.poll_interval));
   return AtEnd::kMore;
 }
@@ -457,26 +513,35 @@ Result<InputImpl::AtEnd> InputImpl::Rotated() {
   const std::string& path = paths_.back();
   const auto now = LookAt(path);
   if (!now) return AtEnd::kMore;  // being rotated
-  if (now->identity != file_->identity()) {
-    // What was written to it before it was closed.
-    ASSIGN_OR_RETURN(const bool has_more, ReadMore());
-    if (has_more) return AtEnd::kMore;
-    // It may have been rotated more than once meanwhile.
-    const std::vector<std::string> names = RotatedNames(path);
-    const auto ours = std::ranges::find_if(names, [this](const std::string& name) {
-      const auto there = LookAt(name);
-      return there && there->identity == file_->identity();
-    });
-    for (const std::string& name :
-         std::ranges::subrange(std::ranges::next(ours, 1, names.end()), names.end())) {
-      ASSIGN_OR_RETURN(const bool is_copy, IsCopy(name, seen_at_ + kSoon > Clock::now()));
-      if (!is_copy) queue_.push_back(name);
-    }
-    queue_.push_back(path);
-    return AtEnd::kEnd;
+  if (now->identity == file_->identity()) {
+    seen_at_ = Clock::now();
+    seen_ns_ = std::max(seen_ns_, now->changed_ns);
+    return AtEnd::kMore;
   }
-  seen_at_ = Clock::now();
-  return AtEnd::kMore;
+  if (!was_moved_) {
+    was_moved_ = true;
+    grew_at_ = Clock::now();
+    renamed_ns_.reset();
+    if (seen_at_ + kSoon > Clock::now()) {
+      ASSIGN_OR_RETURN(renamed_ns_, file_->ChangedNs());
+    }
+  }
+  // What was written to it before it was closed.
+  ASSIGN_OR_RETURN(const bool has_more, ReadMore());
+  if (has_more || !IsQuiet()) return AtEnd::kMore;
+  // It may have been rotated more than once meanwhile.
+  const std::vector<std::string> names = RotatedNames(path);
+  const auto ours = std::ranges::find_if(names, [this](const std::string& name) {
+    const auto there = LookAt(name);
+    return there && there->identity == file_->identity();
+  });
+  for (const std::string& name :
+       std::ranges::subrange(std::ranges::next(ours, 1, names.end()), names.end())) {
+    ASSIGN_OR_RETURN(const bool is_copy, IsCopy(name, renamed_ns_));
+    if (!is_copy) queue_.push_back(name);
+  }
+  queue_.push_back(path);
+  return AtEnd::kEnd;
 }
 
 Status InputImpl::WaitForPipe(std::chrono::milliseconds longest, bool& is_ready) {

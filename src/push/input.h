@@ -29,6 +29,9 @@ struct InputOptions {
   std::chrono::milliseconds max_age{1000};  // from its first record, while more is waited for
   uint64_t max_record_bytes = 64 << 20;
   std::chrono::milliseconds poll_interval{250};
+  // A file that was rotated is done with once nobody has written to it for so long: who has it open goes on
+  // writing to it for a while.
+  std::chrono::milliseconds rotated_quiet{5000};
 };
 
 struct Batch {
@@ -40,8 +43,8 @@ struct Batch {
 };
 
 // Records of files, one after another, or of one pipe, cut into batches that never span two inputs. Follows a
-// growing file over truncation and rotation (a rotated file is read to its end under its new name before the
-// new one is begun). Confined; blocks while it waits for input.
+// growing file over truncation and rotation (a rotated file is read to its end under its new name, until it
+// is written no more, before the new one is begun). Confined; blocks while it waits for input.
 class Input {
  public:
   virtual ~Input() = default;

@@ -61,7 +61,13 @@ class InputTest : public testing::Test {
   }
 
   storage::TempFolder folder_;
-  InputOptions options_{.max_rows = 2, .max_age = milliseconds(30), .poll_interval = milliseconds(10)};
+  // Long enough for two ticks of the clock that files are stamped with.
+  static void Pause() { std::this_thread::sleep_for(milliseconds(20)); }
+
+  InputOptions options_{.max_rows = 2,
+                        .max_age = milliseconds(30),
+                        .poll_interval = milliseconds(10),
+                        .rotated_quiet = milliseconds(40)};
   std::stop_source stop_;
   std::string last_;
 };
@@ -243,6 +249,76 @@ TEST_F(InputTest, FindsWhatItHadNotReadWhenAFileIsCopiedAndTruncated) {
   std::string seen;
   while (seen.size() < 6) seen += NextBody(*input);
   EXPECT_EQ(seen, "8\n9\n0\n");
+}
+
+TEST_F(InputTest, ReadsWhatIsWrittenLateIntoARotatedFile) {
+  options_.follow = true;
+  options_.rotated_quiet = milliseconds(400);
+  for (const bool is_resumed : {false, true}) {
+    fs::remove(Path("log.1"));
+    Write("log", "1\n");
+    auto input = Open({"log"});
+    ASSERT_THAT(input->Seek(std::nullopt), IsOk());
+    ASSERT_OK_AND_ASSIGN(const Batch first, input->Next());
+    std::ofstream writer(Path("log"), std::ios::app);  // its writer has it open
+    fs::rename(Path("log"), Path("log.1"));
+    Write("log", "4\n");
+    std::jthread late([&] {
+      for (const char* line : {"2\n", "3\n"}) {
+        std::this_thread::sleep_for(milliseconds(120));
+        writer << line << std::flush;
+      }
+    });
+    if (is_resumed) {
+      input = Open({"log"});
+      ASSERT_THAT(input->Seek(first.position), IsOk());
+    }
+    std::string seen;
+    while (seen.size() < 6) seen += NextBody(*input);
+    EXPECT_EQ(seen, "2\n3\n4\n");
+  }
+}
+
+TEST_F(InputTest, PushesNoCopyAgainOfAFileThatWasTruncated) {
+  options_.follow = true;
+  for (const bool is_resumed : {false, true}) {
+    for (const char* name : {"log.1", "log.2"}) fs::remove(Path(name));
+    Write("log", "1\n");
+    auto input = Open({"log"});
+    ASSERT_THAT(input->Seek(std::nullopt), IsOk());
+    EXPECT_EQ(NextBody(*input), "1\n");
+    fs::copy_file(Path("log"), Path("log.1"));
+    fs::resize_file(Path("log"), 0);
+    if (is_resumed) Pause();
+    Append("log", "22\n");
+    ASSERT_OK_AND_ASSIGN(const Batch batch, input->Next());
+    EXPECT_EQ(batch.body, "22\n");
+    // Made after the file that is now behind it in time.
+    fs::rename(Path("log"), Path("log.2"));
+    Write("log", "3\n");
+    if (is_resumed) {
+      input = Open({"log"});
+      ASSERT_THAT(input->Seek(batch.position), IsOk());
+    }
+    EXPECT_EQ(NextBody(*input), "3\n");
+  }
+}
+
+TEST_F(InputTest, GoesBackToFilesThatWereReadAlready) {
+  options_.follow = true;
+  Write("log", "1\n");
+  auto input = Open({"log"});
+  ASSERT_THAT(input->Seek(std::nullopt), IsOk());
+  ASSERT_OK_AND_ASSIGN(const Batch first, input->Next());
+  for (const char* text : {"2\n", "3\n"}) {
+    fs::rename(Path("log"), Path(text[0] == '2' ? "log.2" : "log.1"));
+    Pause();
+    Write("log", text);
+    EXPECT_EQ(NextBody(*input), text);
+  }
+  ASSERT_THAT(input->Seek(first.position), IsOk());
+  EXPECT_EQ(NextBody(*input), "2\n");
+  EXPECT_EQ(NextBody(*input), "3\n");
 }
 
 TEST_F(InputTest, PushesNoOldFileAgainThatWasTouchedOrCopied) {

@@ -26,7 +26,8 @@ std::vector<std::string_view> Fields(std::string_view text) {
   }
 }
 
-bool ParseNumber(std::string_view text, uint64_t& number) {
+template <class T>
+bool ParseNumber(std::string_view text, T& number) {
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
   return error == std::errc() && end == text.data() + text.size();
 }
@@ -45,17 +46,23 @@ std::string WindowDigest(std::string_view bytes) {
 }
 
 std::string FormatPosition(const Position& position) {
-  return fmt::format("{1}{0}{2}{0}{3}{0}{4}{0}{5}{0}{6}{0}{7}", kSeparator, kVersion, position.offset,
-                     position.head_bytes, position.head, position.tail, net::PercentEncode(position.file),
-                     net::PercentEncode(position.name.substr(0, kMaxNameBytes)));
+  std::string text =
+      fmt::format("{1}{0}{2}{0}{3}{0}{4}{0}{5}{0}{6}{0}{7}", kSeparator, kVersion, position.offset,
+                  position.head_bytes, position.head, position.tail, net::PercentEncode(position.file),
+                  net::PercentEncode(position.name.substr(0, kMaxNameBytes)));
+  if (position.seen_ns != 0) text += fmt::format("{}{}", kSeparator, position.seen_ns);
+  return text;
 }
 
 Result<Position> ParsePosition(std::string_view text) {
   const std::vector<std::string_view> fields = Fields(text);
   Position position;
-  if (fields.size() != 7 || fields[0] != kVersion || !ParseNumber(fields[1], position.offset) ||
-      !ParseNumber(fields[2], position.head_bytes) || !IsDigest(fields[3]) || !IsDigest(fields[4]) ||
-      position.head_bytes != std::min(position.offset, kWindowBytes)) {
+  const bool has_seen = fields.size() == 8;
+  if ((fields.size() != 7 && !has_seen) || fields[0] != kVersion ||
+      !ParseNumber(fields[1], position.offset) || !ParseNumber(fields[2], position.head_bytes) ||
+      !IsDigest(fields[3]) || !IsDigest(fields[4]) ||
+      position.head_bytes != std::min(position.offset, kWindowBytes) ||
+      (has_seen && !ParseNumber(fields[7], position.seen_ns))) {
     return InvalidArgument("'{}' is not a position that this version writes", text);
   }
   position.head = fields[3];

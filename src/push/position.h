@@ -21,6 +21,9 @@ struct Position {
   std::string tail;         // digest of the last min(offset, kWindowBytes) before `offset`
   std::string file;  // hints, where several inputs fit: device and inode, and the file's name; or empty
   std::string name;
+  // Nanoseconds: when the input had changed last as it was seen under its own name; 0: unknown. A file that
+  // was made before is none that took its place when it was rotated.
+  int64_t seen_ns = 0;
 
   bool operator==(const Position&) const = default;
 };

@@ -19,6 +19,8 @@ TEST(PositionTest, ComesBackAsVisibleText) {
   Position position = tracker.At();
   position.file = "12-34";
   position.name = "a file; with ümlauts\n" + std::string(1000, 'x');
+  EXPECT_OK(ParsePosition(FormatPosition(position)));  // as it was before files were seen
+  position.seen_ns = 1'700'000'000'123'456'789;
   const std::string text = FormatPosition(position);
   EXPECT_LT(text.size(), 2000u);
   EXPECT_TRUE(std::ranges::all_of(text, [](char c) { return c > 0x20 && c < 0x7f; })) << text;
@@ -26,6 +28,7 @@ TEST(PositionTest, ComesBackAsVisibleText) {
   EXPECT_EQ(parsed.offset, 8u);
   EXPECT_EQ(parsed.head, position.head);
   EXPECT_EQ(parsed.file, "12-34");
+  EXPECT_EQ(parsed.seen_ns, position.seen_ns);
   EXPECT_EQ(parsed.name, position.name.substr(0, 512));
 }
 
@@ -33,7 +36,7 @@ TEST(PositionTest, RefusesOtherText) {
   const std::string good = FormatPosition(PositionTracker().At());
   EXPECT_THAT(ParsePosition(good), IsOk());
   for (const std::string& text :
-       {std::string(), std::string("1"), "2" + good.substr(1), good + ";x", good.substr(0, 20),
+       {std::string(), std::string("1"), "2" + good.substr(1), good + ";x", good + ";1;2", good.substr(0, 20),
         std::string("1;5;4;0000000000000000;0000000000000000;;"),
         std::string("1;x;0;0000000000000000;0000000000000000;;"),
         std::string("1;0;0;000000000000000G;0000000000000000;;")}) {
