@@ -317,9 +317,10 @@ void AddPush(Commands& commands) {
   push->add_option("--source", args->source_name, "The push source, where there are several");
   push->add_option("--token", args->token, "Access token (default: SLUICE_TOKEN)")->envname("SLUICE_TOKEN");
   push->add_option("--ca-file", args->ca_file, "Certificates to trust instead of the system's");
-  push->add_flag("--follow", args->follow,
-                 "Go on with what is written to the last file, also over rotation: a rotated file is read until "
-                 "nobody has written to it for 5 s");
+  push->add_flag(
+      "--follow", args->follow,
+      "Go on with what is written to the last file, also over rotation: a rotated file is read until "
+      "nobody has written to it for 5 s");
   push->add_flag("--new", args->take_as_new,
                  "Push the files from their beginning, whatever the source's state says");
   push->add_flag("--header", args->has_header,
