@@ -27,7 +27,7 @@ void AddNodeOptions(CLI::App* command, NodeArgs& args) {
 Result<NodeAddress> AddressOf(Session& session, const NodeArgs& args) {
   if (!args.url.empty()) return NodeAddress{args.url, args.token, ""};
   ASSIGN_OR_RETURN(auto* workspace, session.OpenWorkspace());
-  auto node = FindNode(*workspace);
+  auto node = FindNode(*workspace, SilenceOf(session));
   if (!node.ok() && node.error().code() == ErrorCode::kNotFound)
     return NotFound("no node is running in this workspace; start one with 'sluice serve', or give --url");
   return node;

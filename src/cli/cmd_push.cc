@@ -157,7 +157,7 @@ class WorkspaceTarget final : public push::Target {
  private:
   // Errors: kUnavailable for a node that is there and silent.
   Status Choose(bool describe = false) {
-    const auto found = FindNode(workspace_);
+    const auto found = FindNode(workspace_, SilenceOf(session_));
     is_node_good_ = found.ok();
     if (!found.ok()) {
       if (found.error().code() != ErrorCode::kNotFound) return found.error();

@@ -143,18 +143,9 @@ Status AddRequestLogs(const server::NodeConfig& config, const Clock& clock, serv
     const auto level = has_failed ? LogLevel::kWarn : LogLevel::kDebug;
     if (!access && !log.is_on(level)) return;
     const json members = MembersOf(record);
-    if (access) access->Write(LogLevel::kInfo, "request", members);
-    log.Write(level, has_failed ? "request-failed" : "request", members);
-  };
-  // What the server answered by itself: no route was asked.
-  options->http.on_access = [access, &log](const net::AccessRecord& record) {
-    if (record.response_headers.Contains("X-Request-Id") || (!access && !log.is_on(LogLevel::kDebug))) return;
-    const json members = {{"peer", std::string(record.peer)},
-                          {"method", std::string(record.method)},
-                          {"target", server::WithoutSecrets(std::string(record.target))},
-                          {"status", record.status}};
-    if (access) access->Write(LogLevel::kInfo, "refused-request", members);
-    log.Write(LogLevel::kDebug, "refused-request", members);
+    const std::string_view event = record.is_refusal ? "refused-request" : "request";
+    if (access) access->Write(LogLevel::kInfo, event, members);
+    log.Write(level, has_failed ? "request-failed" : event, members);
   };
   options->http.on_notice = [&log](const std::string& notice) {
     log.Write(LogLevel::kWarn, "notice", {{"text", notice}});
@@ -260,7 +251,7 @@ Status Serve(Session& session, const ServeArgs& args) {
   ASSIGN_OR_RETURN(auto config, ConfigOf(args, found.ok() ? *found : nullptr));
   if (args.check) return Check(session, args, config);
   ASSIGN_OR_RETURN(auto* workspace, found);
-  if (FindNode(*workspace).ok()) {
+  if (FindNode(*workspace, SilenceOf(session)).ok()) {
     return MakeError(ErrorCode::kUnavailable,
                      "a node is running in this workspace already: it listens on '{}'",
                      server::NodeSocket(*workspace));

@@ -14,39 +14,52 @@ namespace {
 
 using nlohmann::json;
 
-constexpr auto kSilence = std::chrono::seconds(5);
+constexpr std::chrono::milliseconds kShortestSilence{200};  // also of who does not want to wait at all
+
+// The node looks at what was written before it answers that a turn has ended.
+constexpr std::chrono::milliseconds kLookAgain{1000};
+
+std::chrono::milliseconds Patience(const Session& session) {
+  return std::max<std::chrono::milliseconds>(std::chrono::seconds(session.lock_timeout_seconds),
+                                             kShortestSilence);
+}
 
 // Ends the lease when the last holder lets go.
 class Lease {
  public:
-  Lease(NodeAddress node, std::string id) : node_(std::move(node)), id_(std::move(id)) {}
-  ~Lease() { (void)CallNode(node_, "DELETE", "/operator/lease/" + id_, "", kSilence).ok(); }
+  Lease(NodeAddress node, std::string id, std::chrono::milliseconds patience)
+      : node_(std::move(node)), id_(std::move(id)), patience_(patience) {}
+  ~Lease() { (void)CallNode(node_, "DELETE", "/operator/lease/" + id_, "", patience_).ok(); }
   Lease(const Lease&) = delete;
   Lease& operator=(const Lease&) = delete;
 
  private:
   NodeAddress node_;
   std::string id_;
+  std::chrono::milliseconds patience_;
 };
 
 Result<std::shared_ptr<void>> AskForTurn(Session& session, workspace::Workspace& workspace,
                                          const std::optional<multiformats::DatasetId>& dataset) {
-  ASSIGN_OR_RETURN(const auto node, FindNode(workspace));
-  const auto patience = std::chrono::seconds(session.lock_timeout_seconds);
+  ASSIGN_OR_RETURN(const auto node, FindNode(workspace, SilenceOf(session)));
   std::string query = dataset ? "?dataset=" + net::PercentEncode(dataset->ToString()) : "";
   if (dataset && session.drop_queue) query += "&dropQueue=true";
   if (dataset && session.adds_to) query += "&addsTo=" + net::PercentEncode(*session.adds_to);
-  ASSIGN_OR_RETURN(const json answer, CallNode(node, "POST", "/operator/lease" + query, "",
-                                               std::max<std::chrono::milliseconds>(patience, kSilence)));
+  ASSIGN_OR_RETURN(const json answer,
+                   CallNode(node, "POST", "/operator/lease" + query, "", Patience(session)));
   session.Say("A node is running here: taking turns with it");
-  return std::shared_ptr<void>(std::make_shared<Lease>(node, answer.value("lease", "")));
+  return std::shared_ptr<void>(
+      std::make_shared<Lease>(node, answer.value("lease", ""), std::max(SilenceOf(session), kLookAgain)));
 }
 
 // Batches that a node acknowledged and did not live to commit.
 Status SettleQueue(Session& session, workspace::Workspace& workspace, const multiformats::DatasetId& id) {
   std::error_code error;
   if (!std::filesystem::exists(workspace.root() + "/log/bodies", error)) return {};
-  if (FindNode(workspace).ok()) return {};
+  // A silent one holds the workspace, and is not waited for once more.
+  const auto node = FindNode(workspace, SilenceOf(session));
+  if (node.ok()) return {};
+  if (node.error().code() != ErrorCode::kNotFound) return node.error();
   ASSIGN_OR_RETURN(auto entries, workspace.List());
   for (const auto& entry : entries) {
     if (entry.id != id) continue;
@@ -67,18 +80,22 @@ Status SettleQueue(Session& session, workspace::Workspace& workspace, const mult
 
 }  // namespace
 
-Result<NodeAddress> FindNode(const workspace::Workspace& workspace) {
+std::chrono::milliseconds SilenceOf(const Session& session) {
+  return std::min(kLongestSilence, Patience(session));
+}
+
+Result<NodeAddress> FindNode(const workspace::Workspace& workspace, std::chrono::milliseconds patience) {
   NodeAddress node;
   node.url = "http://node";
   node.unix_socket = server::NodeSocket(workspace);
   std::error_code error;
   if (!std::filesystem::exists(node.unix_socket, error))
     return NotFound("no node is running in this workspace");
-  auto alive = CallNode(node, "GET", "/livez", "", kSilence);
+  auto alive = CallNode(node, "GET", "/livez", "", patience);
   if (alive.ok()) return node;
   if (alive.error().code() == ErrorCode::kTimeout) {
-    return MakeError(ErrorCode::kUnavailable, "the node of this workspace has been silent for 5 s on '{}'",
-                     node.unix_socket);
+    return MakeError(ErrorCode::kUnavailable, "the node of this workspace has been silent for {} s on '{}'",
+                     std::chrono::duration<double>(patience).count(), node.unix_socket);
   }
   return NotFound("no node is running in this workspace");
 }
@@ -110,7 +127,9 @@ Result<json> CallNode(const NodeAddress& node, const std::string& method, const 
 Result<workspace::CompactOutcome> CompactDataset(Session& session, workspace::Workspace& workspace,
                                                  const workspace::Entry& entry,
                                                  const workspace::CompactOptions& options) {
-  if (auto node = FindNode(workspace); node.ok()) {
+  const auto node = FindNode(workspace, SilenceOf(session));
+  if (!node.ok() && node.error().code() != ErrorCode::kNotFound) return node.error();
+  if (node.ok()) {
     session.Say("A node is running here: it compacts");
     ASSIGN_OR_RETURN(
         const json answer,

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
@@ -17,8 +18,13 @@ struct NodeAddress {
   std::string unix_socket;
 };
 
-// The node of this workspace. Errors: kNotFound when none is running.
-Result<NodeAddress> FindNode(const workspace::Workspace& workspace);
+// How long a node may be silent before it is taken to be stuck: less for a session that will not wait so long
+// for another writer.
+inline constexpr std::chrono::milliseconds kLongestSilence{5000};
+std::chrono::milliseconds SilenceOf(const Session& session);
+// The node of this workspace. Errors: kNotFound when none is running; kUnavailable when it is silent.
+Result<NodeAddress> FindNode(const workspace::Workspace& workspace,
+                             std::chrono::milliseconds patience = kLongestSilence);
 // One call; its answer's JSON. Errors: kUnavailable when the node is silent; those that the node answers,
 // with its message.
 Result<nlohmann::json> CallNode(const NodeAddress& node, const std::string& method, const std::string& path,

@@ -67,6 +67,9 @@ class HttpHandler {
   virtual void Serve(HttpRequest request, Responder responder) { responder.Send(Handle(request)); }
   // The answer at once, for handlers that do not override Serve.
   virtual HttpResponse Handle(HttpRequest& request);
+  // Told of an answer that the server gives by itself, to add to it, before it is sent: to what was read of
+  // the request, perhaps nothing. Must not block.
+  virtual void OnRefusal(const HttpRequest& request, HttpResponse& response) {}
 };
 
 // Where to listen: a TCP address (port 0 = any free one), or a unix-domain socket when `unix_path` is given.

@@ -164,12 +164,12 @@ class ServeCall final : public Work, public std::enable_shared_from_this<ServeCa
     std::unique_ptr<DecodedBody> decoded;
     if (coding_ != BodyCoding::kIdentity) {
       auto decoder = BodyDecoder::Make(coding_, limits_);
-      if (!decoder.ok()) return responder.Send(ErrorResponse(decoder.error()));
+      if (!decoder.ok()) return Refuse(ErrorResponse(decoder.error()), responder);
       if (request_.stream != nullptr) {
         decoded = std::make_unique<DecodedBody>(*request_.stream, std::move(*decoder));
         request_.stream = decoded.get();
       } else if (auto refusal = Expand(**decoder)) {
-        return responder.Send(std::move(*refusal));
+        return Refuse(std::move(*refusal), responder);
       }
     }
     try {
@@ -177,6 +177,11 @@ class ServeCall final : public Work, public std::enable_shared_from_this<ServeCa
     } catch (...) {
       // Its responder was destroyed on the way, and has answered.
     }
+  }
+
+  void Refuse(HttpResponse refusal, Responder& responder) {
+    handler_.OnRefusal(request_, refusal);
+    responder.Send(std::move(refusal));
   }
 
   std::optional<HttpResponse> Expand(BodyDecoder& decoder) {
@@ -315,6 +320,7 @@ Awaitable<bool> Session::ReadHead(HttpRequest& request) {
   is_probing_ = false;
   loop_->SetDeadline(*this, started_ + context_.options.header_timeout);
   bool has_begun = false;
+  request.peer = peer_.name;
   while (true) {
     // Empty lines are left by some clients after a body.
     while (!has_begun && input_.view().starts_with("\r\n")) input_.Consume(2);
@@ -326,12 +332,11 @@ Awaitable<bool> Session::ReadHead(HttpRequest& request) {
     }
     if (parser_->is_header_done()) break;
     if (co_await Fill(context_.limits.max_header_bytes + kHeadBytes)) continue;
-    if (is_timed_out_) co_await Reject(ProblemResponse(408, "the header comes too slowly"));
+    if (is_timed_out_) co_await Reject(ProblemResponse(408, "the header comes too slowly"), &request);
     if (has_ended_ && has_begun)
-      co_await Reject(ProblemResponse(400, "the header of the request is not whole"));
+      co_await Reject(ProblemResponse(400, "the header of the request is not whole"), &request);
     co_return false;
   }
-  request.peer = peer_.name;
   request.peer_user = peer_.user;
   request.stop = context_.stop;
   const std::optional<std::string> expectation = request.headers.Find("Expect");

@@ -161,12 +161,17 @@ Awaitable<bool> Session::SendSource(BodySource& source, bool is_chunked, uint64_
 
 Awaitable<void> Session::Reject(HttpResponse response, const HttpRequest* request) {
   is_timed_out_ = false;
+  HttpRequest unread;
+  if (request == nullptr) {
+    unread.peer = peer_.name;
+    request = &unread;
+  }
+  context_.handler.OnRefusal(*request, response);
   const std::string& body = std::get<std::string>(response.body);
   std::string head = HeadOf(response, body.size(), false, false, loop_->HttpDate());
-  if (request == nullptr || request->method != "HEAD") head += body;
+  if (request->method != "HEAD") head += body;
   const bool is_sent = co_await Write(head, {});
-  static const HttpRequest kUnread;
-  LogAccess(request == nullptr ? kUnread : *request, response, body.size(), is_sent);
+  LogAccess(*request, response, body.size(), is_sent);
   if (is_sent) co_await Linger();
 }
 

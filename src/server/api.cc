@@ -31,6 +31,14 @@ bool HidesSlash(const std::string& target) {
   return false;
 }
 
+// Which of two counts would depend on who reads them.
+bool HasTwoTokens(const net::HttpRequest& request) {
+  const auto is_token = [](const auto& field) {
+    return net::EqualsIgnoringCase(field.first, "Authorization");
+  };
+  return std::ranges::count_if(request.headers.fields(), is_token) > 1;
+}
+
 bool IsPlain(const std::string& text) {
   return !text.empty() && text.size() <= kMaxGivenId &&
          std::all_of(text.begin(), text.end(),
@@ -56,8 +64,7 @@ class Api final : public net::HttpHandler {
   void Serve(net::HttpRequest request, net::Responder responder) override {
     auto call = std::make_shared<Call>();
     call->started = std::chrono::steady_clock::now();
-    const auto given = request.headers.Find("X-Request-Id");
-    call->id = given && IsPlain(*given) ? *given : RandomName(kRequestIdSize);
+    call->id = IdOf(request);
     call->body_bytes = request.body.size();
     call->request = std::move(request);
     call->responder = std::make_shared<net::Responder>(std::move(responder));
@@ -67,8 +74,30 @@ class Api final : public net::HttpHandler {
     Dispatch(call);
   }
 
+  void OnRefusal(const net::HttpRequest& request, net::HttpResponse& response) override {
+    const std::string id = IdOf(request);
+    AddRequestId(id, &response);
+    if (!options_.log) return;
+    AccessRecord record;
+    record.id = id;
+    record.peer = request.peer;
+    record.method = request.method;
+    record.target = request.target;
+    record.route = "none";
+    record.status = response.status;
+    record.is_refusal = true;
+    options_.log(record);
+  }
+
  private:
+  static std::string IdOf(const net::HttpRequest& request) {
+    const auto given = request.headers.Find("X-Request-Id");
+    return given && IsPlain(*given) ? *given : RandomName(kRequestIdSize);
+  }
+
   void Dispatch(const CallPtr& call) {
+    if (HasTwoTokens(call->request))
+      return call->Answer(Problem(400, "header Authorization is given more than once", call->id));
     if (HidesSlash(call->request.target)) {
       return call->Answer(
           Problem(400, fmt::format("path '{}' holds an encoded slash", call->request.url.path), call->id));

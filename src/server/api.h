@@ -14,6 +14,7 @@ struct AccessRecord {
   int status = 0;
   uint64_t bytes_in = 0, bytes_out = 0;
   std::chrono::steady_clock::duration took{};
+  bool is_refusal = false;  // answered before there was a whole request: no route was asked
 };
 
 struct ApiOptions {

@@ -77,6 +77,28 @@ std::string TenantMetrics(const Context& context, const Caller& viewer) {
   return text;
 }
 
+// What a probe is told: anybody may ask, and where the node keeps its files is nobody else's business.
+std::string WithoutPaths(std::string_view text) {
+  std::string shown;
+  while (!text.empty()) {
+    const char before = shown.empty() ? ' ' : shown.back();
+    if (text.front() != '/' || std::string_view(" '\"(=").find(before) == std::string_view::npos) {
+      shown += text.front();
+      text.remove_prefix(1);
+      continue;
+    }
+    shown += "<path>";
+    const bool is_quoted = before == '\'' || before == '"';
+    const size_t end = is_quoted ? text.find(before) : text.find_first_of(" ,;:)\"'");
+    text.remove_prefix(std::min(end, text.size()));
+  }
+  return shown;
+}
+
+bool SeesNode(const Context& context, const Caller& caller) {
+  return caller.is_operator || (caller.principal && MayDo(context, caller, Right::kAdmin, ""));
+}
+
 }  // namespace
 
 void GetLive(const Context&, const CallPtr& call) { call->Answer(JsonResponse(200, {{"status", "live"}})); }
@@ -85,7 +107,10 @@ void GetReady(const Context& context, const CallPtr& call) {
   Status health = context.gateway->health();
   if (health.ok() && context.more_health) health = context.more_health();
   if (health.ok()) return call->Answer(JsonResponse(200, {{"status", "ready"}}));
-  auto response = Problem(503, "not ready: " + health.error().ToString(), call->id);
+  const auto caller = context.access->Authenticate(call->request);
+  const std::string reason = health.error().ToString();
+  const bool sees_all = caller.ok() && SeesNode(context, *caller);
+  auto response = Problem(503, "not ready: " + (sees_all ? reason : WithoutPaths(reason)), call->id);
   response.headers.Set("Retry-After", "1");
   call->Answer(std::move(response));
 }
@@ -124,7 +149,7 @@ void GetMetrics(const Context& context, const CallPtr& call) {
     text += fmt::format("sluice_records_total{{dataset=\"{}\"}} {}\n", label, dataset.records);
   }
   if (viewer) text += TenantMetrics(context, *viewer) + PullMetrics(context, *viewer);
-  const bool sees_node = viewer && (!viewer->principal || MayDo(context, *viewer, Right::kAdmin, ""));
+  const bool sees_node = viewer && (viewer->is_anonymous || SeesNode(context, *viewer));
   if (context.more_metrics && sees_node) text += context.more_metrics();
   net::HttpResponse response;
   response.headers.Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8");

@@ -58,6 +58,7 @@ class LeaseThread final : public Leases {
       names_.Suspend();
       const gateway::Exclusive how{request.drop_queue, kSettleTime, request.adds_to};
       const Status stepped = gateway_.StepAside(request.dataset, how, [&] {
+        if (!request.is_wanted()) return;
         std::unique_lock lock(mutex_);
         const std::string lease = present_ = RandomName(kIdSize);
         lock.unlock();

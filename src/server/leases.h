@@ -24,6 +24,7 @@ class Leases {
     bool drop_queue = false;  // as gateway::Exclusive
     std::optional<std::string> adds_to;
     std::function<void(Result<std::string>)> granted;
+    std::function<bool()> is_wanted;  // who asked may have given up meanwhile: nobody waits for such a one
   };
   // Calls `granted` with the lease's id once the locks are free; one lease at a time, in order of asking.
   virtual void Grant(Request request) = 0;

@@ -168,6 +168,7 @@ void PostLease(const Context& context, const CallPtr& call) {
     if (!lease.ok()) return call->Answer(Problem(lease.error(), call->id));
     call->Answer(JsonResponse(200, {{"lease", *lease}}));
   };
+  request.is_wanted = [call] { return !call->responder->is_client_gone(); };
   context.leases->Grant(std::move(request));
 }
 

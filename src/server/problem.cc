@@ -83,6 +83,16 @@ net::HttpResponse Problem(int status, const std::string& detail, const std::stri
   return Response(status, Body(status, detail, request_id));
 }
 
+void AddRequestId(const std::string& request_id, net::HttpResponse* response) {
+  response->headers.Set("X-Request-Id", request_id);
+  const auto* text = std::get_if<std::string>(&response->body);
+  if (text == nullptr) return;
+  json body = json::parse(*text, nullptr, /*allow_exceptions=*/false);
+  if (!body.is_object()) return;
+  body["requestId"] = request_id;
+  response->body = body.dump(-1, ' ', false, json::error_handler_t::replace) + "\n";
+}
+
 net::HttpResponse Problem(const Error& error, const std::string& request_id) {
   return Problem(gateway::Refusal{.error = error}, request_id);
 }

@@ -15,6 +15,8 @@ net::HttpResponse JsonResponse(int status, const nlohmann::json& body);
 // (push-protocol.md 3). `request_id` is told, so that it can be found in the log.
 net::HttpResponse Problem(int status, const std::string& detail, const std::string& request_id);
 net::HttpResponse Problem(const Error& error, const std::string& request_id);
+// Into an answer that was made without it, its header and its body.
+void AddRequestId(const std::string& request_id, net::HttpResponse* response);
 // With states, bad records and Retry-After.
 net::HttpResponse Problem(const gateway::Refusal& refusal, const std::string& request_id);
 

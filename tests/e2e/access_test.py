@@ -52,6 +52,10 @@ def anonymous_callers_are_programs_of_this_machine():
             assert node.raw(absolute % b"127.0.0.1:80").startswith(b"HTTP/1.1 200 ")
             check_problem(node.request("POST", "/d/ingest", records([1]), {"Origin": "null"}), 403)
             check_problem(node.get("/d/sources", headers={"Authorization": "Basic abc"}), 401)
+            for path in ("/d/sources", "/livez"):
+                two = node.raw(f"GET {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer a\r\nauthorization: Bearer b\r\n"
+                               "Connection: close\r\n\r\n".encode())
+                assert two.startswith(b"HTTP/1.1 400 ") and b"Authorization is given more than once" in two, two
             wrong = node.get("/d/sources", headers=bearer("sluice_aaaaaaaaaa_" + "b" * 43))
             check_problem(wrong, 401)
             assert wrong.headers["WWW-Authenticate"] == "Bearer"

@@ -122,7 +122,10 @@ def a_node_on_a_full_disk():
                 keys = range(2000, 3000) if restarts else range(1000)
                 large, key = records(keys), f"large-{restarts}"
                 check_problem(node.push("d", large, key=key), 503)
-                check_problem(node.get("/readyz"), 503)
+                # Anybody may ask why, and not where the node keeps its files; that is for who runs it.
+                reason = check_problem(node.get("/readyz"), 503, "No space left", "<path>")["message"]
+                assert ws.home not in reason and "/" not in reason.replace("<path>", ""), reason
+                assert ws.home in node.operator("GET", "/readyz").json["message"]
                 assert node.get("/livez").status == 200 and node.get("/d/tail").status == 200
                 os.remove(ballast)
                 node.eventually(lambda: node.get("/readyz").status, lambda status: status == 200)

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """What a node gets from clients that are broken, slow or hostile: the right status or a closed connection, never a crash, a leak,
 or a byte written."""
+import json
 import os
 import re
 import socket
@@ -53,6 +54,27 @@ def head(*lines, path="/d/ingest", method="POST"):
 
 def refused(status):
     return status == 0 or 400 <= status < 500 or status in (501, 505)
+
+
+def refusals_before_routing_carry_request_ids():
+    with Fort() as fort:
+        refusals = [
+            (400, b"GARBAGE\r\n\r\n", None), (400, head("X-Request-Id: abc-1", "Content-Length: -1"), None),
+            (400, head("Content-Length: 10", "X-Request-Id: abc-1")[:-2], None),
+            (413, head("X-Request-Id: abc-1", "Content-Length: 99999999999"), "abc-1"),
+            (431, head("X-Request-Id: abc-1", "X-Long: " + "x" * 200_000), None),
+            (400, head("X-Request-Id: abc-1", "Content-Length: 3", "Content-Encoding: gzip") + b"abc", "abc-1"),
+            (415, head("X-Request-Id: abc-1", "Content-Length: 3", "Content-Encoding: br") + b"abc", "abc-1"),
+            (417, head("X-Request-Id: abc-1", "Content-Length: 3", "Expect: miracles"), "abc-1"),
+            (400, head("X-Request-Id: abc-1", "Content-Length: 30") + b"abc", "abc-1"),
+        ]
+        for status, data, given in refusals:
+            answer = fort.node.raw(data, half_close=True, timeout=5)
+            headers, body = answer.split(b"\r\n\r\n", 1)
+            assert headers.startswith(b"HTTP/1.1 %d " % status), (status, data[:100], answer[:300])
+            told = json.loads(body)["requestId"]
+            assert told and f"X-Request-Id: {told}".encode() in headers, answer
+            assert given in (None, told), (given, told)
 
 
 def malformed_requests():
@@ -300,7 +322,7 @@ def resident(fort):
 
 
 if __name__ == "__main__":
-    main([malformed_requests, bodies_that_do_not_come_whole, slow_clients_cost_a_connection_only, drops_that_trickle,
+    main([refusals_before_routing_carry_request_ids, malformed_requests, bodies_that_do_not_come_whole, slow_clients_cost_a_connection_only, drops_that_trickle,
           oversized_requests, header_floods, bodies_nested_very_deep, paths_that_lead_elsewhere, headers_said_twice,
           pipelined_and_half_closed_requests_are_answered, clients_that_vanish, many_idle_connections,
           much_rubbish_leaks_nothing])

@@ -3,11 +3,13 @@
 import fcntl
 import os
 import random
+import signal
 import struct
 import threading
 import time
 
 from harness import APPEND, EXIT_BUSY, EXIT_CHANGED, LEDGER, UPSERT, Workspace, in_parallel, live, main, record, records, wait
+from node import Node
 
 
 def hold(path):
@@ -151,6 +153,26 @@ def held_locks_time_out():
             yield f"{name}, {seconds} s", case
 
 
+def a_silent_node_is_waited_for_no_longer_than_asked():
+    with Workspace() as ws:
+        ws.add("d", LEDGER)
+        with Node(ws) as node:
+            node.process.send_signal(signal.SIGSTOP)
+            try:
+                head = ws.head("d")
+                commands = (["ingest", "d", "--stdin"], ["reset", "d", head, "--yes"],
+                            ["system", "compact", "--hard", "d", "--yes"], ["status"])
+                for seconds, most, tried in ((0, 1, 4), (1, 2, 4), (60, 8, 1)):
+                    for command in commands[:tried]:
+                        done = ws.run(*command, "--lock-timeout", seconds, data=records([2]), code=EXIT_BUSY)
+                        assert min(seconds, 5) <= done.seconds < most, (command, done.seconds)
+                        assert b"has been silent for" in done.err, done
+            finally:
+                node.process.send_signal(signal.SIGCONT)
+            ws.run("ingest", "d", "--stdin", "--lock-timeout", 2, data=records([2]))
+            assert len(ws.rows("d")) == 1
+
+
 def readers_beside_compaction():
     """A compaction removes no file that a command still reads: the reader ends as if nothing had happened."""
 
@@ -206,4 +228,4 @@ def readers_beside_many_compactions():
 if __name__ == "__main__":
     main([append_from_several, ledger_from_several, compare_and_set_lets_one_through, one_token_from_several_is_one_commit,
           upserts_from_several_keep_a_history_that_adds_up, readers_beside_writers, readers_beside_compaction,
-          readers_beside_many_compactions, held_locks_time_out])
+          readers_beside_many_compactions, held_locks_time_out, a_silent_node_is_waited_for_no_longer_than_asked])
