@@ -320,7 +320,7 @@ void AddPush(Commands& commands) {
   push->add_flag(
       "--follow", args->follow,
       "Go on with what is written to the last file, also over rotation: a rotated file is read until "
-      "nobody has written to it for 5 s");
+      "nobody has it open for writing, or has written to it for 5 s");
   push->add_flag("--new", args->take_as_new,
                  "Push the files from their beginning, whatever the source's state says");
   push->add_flag("--header", args->has_header,

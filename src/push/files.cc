@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <csignal>
 #include <filesystem>
 
 #include "push/files_internal.h"
@@ -68,6 +69,13 @@ Result<uint64_t> InputFile::Size() const {
   struct stat info{};
   if (::fstat(fd_, &info) < 0) return FromErrno(errno, fmt::format("cannot read '{}'", path_));
   return static_cast<uint64_t>(info.st_size);
+}
+
+// A lease to read is given only when nobody has the file open for writing. Who opens it meanwhile waits until
+// it is given back, at once; of the signal about that nobody takes notice.
+bool InputFile::IsClosed() const {
+  if (::fcntl(fd_, F_SETSIG, SIGURG) != 0 || ::fcntl(fd_, F_SETLEASE, F_RDLCK) != 0) return false;
+  return ::fcntl(fd_, F_SETLEASE, F_UNLCK) == 0;
 }
 
 Result<int64_t> InputFile::ChangedNs() const {

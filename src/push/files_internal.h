@@ -29,6 +29,8 @@ class InputFile {
   // Fewer only at the present end.
   Result<std::string> ReadAt(uint64_t offset, size_t size) const;
   Result<uint64_t> Size() const;
+  // Whether nobody has it open for writing, as far as the system tells.
+  bool IsClosed() const;
   // When its content or its name changed last.
   Result<int64_t> ChangedNs() const;
   // Whether it holds what `position` describes.

@@ -75,7 +75,7 @@ class InputImpl final : public Input {
   enum class AtEnd { kMore, kEnd, kEmit };
   Result<AtEnd> Wait(const Batch& batch);
   Result<AtEnd> Rotated();
-  bool IsQuiet() const { return Clock::now() >= grew_at_ + options_.rotated_quiet; }
+  Result<bool> IsOver();
   Result<bool> IsCopy(const std::string& name, std::optional<int64_t> renamed_ns) const;
   Result<bool> WasRead(const std::string& name) const;
   Result<bool> ReadMore();
@@ -498,7 +498,13 @@ Result<InputImpl::AtEnd> InputImpl::Wait(const Batch& batch) {
   ASSIGN_OR_RETURN(const bool has_more, ReadMore());
   if (has_more) return AtEnd::kMore;
   if (!options_.follow) return AtEnd::kEnd;
-  if (!queue_.empty() && (IsNamed(file_->path()) || IsQuiet())) return AtEnd::kEnd;
+  if (!queue_.empty()) {
+    bool is_over = IsNamed(file_->path());
+    if (!is_over) {
+      ASSIGN_OR_RETURN(is_over, IsOver());
+    }
+    if (is_over) return AtEnd::kEnd;
+  }
   if (is_waiting && Clock::now() >= first_record_ + options_.max_age) return AtEnd::kEmit;
   if (queue_.empty()) {
     ASSIGN_OR_RETURN(const AtEnd rotated, Rotated());
@@ -506,6 +512,15 @@ Result<InputImpl::AtEnd> InputImpl::Wait(const Batch& batch) {
   }
   RETURN_IF_ERROR(Sleep(options_.poll_interval));
   return AtEnd::kMore;
+}
+
+// Whether nothing more will come to a file that was rotated.
+Result<bool> InputImpl::IsOver() {
+  if (Clock::now() >= grew_at_ + options_.rotated_quiet) return true;
+  if (!file_->IsClosed()) return false;
+  // What was written before it was closed.
+  ASSIGN_OR_RETURN(const bool has_more, ReadMore());
+  return !has_more;
 }
 
 // Whether the file that is followed is another one by now.
@@ -528,7 +543,9 @@ Result<InputImpl::AtEnd> InputImpl::Rotated() {
   }
   // What was written to it before it was closed.
   ASSIGN_OR_RETURN(const bool has_more, ReadMore());
-  if (has_more || !IsQuiet()) return AtEnd::kMore;
+  if (has_more) return AtEnd::kMore;
+  ASSIGN_OR_RETURN(const bool is_over, IsOver());
+  if (!is_over) return AtEnd::kMore;
   // It may have been rotated more than once meanwhile.
   const std::vector<std::string> names = RotatedNames(path);
   const auto ours = std::ranges::find_if(names, [this](const std::string& name) {

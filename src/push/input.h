@@ -29,8 +29,8 @@ struct InputOptions {
   std::chrono::milliseconds max_age{1000};  // from its first record, while more is waited for
   uint64_t max_record_bytes = 64 << 20;
   std::chrono::milliseconds poll_interval{250};
-  // A file that was rotated is done with once nobody has written to it for so long: who has it open goes on
-  // writing to it for a while.
+  // A file that was rotated is done with once nobody has it open for writing, or has written to it for so
+  // long: who has it open goes on writing to it for a while.
   std::chrono::milliseconds rotated_quiet{5000};
 };
 

@@ -279,6 +279,20 @@ TEST_F(InputTest, ReadsWhatIsWrittenLateIntoARotatedFile) {
   }
 }
 
+TEST_F(InputTest, WaitsForNobodyWhenARotatedFileIsClosed) {
+  options_.follow = true;
+  options_.rotated_quiet = std::chrono::hours(1);
+  Write("log", "1\n");
+  auto input = Open({"log"});
+  ASSERT_THAT(input->Seek(std::nullopt), IsOk());
+  EXPECT_EQ(NextBody(*input), "1\n");
+  Append("log", "2");
+  fs::rename(Path("log"), Path("log.1"));
+  Write("log", "3\n");
+  EXPECT_EQ(NextBody(*input), "2");
+  EXPECT_EQ(NextBody(*input), "3\n");
+}
+
 TEST_F(InputTest, PushesNoCopyAgainOfAFileThatWasTruncated) {
   options_.follow = true;
   for (const bool is_resumed : {false, true}) {
