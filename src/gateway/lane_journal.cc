@@ -26,8 +26,7 @@ Status Lane::RefreshLocked(const std::optional<std::string>& adds_to) {
     MutexLock lock(mutex_);
     commits_of = commits_of_;
   }
-  RETURN_IF_ERROR(
-      commits_of.Follow(*dataset_, continues ? std::optional(seen->sequence) : std::nullopt, adds_to));
+  commits_of.Follow(*dataset_, continues ? std::optional(seen->sequence) : std::nullopt, adds_to);
   MutexLock lock(mutex_);
   commits_of_ = std::move(commits_of);
   PublishView();

@@ -63,6 +63,7 @@ class LookBack {
 void LastCommits::Note(const std::string& source, const SourceBlock& block) {
   auto& known = sources_[source];
   if (known.last.is_known && known.last.block && known.last.block->sequence > block.sequence) return;
+  if (!known.noted.empty() && known.noted.back() == block && known.last == Last{block}) return;
   known.last = {block};
   if (std::ranges::find(known.noted, block) != known.noted.end()) return;
   known.noted.push_back(block);
@@ -111,22 +112,25 @@ uint64_t LastCommits::oldest_noted() const {
   return oldest;
 }
 
-Status LastCommits::Follow(const dataset::Dataset& dataset, std::optional<uint64_t> seen,
-                           const std::optional<std::string>& adds_to) {
+void LastCommits::Follow(const dataset::Dataset& dataset, std::optional<uint64_t> seen,
+                         const std::optional<std::string>& adds_to) {
   LookBack look(dataset.state(), *this, adds_to);
   std::set<multiformats::Multihash> there;
   bool reached_seen = false;
   // Of another history than before also what a later reset may go back to.
   const uint64_t far_enough = seen ? UINT64_MAX : oldest_noted();
-  if (look.wanted().empty()) return {};
-  RETURN_IF_ERROR(dataset.WalkBack([&](const dataset::StoredBlock& stored) -> Result<bool> {
+  if (look.wanted().empty()) {
+    if (!seen) sources_.clear();
+    return;
+  }
+  const Status walked = dataset.WalkBack([&](const dataset::StoredBlock& stored) -> Result<bool> {
     const uint64_t sequence = stored.block.sequence_number;
     reached_seen = seen && sequence <= *seen;
     if (reached_seen || there.size() == kLookBack) return false;
     there.insert(stored.hash);
     look.Add(stored);
     return !look.wanted().empty() || sequence > far_enough;
-  }));
+  });
   for (auto& [name, source] : sources_) {
     if (!seen)
       std::erase_if(source.noted, [&](const SourceBlock& block) { return !there.contains(block.hash); });
@@ -137,9 +141,8 @@ Status LastCommits::Follow(const dataset::Dataset& dataset, std::optional<uint64
     sources_[name].last = last;
   }
   for (const auto& name : look.wanted()) {
-    if (!reached_seen) sources_[name].last = {{}, false};
+    if (!reached_seen || !walked.ok()) sources_[name].last = {{}, false};
   }
-  return {};
 }
 
 }  // namespace sluice::gateway

@@ -42,10 +42,10 @@ class LastCommits {
 
   // Takes up what the dataset has got behind the block `seen`, or all when that is not in its history any
   // more (nothing). Blocks without a state are of `adds_to`, where somebody has said so; of the one source
-  // that there was; or else of nobody knows whom. Reads those blocks, but no more than a hundred. Errors:
-  // those of reading blocks.
-  Status Follow(const dataset::Dataset& dataset, std::optional<uint64_t> seen,
-                const std::optional<std::string>& adds_to);
+  // that there was; or else of nobody knows whom. Reads those blocks, but no more than a hundred; behind
+  // one that cannot be read nothing is known.
+  void Follow(const dataset::Dataset& dataset, std::optional<uint64_t> seen,
+              const std::optional<std::string>& adds_to);
 
  private:
   uint64_t oldest_noted() const;
