@@ -100,6 +100,8 @@ class Journal {
   virtual std::optional<FirstAnswer> FindState(const multiformats::DatasetId& dataset,
                                                const std::string& source, const State& state) = 0;
   virtual void Forget(const multiformats::DatasetId& dataset) = 0;
+  // The sequence number of the newest block that a compaction made; 0: none that is known.
+  virtual uint64_t ReplacedUntil(const multiformats::DatasetId& dataset) const = 0;
 
   // --- receipts ---
 

@@ -121,6 +121,7 @@ class LogJournal final : public Journal {
   std::optional<FirstAnswer> FindState(const DatasetId& dataset, const std::string& source,
                                        const State& state) override;
   void Forget(const DatasetId& dataset) override;
+  uint64_t ReplacedUntil(const DatasetId& dataset) const override;
   std::string ReceiptOf(const Place& place, const std::string& nonce) const override;
   std::optional<uint64_t> QueueSequenceOf(const std::string& receipt) const override;
   Result<std::optional<ReceiptAnswer>> FindReceipt(const std::string& receipt) const override;

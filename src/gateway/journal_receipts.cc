@@ -45,6 +45,17 @@ std::optional<uint64_t> LogJournal::SequenceNow(const DatasetTables& tables, uin
   return chain_sequence;
 }
 
+uint64_t LogJournal::ReplacedUntil(const DatasetId& dataset) const {
+  MutexLock lock(mutex_);
+  const auto it = datasets_.find(dataset);
+  if (it == datasets_.end()) return 0;
+  uint64_t until = 0;
+  for (const auto& change : it->second.changes) {
+    if (change.is_replacement && !change.successors.empty()) until = change.successors.back().second;
+  }
+  return until;
+}
+
 SettledBatch LogJournal::AsOfNow(const OutcomeRecord& record, size_t index, uint64_t record_sequence) const {
   SettledBatch batch = record.batches[index];
   if (!batch.outcome.is_success() || !batch.outcome.sequence) return batch;

@@ -295,7 +295,9 @@ TEST_F(JournalTest, AResetAfterACompactionWithdrawsOnlyWhatIsBehindIt) {
   }
   replaced.new_head = replaced.blocks.back();
   replaced.sequence = 3;
+  EXPECT_EQ(journal_->ReplacedUntil(kDataset), 0u);
   Write(replaced);
+  EXPECT_EQ(journal_->ReplacedUntil(kDataset), 3u);
   for (const auto& answer : {journal_->FindKey(kDataset, "s", DigestOf("b")),
                              journal_->FindState(kDataset, "s", {"kind", "state b"})}) {
     ASSERT_TRUE(answer);

@@ -160,7 +160,7 @@ Result<std::shared_ptr<Lane>> Lane::Open(Shared& shared, const workspace::Entry&
   if (!marked.ok() && marked.error().code() != ErrorCode::kResourceExhausted)
     return std::move(marked).error();
   MutexLock lock(lane->mutex_);
-  lane->commits_of_.Follow(*lane->dataset_, std::nullopt, std::nullopt);
+  lane->commits_of_.Follow(*lane->dataset_, {.joined_until = shared.journal()->ReplacedUntil(entry.id)});
   lane->tokens_ = shared.options.block_burst;
   lane->tokens_at_ = std::chrono::steady_clock::now();
   lane->PublishView();

@@ -26,7 +26,9 @@ Status Lane::RefreshLocked(const std::optional<std::string>& adds_to) {
     MutexLock lock(mutex_);
     commits_of = commits_of_;
   }
-  commits_of.Follow(*dataset_, continues ? std::optional(seen->sequence) : std::nullopt, adds_to);
+  commits_of.Follow(*dataset_, {.seen = continues ? std::optional(seen->sequence) : std::nullopt,
+                                .adds_to = adds_to,
+                                .joined_until = shared_.journal()->ReplacedUntil(entry().id)});
   MutexLock lock(mutex_);
   commits_of_ = std::move(commits_of);
   PublishView();

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <set>
+#include <utility>
 
 namespace sluice::gateway {
 namespace {
@@ -12,8 +13,8 @@ constexpr size_t kLookBack = 100;
 // The owners of blocks, seen from the head back.
 class LookBack {
  public:
-  LookBack(const odf::ChainState& chain, const LastCommits& noted, const std::optional<std::string>& adds_to)
-      : chain_(chain), noted_(noted), adds_to_(adds_to) {
+  LookBack(const odf::ChainState& chain, const LastCommits& noted, const LastCommits::News& news)
+      : chain_(chain), noted_(noted), news_(news) {
     for (const auto& [name, source] : chain.push_sources) wanted_.insert(name);
   }
 
@@ -33,10 +34,13 @@ class LookBack {
     const auto* data = std::get_if<odf::AddData>(&block.event);
     if (data == nullptr) return;
     const SourceBlock here{stored.hash, block.sequence_number};
-    for (const auto& owner : noted_.OwnersOf(stored.hash)) Settle(owner, {here});
-    if (data->new_source_state) return Settle(data->new_source_state->source_name, {here});
-    if (!data->new_data || !noted_.OwnersOf(stored.hash).empty()) return;  // a watermark is of no source
-    if (adds_to_) return Settle(*adds_to_, {here});
+    const auto owners = noted_.OwnersOf(stored.hash);
+    for (const auto& owner : owners) Settle(owner, {here});
+    if (data->new_source_state) Settle(data->new_source_state->source_name, {here});
+    if (!data->new_data) return;  // without a state, a watermark: of no source
+    const bool is_joined = block.sequence_number <= news_.joined_until;
+    if (!is_joined && (data->new_source_state || !owners.empty())) return;
+    if (!is_joined && news_.adds_to) return Settle(*news_.adds_to, {here});
     std::set<std::string> possible = former_;
     for (const auto& [name, source] : chain_.push_sources) {
       if (source.activated_at < block.sequence_number) possible.insert(name);
@@ -52,7 +56,7 @@ class LookBack {
 
   const odf::ChainState& chain_;
   const LastCommits& noted_;
-  const std::optional<std::string>& adds_to_;
+  const LastCommits::News& news_;
   std::set<std::string> wanted_;
   std::set<std::string> former_;  // active at the block that is looked at, and not any more
   std::map<std::string, LastCommits::Last> found_;
@@ -88,6 +92,7 @@ void LastCommits::Replace(const std::vector<std::pair<uint64_t, uint64_t>>& succ
     }
     source.noted = std::move(noted);
   }
+  if (!blocks.empty()) replaced_by_ = SourceBlock{blocks.back(), blocks.size() - 1};
 }
 
 std::vector<std::string> LastCommits::OwnersOf(const multiformats::Multihash& block) const {
@@ -112,9 +117,14 @@ uint64_t LastCommits::oldest_noted() const {
   return oldest;
 }
 
-void LastCommits::Follow(const dataset::Dataset& dataset, std::optional<uint64_t> seen,
-                         const std::optional<std::string>& adds_to) {
-  LookBack look(dataset.state(), *this, adds_to);
+void LastCommits::Follow(const dataset::Dataset& dataset, News news) {
+  // What a compaction has made of a known history is known.
+  if (const auto replaced_by = std::exchange(replaced_by_, std::nullopt); replaced_by && !news.seen) {
+    const auto is_there = dataset.IsAncestor(replaced_by->hash);
+    if (is_there.ok() && *is_there) news.seen = replaced_by->sequence;
+  }
+  const auto& seen = news.seen;
+  LookBack look(dataset.state(), *this, news);
   std::set<multiformats::Multihash> there;
   bool reached_seen = false;
   // Of another history than before also what a later reset may go back to.

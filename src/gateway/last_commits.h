@@ -40,12 +40,18 @@ class LastCommits {
   std::vector<std::string> OwnersOf(const multiformats::Multihash& block) const;
   Last Of(const std::string& source) const;
 
-  // Takes up what the dataset has got behind the block `seen`, or all when that is not in its history any
-  // more (nothing). Blocks without a state are of `adds_to`, where somebody has said so; of the one source
-  // that there was; or else of nobody knows whom. Reads those blocks, but no more than a hundred; behind
-  // one that cannot be read nothing is known.
-  void Follow(const dataset::Dataset& dataset, std::optional<uint64_t> seen,
-              const std::optional<std::string>& adds_to);
+  struct News {
+    // The block up to which all is known; nothing: it is not in the history any more.
+    std::optional<uint64_t> seen;
+    // Whose the new blocks without a state are, where somebody has said so.
+    std::optional<std::string> adds_to;
+    // Blocks up to this one were made by a compaction, which joins the rows of several sources.
+    uint64_t joined_until = 0;
+  };
+  // Takes up what the dataset has got. Blocks without a state are of the one source that there was, or else
+  // of nobody knows whom. Reads those blocks, but no more than a hundred; behind one that cannot be read
+  // nothing is known.
+  void Follow(const dataset::Dataset& dataset, News news);
 
  private:
   uint64_t oldest_noted() const;
@@ -55,6 +61,7 @@ class LastCommits {
     std::deque<SourceBlock> noted;  // some of the newest, in order: a reset may go back to them
   };
   std::map<std::string, Source> sources_;
+  std::optional<SourceBlock> replaced_by_;  // the head of the history that Replace was told of last
 };
 
 }  // namespace sluice::gateway
