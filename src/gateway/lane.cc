@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <cstring>
 
-#include "base/random.h"
 #include "gateway/lane_internal.h"
 #include "multiformats/multihash.h"
 
@@ -14,12 +13,6 @@ namespace {
 
 constexpr size_t kMaxStateBytes = 4096;
 constexpr size_t kMaxKeyBytes = 255;
-constexpr size_t kNonceSize = 16;
-constexpr uint64_t kBatchOverhead = 1024;
-constexpr uint64_t kReaderThreadBytes = 4 << 20;  // a body for which a second reading thread pays
-constexpr int kRetryLaterSeconds = 30;
-constexpr int64_t kQueryMillis =
-    60'000;  // a run of a source's query: the dataset's other batches wait for it
 
 bool IsVisible(std::string_view text) {
   return std::all_of(text.begin(), text.end(), [](char c) { return c > ' ' && c <= '~'; });
@@ -370,54 +363,7 @@ void Lane::Push(std::shared_ptr<PushRequest> request, Done done) {
   // The request keeps it: it may have to be pushed again.
   batch->body = std::shared_ptr<const std::string>(request, &request->body);
   batch->body_bytes = batch->body->size();
-  if (auto status = MakeReady(*batch, *chain, &refusal); !status.ok()) return done(std::move(refusal));
-  Take(request, std::move(batch), std::move(done));
-}
-
-Result<std::shared_ptr<ingest::FramePlan>> Lane::PlanOf(const std::string& source,
-                                                        std::optional<read::InputFormat> format,
-                                                        const odf::ChainState& chain) {
-  std::lock_guard lock(plans_mutex_);
-  auto& known = plans_[{source, format}];
-  if (known.plan && (known.head == chain.head || known.plan->HoldsFor(chain))) {
-    known.head = chain.head;
-    return known.plan;
-  }
-  known = {};
-  ASSIGN_OR_RETURN(auto definition, ingest::SelectPushSource(chain, source));
-  ASSIGN_OR_RETURN(known.plan, ingest::FramePlan::Make(std::move(definition), chain, format));
-  known.head = chain.head;
-  return known.plan;
-}
-
-Status Lane::MakeReady(Batch& batch, const odf::ChainState& chain, Refusal* refusal) {
-  const auto fail = [&](Error error) -> Status {
-    refusal->error = error;
-    return error;
-  };
-  auto plan = PlanOf(batch.source, batch.format, chain);
-  if (!plan.ok()) return fail(std::move(plan).error());
-  auto rejects = ingest::RejectLog::Open(ingest::OnError::kFail, "");
-  if (!rejects.ok()) return fail(std::move(rejects).error());
-  ingest::FrameOptions options;
-  options.read.threads = batch.body->size() > kReaderThreadBytes ? 2 : 1;
-  options.read.spill_folder = scratch_->folder();
-  options.read.stop = shared_.stop.get_token();
-  options.sql.spill_folder = scratch_->folder();
-  options.sql.time_ms = kQueryMillis;
-  auto ready = ingest::MakeReady(std::move(*plan), read::MakeSharedSource(batch.body, "request body"),
-                                 **rejects, options);
-  if (!ready.ok()) {
-    refusal->rejects = (*rejects)->first();
-    refusal->reject_count = (*rejects)->count();
-    if (refusal->reject_count == 0) return fail(std::move(ready).error());
-    return fail(MakeError(ErrorCode::kInvalidRecords,
-                          "{} record{} not fit the source, nothing was committed; the first: {}",
-                          refusal->reject_count, refusal->reject_count == 1 ? " does" : "s do",
-                          ingest::Describe(refusal->rejects.front())));
-  }
-  batch.ready.emplace(std::move(*ready));
-  return {};
+  Arrive({std::move(request), std::move(batch), std::move(done), nullptr}, *chain);
 }
 
 void Lane::Enter(const BatchPtr& batch) {
@@ -459,113 +405,6 @@ void Lane::Leave(const BatchPtr& batch) {
     look(committing_);
     look(waiting_);
   }
-}
-
-std::chrono::seconds Lane::QueueAge() const {
-  for (const auto& batch : waiting_) {
-    if (batch->place) return std::chrono::seconds(shared_.clock->Now().seconds - batch->received.seconds);
-  }
-  return std::chrono::seconds(0);
-}
-
-void Lane::Take(const std::shared_ptr<PushRequest>& request, BatchPtr batch, Done done) {
-  const bool queued = request->respond_async || shared_.options.ack_durable;
-  batch->charged_bytes = kBatchOverhead + batch->body_bytes;
-  const auto journal = shared_.journal();
-  std::function<void()> answer;
-  {
-    MutexLock lock(mutex_);
-    if (AnswerWithoutTaking(request, batch, done, &answer)) {
-    } else if (const auto age = queued ? QueueAge() : std::chrono::seconds(0);
-               queued && age > shared_.options.max_queue_age) {
-      const auto full =
-          MakeError(ErrorCode::kUnavailable,
-                    "the oldest queued batch of '{}' has waited for {} h, nothing more is queued "
-                    "behind it: 'sluice status' says why",
-                    entry_.alias, age.count() / 3600);
-      answer = [done, refusal = Busy(full, kRetryLaterSeconds)] { done(refusal); };
-    } else if (queued && !shared_.queue->MayTake(batch->account, batch->body_bytes)) {
-      answer = [done, refusal = Busy(MakeError(ErrorCode::kUnavailable,
-                                               "as much is queued as this account may have in the queue; try "
-                                               "again later"),
-                                     kRetrySoonSeconds)] { done(refusal); };
-    } else if (queued) {
-      QueuedBatch header;
-      header.dataset = entry_.id;
-      header.source = batch->source;
-      header.activation = batch->activation;
-      header.account = batch->account;
-      header.nonce = batch->nonce = RandomName(kNonceSize);
-      header.received = batch->received;
-      header.event_time = batch->event_time;
-      header.format = batch->format ? read::CodeOf(*batch->format) : 0;
-      header.allow_empty = batch->allow_empty;
-      header.state = batch->state;
-      header.expected = batch->expected;
-      header.key = batch->key;
-      header.payload = batch->payload;
-      auto place = journal->Enqueue(header, *batch->body);
-      if (!place.ok()) {
-        answer = [done, refusal = Busy(std::move(place).error(), kRetrySoonSeconds)] { done(refusal); };
-      } else {
-        batch->place = *place;
-        batch->journal = journal;
-        batch->receipt = journal->ReceiptOf(*place, batch->nonce);
-        if (shared_.memory->total() + batch->charged_bytes > shared_.options.max_waiting_bytes / 2) {
-          batch->body = nullptr;  // it is in the queue
-          batch->ready.reset();
-          batch->charged_bytes = kBatchOverhead;
-        }
-        Enter(batch);
-        Schedule();
-      }
-    } else if (!shared_.memory->MayTake(batch->account, batch->charged_bytes)) {
-      answer = [done, refusal = Busy(MakeError(ErrorCode::kUnavailable,
-                                               "too much waits to be committed; try again later"),
-                                     kRetrySoonSeconds)] { done(refusal); };
-    } else {
-      batch->waiters.push_back({done, false});
-      Enter(batch);
-      Schedule();
-    }
-  }
-  if (answer) return answer();
-  if (!batch->place) return;
-  shared_.acknowledger->Await(journal, *batch->place,
-                              [this, self = shared_from_this(), batch, done](const Status& status) {
-                                OnQueued(batch, status);
-                                if (!status.ok()) return done(Busy(status.error(), kRetrySoonSeconds));
-                                Outcome outcome;
-                                outcome.status = Outcome::Status::kQueued;
-                                outcome.source = batch->source;
-                                outcome.state = batch->state;
-                                outcome.receipt = batch->receipt;
-                                done(std::move(outcome));
-                              });
-}
-
-// A batch whose record did not become durable was never taken.
-void Lane::OnQueued(const BatchPtr& batch, Status status) {
-  std::vector<std::function<void()>> calls;
-  if (!status.ok()) shared_.NoteFailure(status.error());
-  {
-    MutexLock lock(mutex_);
-    if (status.ok()) {
-      batch->is_durable = true;
-    } else if (waiting_.Contains(batch)) {
-      Leave(batch);
-      for (auto& waiter : batch->waiters) {
-        calls.push_back([done = std::move(waiter.done), refusal = Busy(status.error(), kRetrySoonSeconds)] {
-          done(refusal);
-        });
-      }
-      batch->waiters.clear();
-    }
-    calls.insert(calls.end(), batch->afterwards.begin(), batch->afterwards.end());
-    batch->afterwards.clear();
-    changed_.NotifyAll();
-  }
-  for (const auto& call : calls) call();
 }
 
 void Lane::AddQueued(const Place& place, const Journal::Queued& queued) {

@@ -163,6 +163,8 @@ class WaitingLine {
 };
 
 inline constexpr int kRetrySoonSeconds = 1;
+inline constexpr int kRetryLaterSeconds = 30;
+inline constexpr uint64_t kBatchOverhead = 1024;  // of memory, beside the body
 // 503, with when to come again.
 Refusal Busy(Error error, int seconds);
 // What is kept of an idempotency key, and how it is looked up among those that run.
@@ -210,6 +212,7 @@ class Lane : public std::enable_shared_from_this<Lane> {
   void Abandon(const Error& error);
 
  private:
+  friend class PushTogether;
   class HeldTurn;
   struct Gate {
     uint64_t activation = 0;
@@ -242,19 +245,38 @@ class Lane : public std::enable_shared_from_this<Lane> {
                                        const odf::ChainState& chain) const REQUIRES(mutex_);
   Refusal Precondition(const Gate& gate, const Batch& batch, const odf::ChainState& chain) const
       REQUIRES(mutex_);
-  Status MakeReady(Batch& batch, const odf::ChainState& chain, Refusal* refusal);
-  // The plan by which batches of a source are read, for the dataset as `chain` says it is.
-  Result<std::shared_ptr<ingest::FramePlan>> PlanOf(const std::string& source,
-                                                    std::optional<read::InputFormat> format,
-                                                    const odf::ChainState& chain);
-  void Take(const std::shared_ptr<PushRequest>& request, BatchPtr batch, Done done);
-  // How long the oldest queued batch has waited.
-  std::chrono::seconds QueueAge() const REQUIRES(mutex_);
-  void OnQueued(const BatchPtr& batch, Status status);
   void Enter(const BatchPtr& batch) REQUIRES(mutex_);
   void Leave(const BatchPtr& batch) REQUIRES(mutex_);
   // Forgets all that waits; what is to be called without the mutex tells the clients.
   std::vector<std::function<void()>> TurnAllAway(const Error& error) REQUIRES(mutex_);
+
+  // --- reading what arrives, and taking it (lane_arrivals.cc) ---
+  // A push on its way to be taken. The batch keeps its body.
+  struct Arrival {
+    std::shared_ptr<PushRequest> request;
+    BatchPtr batch;
+    Done done;
+    std::shared_ptr<ingest::FramePlan> plan;  // of a record that can be read with others
+  };
+  // Admits it, at once or with others (PushTogether).
+  void Arrive(Arrival arrival, const odf::ChainState& chain);
+  // Reads them, refuses those that are not good, takes the others.
+  void Admit(std::vector<Arrival> arrivals);
+  // Makes those ready that can be read as one input; the others are left as they are.
+  void ReadTogether(std::vector<Arrival>& arrivals);
+  Status MakeReady(Batch& batch, const odf::ChainState& chain, Refusal* refusal);
+  ingest::FrameOptions FrameOptionsFor(size_t body_bytes) const;
+  // The plan by which batches of a source are read, for the dataset as `chain` says it is.
+  Result<std::shared_ptr<ingest::FramePlan>> PlanOf(const std::string& source,
+                                                    std::optional<read::InputFormat> format,
+                                                    const odf::ChainState& chain);
+  void Take(std::vector<Arrival> arrivals);
+  // Nothing when it was taken, else what answers it.
+  std::function<void()> TakeOne(Arrival& arrival, const std::shared_ptr<Journal>& journal) REQUIRES(mutex_);
+  Result<Place> Enqueue(Batch& batch, Journal& journal) REQUIRES(mutex_);
+  // How long the oldest queued batch has waited.
+  std::chrono::seconds QueueAge() const REQUIRES(mutex_);
+  void OnQueued(const std::vector<Arrival>& arrivals, const Status& status);
 
   // Errors: kUnavailable naming a source that stands still (`source`, or any).
   Status CheckNoneStopped(const std::optional<std::string>& source) const REQUIRES(mutex_);

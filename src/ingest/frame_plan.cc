@@ -35,6 +35,8 @@ Result<std::shared_ptr<FramePlan>> FramePlan::Make(SourceDefinition source, cons
   plan->shape_.time_pattern = cast.timestamp_pattern;
   plan->shape_.is_inferred = source.preprocess || !source.read.schema;
   plan->shape_.dataset_schema = state.schema;
+  plan->is_record_by_record_ = plan->read_->step.format == odf::ReadFormat::kNdJson && plan->read_->schema &&
+                               !source.preprocess && state.schema && !plan->read_->step.encoding;
   plan->source_ = std::move(source);
   if (!state.schema) RETURN_IF_ERROR(plan->AgreeWithOthers(state));
   return plan;

@@ -26,6 +26,9 @@ class FramePlan {
   const SourceDefinition& source() const { return source_; }
   const read::ReadPlan& read() const { return *read_; }
   const ShapeSpec& shape() const { return shape_; }
+  // Whether what becomes of a record is a matter of that record alone: records of many inputs can then be
+  // read as one input.
+  bool is_record_by_record() const { return is_record_by_record_; }
   // Whether it still holds for the dataset as it is now: same source, schema and vocabulary.
   bool HoldsFor(const odf::ChainState& state) const;
 
@@ -46,6 +49,7 @@ class FramePlan {
   std::vector<odf::AddPushSource> others_;  // that were asked
   std::shared_ptr<const read::ReadPlan> read_;
   ShapeSpec shape_;
+  bool is_record_by_record_ = false;
 
   std::mutex mutex_;
   struct IdleQuery {

@@ -4,6 +4,7 @@
 #include <arrow/type.h>
 
 #include <algorithm>
+#include <span>
 
 #include "base/cancel.h"
 #include "ingest/group_history.h"
@@ -73,6 +74,11 @@ class Group {
   Status StartRun(const Item& item);
   Status StartBlock();
   Status MergeOne(Item& item);
+  // How many batches from `members[0]` on are single records that were read together, and can be merged so.
+  size_t SinglesIn(std::span<const size_t> members) const;
+  Status MergeSingles(std::span<const size_t> members);
+  // Has merger and block take batches like this one.
+  Status Reach(const Item& item);
   Status AddRows(Item& item, const std::vector<RowsPtr>& rows);
   Status FinishBlock();
   Result<std::unique_ptr<merge::KeyHistory>> History(const odf::MergeStrategy& strategy);
@@ -88,6 +94,7 @@ class Group {
   uint64_t next_offset_ = 0;
   std::vector<GroupBlock> blocks_;
   bool merge_again_ = false;
+  bool one_by_one_ = false;  // what was merged together failed: which batch was it?
 
   // The run: batches of one source and one input schema through one merger.
   SchemaPtr run_schema_;
@@ -189,21 +196,71 @@ Status Group::AddRows(Item& item, const std::vector<RowsPtr>& rows) {
   return {};
 }
 
+Status Group::Reach(const Item& item) {
+  if (!merger_ || !run_schema_->Equals(*item.batch.ready.schema)) {
+    RETURN_IF_ERROR(FinishBlock());
+    RETURN_IF_ERROR(StartRun(item));
+  }
+  return block_open_ ? OkStatus() : StartBlock();
+}
+
+size_t Group::SinglesIn(std::span<const size_t> members) const {
+  const auto& first = items_[members[0]].batch;
+  if (one_by_one_ || !first.ready.row || !merge::TakesSingles(first.ready.plan->source().merge.kind))
+    return 0;
+  const auto belongs = [&](const GroupBatch& batch, size_t place) {
+    return batch.ready.row && batch.ready.rows[0] == first.ready.rows[0] &&
+           *batch.ready.row == *first.ready.row + static_cast<int64_t>(place) && !batch.state &&
+           batch.activation == first.activation && batch.fallback_event_time == first.fallback_event_time;
+  };
+  size_t count = 0;
+  while (count < members.size() && belongs(items_[members[count]].batch, count)) ++count;
+  return count;
+}
+
+Status Group::MergeSingles(std::span<const size_t> members) {
+  const auto& first = items_[members[0]];
+  const auto& ready = first.batch.ready;
+  RETURN_IF_ERROR(Reach(first));
+  std::vector<bool> added;
+  const auto merge = [&]() -> Status {
+    merger_->BeginBatch(first.batch.fallback_event_time);
+    ASSIGN_OR_RETURN(
+        const auto rows,
+        merger_->PushSingles(ready.rows[0]->Slice(*ready.row, static_cast<int64_t>(members.size())), &added));
+    if (rows) {
+      RETURN_IF_ERROR(links_->Count(*rows));
+      RETURN_IF_ERROR(builder_->AddSingles(rows, first.batch.fallback_event_time));
+    }
+    ASSIGN_OR_RETURN(const auto rest, merger_->EndBatch());
+    return rest.empty() ? OkStatus() : Internal("rows were kept of batches that go out as they come");
+  };
+  RETURN_IF_ERROR(merge());
+  for (size_t i = 0; i < members.size(); ++i) {
+    Item& item = items_[members[i]];
+    item.has_block = true;
+    item.block = blocks_.size() - 1;
+    item.counts.received = 1;
+    item.counts.appended = added[i] ? 1 : 0;
+    item.counts.unchanged = added[i] ? 0 : 1;
+    if (!added[i]) continue;
+    item.offsets = odf::OffsetInterval{next_offset_, next_offset_};
+    ++next_offset_;
+  }
+  return {};
+}
+
 Status Group::MergeOne(Item& item) {
   const auto& ready = item.batch.ready;
   const bool own_block = ready.plan->source().merge.kind == odf::MergeKind::kSnapshot;
   if (ready.schema) {
-    if (!merger_ || !run_schema_->Equals(*ready.schema)) {
-      RETURN_IF_ERROR(FinishBlock());
-      RETURN_IF_ERROR(StartRun(item));
-    }
     if (own_block) RETURN_IF_ERROR(FinishBlock());
-    if (!block_open_) RETURN_IF_ERROR(StartBlock());
+    RETURN_IF_ERROR(Reach(item));
     std::vector<RowsPtr> merged;
     auto merge = [&]() -> Status {
       merger_->BeginBatch(item.batch.fallback_event_time);
       for (const auto& rows : ready.rows) {
-        ASSIGN_OR_RETURN(auto part, merger_->Push(rows));
+        ASSIGN_OR_RETURN(auto part, merger_->Push(ready.row ? rows->Slice(*ready.row, 1) : rows));
         if (part && part->num_rows() > 0) merged.push_back(std::move(part));
       }
       ASSIGN_OR_RETURN(auto rest, merger_->EndBatch());
@@ -246,8 +303,19 @@ Status Group::MergeSource(const std::string& name, const std::vector<size_t>& me
     held_up = held_up || (item.batch.holds_up && error.code() != ErrorCode::kNotFound);
     item.error = std::move(error);
   };
-  for (const size_t i : members) {
-    auto& item = items_[i];
+  for (size_t at = 0; at < members.size(); ++at) {
+    auto& item = items_[members[at]];
+    const size_t singles = held_up ? 0 : SinglesIn(std::span(members).subspan(at));
+    if (singles > 1 && Judge(item, now).ok()) {
+      RETURN_IF_ERROR(CheckCancelled(context_.stop));
+      if (auto status = MergeSingles(std::span(members).subspan(at, singles)); !status.ok()) {
+        if (!IsOfTheBatch(status.error().code())) return status;
+        merge_again_ = one_by_one_ = true;
+        return {};
+      }
+      at += singles - 1;
+      continue;
+    }
     if (item.excluded) {
       leaves(item, *item.error);
       continue;
@@ -399,6 +467,32 @@ Result<ReadyBatch> MakeReady(std::shared_ptr<FramePlan> plan, std::unique_ptr<re
   ready.records = frame->rows_read();
   ready.plan = std::move(plan);
   return ready;
+}
+
+bool LooksLikeOneRecord(std::string_view body) {
+  if (body.ends_with('\n')) body.remove_suffix(1);
+  if (body.ends_with('\r')) body.remove_suffix(1);
+  return body.starts_with('{') && body.ends_with('}') && body.find('\n') == std::string_view::npos;
+}
+
+Result<std::optional<std::vector<ReadyBatch>>> MakeReadyTogether(const std::shared_ptr<FramePlan>& plan,
+                                                                 const std::vector<std::string_view>& bodies,
+                                                                 const FrameOptions& options) {
+  // What begins and ends as an object cannot go on in the next line: there is no comma between.
+  auto text = std::make_shared<std::string>();
+  for (const auto& body : bodies) text->append(body).append(body.ends_with('\n') ? "" : "\n");
+  ASSIGN_OR_RETURN(auto rejects, RejectLog::Open(OnError::kFail, ""));
+  auto all = MakeReady(plan, read::MakeSharedSource(std::move(text), "request bodies"), *rejects, options);
+  if (rejects->count() > 0) return std::optional<std::vector<ReadyBatch>>();
+  RETURN_IF_ERROR(all);
+  if (all->rows.size() != 1 || all->rows[0]->num_rows() != static_cast<int64_t>(bodies.size()))
+    return std::optional<std::vector<ReadyBatch>>();
+  std::vector<ReadyBatch> ready(bodies.size(), *all);
+  for (size_t i = 0; i < ready.size(); ++i) {
+    ready[i].records = 1;
+    ready[i].row = static_cast<int64_t>(i);
+  }
+  return std::optional(std::move(ready));
 }
 
 Result<ReadyBatch> MakeReady(const std::shared_ptr<const odf::ChainState>& chain,

@@ -4,6 +4,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/clock.h"
@@ -22,6 +23,8 @@ struct ReadyBatch {
   std::shared_ptr<arrow::Schema> schema;  // null: no frame (odf-ingest.md 4.6)
   std::vector<std::shared_ptr<arrow::RecordBatch>> rows;
   int64_t records = 0;  // read, before the query
+  // Of a record that was read together with others: its row in `rows`, which is one batch with all of them.
+  std::optional<int64_t> row;
 };
 
 // Reads a whole batch. Errors: those of Frame; kInvalidRecords naming the first bad records, all of which are
@@ -33,6 +36,15 @@ Result<ReadyBatch> MakeReady(const std::shared_ptr<const odf::ChainState>& chain
                              const SourceDefinition& source, std::unique_ptr<read::ByteSource> input,
                              std::optional<read::InputFormat> format, RejectLog& rejects,
                              const FrameOptions& options);
+
+// Whether a body is one NDJSON record by its looks: an object without line feeds around or in it.
+bool LooksLikeOneRecord(std::string_view body);
+// Reads batches of one record each as one input: cheaper by far than one by one. The plan must be
+// is_record_by_record, the bodies must look like one record. Nothing when not every one of them is a good
+// record: then each has to be read by itself, which tells what is wrong with which.
+Result<std::optional<std::vector<ReadyBatch>>> MakeReadyTogether(const std::shared_ptr<FramePlan>& plan,
+                                                                 const std::vector<std::string_view>& bodies,
+                                                                 const FrameOptions& options);
 
 struct GroupBatch {
   ReadyBatch ready;

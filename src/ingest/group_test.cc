@@ -230,6 +230,117 @@ TEST(GroupCommitTest, EqualsItsBatchesOneByOne) {
   }
 }
 
+// --- records that are read together ---
+
+std::string JsonSource(const std::string& merge) {
+  std::string fields(kFields);
+  return "kind: AddPushSource\nsourceName: s\nread: {kind: NdJson, schema: {fields: [" + fields +
+         "]}}\nmerge: " + merge + "\n";
+}
+
+// The batches of `records`, those that hold a state or an event time of their own by themselves, the others
+// together.
+std::vector<GroupBatch> ReadTogether(PushFixture& f, const std::vector<std::string>& records, bool together) {
+  auto chain = std::make_shared<const odf::ChainState>(f.dataset->state());
+  auto plan = *FramePlan::Make(*SelectPushSource(*chain, "s"), *chain, std::nullopt);
+  EXPECT_EQ(plan->is_record_by_record(), chain->schema.has_value());
+  FrameOptions options;
+  options.read.spill_folder = options.sql.spill_folder = f.folder.path();
+  std::vector<ReadyBatch> ready;
+  if (together) {
+    const std::vector<std::string_view> bodies(records.begin(), records.end());
+    auto all = MakeReadyTogether(plan, bodies, options);
+    EXPECT_OK(all);
+    EXPECT_TRUE(*all);
+    if (all.ok() && *all) ready = std::move(**all);
+  } else {
+    for (const auto& record : records) {
+      auto rejects = *RejectLog::Open(OnError::kFail, "");
+      ready.push_back(*MakeReady(plan, read::MakeMemorySource(record, "batch"), *rejects, options));
+    }
+  }
+  std::vector<GroupBatch> batches(ready.size());
+  for (size_t i = 0; i < ready.size(); ++i) {
+    batches[i].ready = std::move(ready[i]);
+    batches[i].activation = chain->push_sources.at("s").activated_at;
+    batches[i].fallback_event_time =
+        *ParseInstant(i % 5 == 4 ? "2022-02-02T00:00:00Z" : "2021-01-01T00:00:00Z");
+    if (i % 7 == 6) {
+      batches[i].state = GroupBatch::StateChange{kDefaultStateKind, fmt::format("n{}", i), std::nullopt};
+      if (i > 7)
+        batches[i].state->expected = odf::SourceState{"s", kDefaultStateKind, fmt::format("n{}", i - 7)};
+    }
+  }
+  return batches;
+}
+
+Result<GroupResult> CommitBatches(PushFixture& f, std::vector<GroupBatch> batches) {
+  ASSIGN_OR_RETURN(auto session, f.Context().begin_commit());
+  GroupContext context{f.dataset.get(), session.get(), &f.clock, f.folder.path(), {}};
+  return CommitGroup(context, std::move(batches), nullptr);
+}
+
+TEST(GroupCommitTest, RecordsReadTogetherAreAsOneByOne) {
+  std::mt19937 random(7);
+  for (const char* merge :
+       {"{kind: Append}", "{kind: Ledger, primaryKey: [k]}", "{kind: UpsertStream, primaryKey: [k]}"}) {
+    SCOPED_TRACE(merge);
+    PushFixture together, alone;
+    for (auto* f : {&together, &alone}) {
+      f->Create({JsonSource(merge)});
+      ASSERT_OK(CommitBatches(*f, ReadTogether(*f, {R"({"k": 0, "v": "first"})"}, false)));
+      ASSERT_TRUE(f->dataset->state().schema);
+    }
+    for (int round = 0; round < 6; ++round) {
+      std::vector<std::string> records;
+      for (size_t count = 2 + random() % 20; count > 0; --count) {
+        const auto time =
+            random() % 3 == 0 ? "null" : fmt::format("\"2020-01-0{}T00:00:00Z\"", 1 + random() % 9);
+        records.push_back(fmt::format("{{\"event_time\": {}, \"k\": {}, \"v\": \"v{}\"}}{}", time,
+                                      random() % 40, random() % 3, random() % 2 ? "\n" : ""));
+        ASSERT_TRUE(LooksLikeOneRecord(records.back()));
+      }
+      SCOPED_TRACE(fmt::format("round {}: {}", round, fmt::join(records, " ")));
+      ASSERT_OK_AND_ASSIGN(auto a, CommitBatches(together, ReadTogether(together, records, true)));
+      ASSERT_OK_AND_ASSIGN(auto b, CommitBatches(alone, ReadTogether(alone, records, false)));
+      for (size_t i = 0; i < records.size(); ++i) {
+        EXPECT_EQ(Show(a.outcomes[i]), Show(b.outcomes[i])) << i;
+        EXPECT_EQ(a.outcomes[i].ok() ? a.outcomes[i]->counts.unchanged : -1,
+                  b.outcomes[i].ok() ? b.outcomes[i]->counts.unchanged : -1);
+      }
+      EXPECT_EQ(together.Rows(kColumns), alone.Rows(kColumns));
+      EXPECT_EQ(States(together), States(alone));
+      EXPECT_EQ(together.dataset->state().watermark(), alone.dataset->state().watermark());
+      EXPECT_EQ(together.dataset->state().sequence, alone.dataset->state().sequence);
+    }
+    EXPECT_EQ(together.Violations(), "");
+  }
+}
+
+TEST(GroupCommitTest, RecordsAreReadTogetherOnlyWhenAllAreGood) {
+  PushFixture f;
+  f.Create({JsonSource("{kind: Ledger, primaryKey: [k]}")});
+  ASSERT_OK(CommitBatches(f, ReadTogether(f, {R"({"k": 0, "v": "first"})"}, false)));
+  auto chain = std::make_shared<const odf::ChainState>(f.dataset->state());
+  auto plan = *FramePlan::Make(*SelectPushSource(*chain, "s"), *chain, std::nullopt);
+  const auto is_read = [&](const std::vector<std::string_view>& bodies) {
+    for (const auto& body : bodies) EXPECT_TRUE(LooksLikeOneRecord(body)) << body;
+    auto ready = MakeReadyTogether(plan, bodies, FrameOptions{});
+    EXPECT_OK(ready);
+    return ready.ok() && ready->has_value();
+  };
+  EXPECT_TRUE(is_read({R"({"k": 1})", R"({"k": 1})"}));
+  EXPECT_FALSE(is_read({R"({"k": 1})", R"({"k": "x"})"})) << "a bad value";
+  EXPECT_FALSE(is_read({R"({"k": 1})", R"({"v": "no key"})"}));
+  EXPECT_FALSE(is_read({R"({"k": 1}{"k": 2})", R"({"k": 3})"})) << "two in a line";
+  EXPECT_FALSE(is_read({R"({"k": 1, "v": {"a": 1})", R"({"k": 3}})"})) << "one over two bodies";
+  EXPECT_FALSE(is_read({R"({"k": 1, "v": "})", R"({"k": 3, "v": "b"})"})) << "a text over two bodies";
+  EXPECT_FALSE(LooksLikeOneRecord("{\"k\": 1}\n{\"k\": 2}"));
+  EXPECT_FALSE(LooksLikeOneRecord(" {\"k\": 1}"));
+  EXPECT_FALSE(LooksLikeOneRecord("[{\"k\": 1}]"));
+  EXPECT_FALSE(LooksLikeOneRecord(""));
+}
+
 Plan Of(const std::string& rows, const char* before = nullptr, const char* after = nullptr) {
   Plan plan;
   plan.source = "s";

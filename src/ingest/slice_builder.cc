@@ -280,6 +280,14 @@ Status SliceBuilder::Add(const std::shared_ptr<arrow::RecordBatch>& merged, Inst
   return impl_->Write(rows);
 }
 
+Status SliceBuilder::AddSingles(const std::shared_ptr<arrow::RecordBatch>& merged, Instant fallback) {
+  if (impl_->sorter || impl_->batch_rows > 0) return Internal("whole batches came within another one");
+  ASSIGN_OR_RETURN(auto rows, impl_->Fill(*merged, fallback));
+  RETURN_IF_ERROR(impl_->Write(rows));
+  impl_->batch_start = impl_->next_offset;
+  return {};
+}
+
 Result<int64_t> SliceBuilder::EndBatch() {
   if (impl_->sorter) RETURN_IF_ERROR(impl_->DrainSorter());
   const int64_t rows = impl_->batch_rows;

@@ -51,6 +51,8 @@ class SliceBuilder {
   const std::shared_ptr<arrow::Schema>& schema() const;
   // Rows of the current batch; `fallback` fills event times that are NULL.
   Status Add(const std::shared_ptr<arrow::RecordBatch>& merged, Instant fallback);
+  // Rows that are batches of one row each, between two batches.
+  Status AddSingles(const std::shared_ptr<arrow::RecordBatch>& merged, Instant fallback);
   // Ends a batch: the next rows follow in their own order. Returns how many rows the batch added.
   Result<int64_t> EndBatch();
   // Nothing when there are no rows.

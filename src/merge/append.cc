@@ -20,6 +20,10 @@ class AppendMerger final : public Merger {
     if (rows->num_rows() == 0) return nullptr;
     return AddOp(output_, rows, odf::Op::kAppend);
   }
+  Result<BatchPtr> PushSingles(const BatchPtr& rows, std::vector<bool>* added) override {
+    added->assign(static_cast<size_t>(rows->num_rows()), true);
+    return Push(rows);
+  }
   Result<std::vector<BatchPtr>> EndBatch() override {
     counts_ = std::exchange(current_, {});
     return std::vector<BatchPtr>();

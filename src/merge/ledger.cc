@@ -24,13 +24,7 @@ class LedgerMerger final : public Merger {
   const std::vector<columnar::SortKey>& order() const override { return order_; }
 
   Result<BatchPtr> Push(const BatchPtr& rows) override {
-    RETURN_IF_ERROR(CheckColumns(*input_, *rows));
-    const int64_t row_base = current_.received;
-    current_.received += rows->num_rows();
-    encoded_.Clear();
-    RETURN_IF_ERROR(keys_.Read(*rows, row_base, &encoded_));
-    RETURN_IF_ERROR(seen_.Insert(encoded_, batch_, &entries_));
-    RETURN_IF_ERROR(AskHistory());
+    RETURN_IF_ERROR(LookUp(*rows));
     std::vector<int32_t> kept;
     kept.reserve(entries_.size());
     for (size_t i = 0; i < entries_.size(); ++i) {
@@ -49,6 +43,19 @@ class LedgerMerger final : public Merger {
     return Keep(rows, kept);
   }
 
+  // Of the rows with one key the first counts, whichever batches they are.
+  Result<BatchPtr> PushSingles(const BatchPtr& rows, std::vector<bool>* added) override {
+    RETURN_IF_ERROR(LookUp(*rows));
+    added->assign(entries_.size(), false);
+    std::vector<int32_t> kept;
+    for (size_t i = 0; i < entries_.size(); ++i) {
+      if (!entries_[i].fresh) continue;
+      (*added)[i] = true;
+      kept.push_back(static_cast<int32_t>(i));
+    }
+    return Keep(rows, kept);
+  }
+
   Result<std::vector<BatchPtr>> EndBatch() override {
     ++batch_;
     counts_ = std::exchange(current_, {});
@@ -61,6 +68,17 @@ class LedgerMerger final : public Merger {
   const MergeCounts& counts() const override { return counts_; }
 
  private:
+  // Which of the rows' keys are new, into entries_.
+  Status LookUp(const arrow::RecordBatch& rows) {
+    RETURN_IF_ERROR(CheckColumns(*input_, rows));
+    const int64_t row_base = current_.received;
+    current_.received += rows.num_rows();
+    encoded_.Clear();
+    RETURN_IF_ERROR(keys_.Read(rows, row_base, &encoded_));
+    RETURN_IF_ERROR(seen_.Insert(encoded_, batch_, &entries_));
+    return AskHistory();
+  }
+
   // Of the keys that are new to the group, those that history has are not fresh after all.
   Status AskHistory() {
     if (history_->empty()) return OkStatus();

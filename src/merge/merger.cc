@@ -61,6 +61,10 @@ HistoryNeed NeedOf(odf::MergeKind kind) {
   return HistoryNeed::kNone;
 }
 
+bool TakesSingles(odf::MergeKind kind) {
+  return kind == odf::MergeKind::kAppend || kind == odf::MergeKind::kLedger;
+}
+
 std::vector<std::string> KeyColumnsOf(const odf::MergeStrategy& strategy) { return strategy.primary_key; }
 
 Result<std::unique_ptr<Merger>> Merger::Make(const MergeSpec& spec, KeyHistory* history) {
@@ -80,6 +84,10 @@ Result<std::unique_ptr<Merger>> Merger::Make(const MergeSpec& spec, KeyHistory* 
       return MakeState(spec, history);
   }
   return Internal("unknown merge strategy");
+}
+
+Result<BatchPtr> Merger::PushSingles(const BatchPtr&, std::vector<bool>*) {
+  return Internal("a merge strategy that looks at whole batches was given many at once");
 }
 
 Result<KeyReader> KeyReader::Make(const arrow::Schema& schema, std::vector<std::string> columns) {

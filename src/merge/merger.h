@@ -98,6 +98,11 @@ class Merger {
   // column.
   virtual Result<std::shared_ptr<arrow::RecordBatch>> Push(
       const std::shared_ptr<arrow::RecordBatch>& rows) = 0;
+  // Instead of Push, with strategies of which TakesSingles holds: rows that are batches of one row each. What
+  // goes out is what Push and EndBatch would give for one after the other; `added` says which rows that is.
+  // Begun, and ended or abandoned, once for all of them.
+  virtual Result<std::shared_ptr<arrow::RecordBatch>> PushSingles(
+      const std::shared_ptr<arrow::RecordBatch>& rows, std::vector<bool>* added);
   // Ends the current batch. Returns its remaining rows in the order of `order()` as far as the strategy needs
   // (Snapshot, UpsertStream and ChangelogStream, which keep a batch in memory: all of them, ordered). The
   // next Push starts a new batch. Errors: kInvalidRecords for a key twice when duplicates are refused; those
@@ -108,6 +113,9 @@ class Merger {
   // Counts of the batch that ended last.
   virtual const MergeCounts& counts() const = 0;
 };
+
+// Whether rows go out as they come, so that many batches of one row can be merged at once.
+bool TakesSingles(odf::MergeKind kind);
 
 // The columns of history's keys, in the order of their encoding: the primary key as declared, which is also
 // Snapshot's and UpsertStream's output order.

@@ -25,6 +25,9 @@ struct BodyPlan {
   // False: Serve never waits and is quick, so that it may be called where the request was read. Spares a
   // change of threads; a call that does wait holds up all other connections. Not for streamed bodies.
   bool may_block = true;
+  // Serve takes some microseconds, as a rule: such calls that come at one time go to one handler thread, as
+  // HttpHandler::ServeTogether. Not for streamed bodies.
+  bool is_brief = false;
 };
 
 // Where the one answer to a request goes. Thread-safe.
@@ -65,6 +68,16 @@ class HttpHandler {
   // Called on a handler thread, which is held until it returns; may block. The answer may be sent later, and
   // then holds no thread. `request.stream` is valid until Serve returns.
   virtual void Serve(HttpRequest request, Responder responder) { responder.Send(Handle(request)); }
+  struct Pending {
+    HttpRequest request;
+    Responder responder;
+  };
+  // Serves the first of these brief calls of one tenant, or more of them; says how many. The others are then
+  // served by whichever threads are free. Called as Serve, and with at least one.
+  virtual size_t ServeTogether(std::vector<Pending>& calls) {
+    Serve(std::move(calls[0].request), std::move(calls[0].responder));
+    return 1;
+  }
   // The answer at once, for handlers that do not override Serve.
   virtual HttpResponse Handle(HttpRequest& request);
   // Told of an answer that the server gives by itself, to add to it, before it is sent: to what was read of

@@ -5,6 +5,7 @@
 #include <boost/asio/redirect_error.hpp>
 #include <cstring>
 #include <future>
+#include <iterator>
 
 #include "net/http_condition.h"
 #include "net/http_session_internal.h"
@@ -206,6 +207,46 @@ class ServeCall final : public Work, public std::enable_shared_from_this<ServeCa
   BodyCoding coding_ = BodyCoding::kIdentity;
   DecodeLimits limits_;
   bool has_run_ = false;
+};
+
+// Brief calls that came at one time.
+class BriefCalls final : public Work {
+ public:
+  BriefCalls(const SessionContext& context, std::string tenant)
+      : Work(std::move(tenant)), context_(context) {}
+
+  void Add(HttpRequest request, std::shared_ptr<ResponseSlot> slot) {
+    calls_.push_back({std::move(request), Responder(std::move(slot))});
+  }
+
+  bool Absorb(Work& other) override {
+    auto* more = dynamic_cast<BriefCalls*>(&other);
+    if (more == nullptr || calls_.size() + more->calls_.size() > kMostTogether) return false;
+    std::move(more->calls_.begin(), more->calls_.end(), std::back_inserter(calls_));
+    return true;
+  }
+
+  void Run() override {
+    size_t served = calls_.size();
+    try {
+      served = context_.handler.ServeTogether(calls_);
+    } catch (...) {
+      // Their responders are destroyed, and have answered.
+    }
+    std::vector<std::shared_ptr<Work>> rest;
+    for (size_t i = served; i < calls_.size(); ++i) {
+      auto alone = std::make_shared<BriefCalls>(context_, tenant());
+      alone->calls_.push_back(std::move(calls_[i]));
+      rest.push_back(std::move(alone));
+    }
+    if (!rest.empty()) context_.pool.PushAll(std::move(rest));
+  }
+
+ private:
+  static constexpr size_t kMostTogether = 64;
+
+  const SessionContext& context_;
+  std::vector<HttpHandler::Pending> calls_;
 };
 
 }  // namespace
@@ -440,6 +481,10 @@ Awaitable<bool> Session::CallHandler(HttpRequest request, const BodyPlan& plan, 
       // Its responder was destroyed on the way, and has answered.
     }
     slot_->set_inline(false);
+  } else if (plan.is_brief && !is_streamed && coding == BodyCoding::kIdentity) {
+    auto call = std::make_shared<BriefCalls>(context_, plan.tenant);
+    call->Add(std::move(request), slot_);
+    loop_->PushSoon(context_.pool, std::move(call));
   } else {
     auto call = std::make_shared<ServeCall>(context_.handler, std::move(request), slot_, loop_, plan.tenant);
     call->SetCoding(coding, {.max_bytes = plan.max_bytes, .max_ratio = context_.options.max_expansion});

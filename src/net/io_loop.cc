@@ -55,6 +55,8 @@ void IoLoop::RunPosted() {
 }
 
 void IoLoop::PushSoon(WorkerPool& pool, std::shared_ptr<Work> work) {
+  if (!for_pool_.empty() && for_pool_.back()->tenant() == work->tenant() && for_pool_.back()->Absorb(*work))
+    return;
   for_pool_.push_back(std::move(work));
   if (for_pool_.size() > 1) return;
   asio::post(context_, [this, &pool] { pool.PushAll(std::exchange(for_pool_, {})); });

@@ -30,6 +30,8 @@ class Work {
   explicit Work(std::string tenant = "") : tenant_(std::move(tenant)) {}
   virtual ~Work() = default;
   virtual void Run() = 0;
+  // Takes over what `other`, of the same tenant, would do. False: it does not.
+  virtual bool Absorb(Work& other) { return false; }
   // Who takes turns with others in a pool.
   const std::string& tenant() const { return tenant_; }
 

@@ -18,7 +18,9 @@ namespace {
 
 constexpr size_t kRequestIdSize = 16;
 constexpr size_t kMaxGivenId = 64;
-constexpr size_t kLargeBodyDigits = 6;  // of a length: 100,000 bytes
+constexpr size_t kLargeBodyDigits = 6;                 // of a length: 100,000 bytes
+constexpr size_t kSmallBodyDigits = 4;                 // below 10,000 bytes
+constexpr std::chrono::milliseconds kMostTogether{1};  // then others do not wait for the rest
 constexpr size_t kMostKnownTokens = 10'000;
 
 // Segments are told apart after decoding: a slash in disguise would name another path than a proxy in front
@@ -58,7 +60,19 @@ class Api final : public net::HttpHandler {
     // Who may not call is not listened to: the answer comes before the body is taken.
     plan.is_streamed = match.route->is_streamed || (HasLargeBody(head) && IsRefused(head, match));
     plan.max_bytes = MaxBodyBytes(*match.route, context_.limits);
+    plan.is_brief = match.route->handler == PostIngest && HasSmallBody(head);
     return plan;
+  }
+
+  size_t ServeTogether(std::vector<Pending>& calls) override {
+    const auto started = std::chrono::steady_clock::now();
+    const gateway::PushTogether together;
+    size_t served = 0;
+    do {
+      Serve(std::move(calls[served].request), std::move(calls[served].responder));
+      ++served;
+    } while (served < calls.size() && std::chrono::steady_clock::now() - started < kMostTogether);
+    return served;
   }
 
   void Serve(net::HttpRequest request, net::Responder responder) override {
@@ -150,6 +164,11 @@ class Api final : public net::HttpHandler {
     if (head.headers.Contains("Transfer-Encoding")) return true;
     const auto length = head.headers.Find("Content-Length");
     return length && length->size() >= kLargeBodyDigits;
+  }
+
+  static bool HasSmallBody(const net::HttpRequest& head) {
+    const auto length = head.headers.Find("Content-Length");
+    return length && length->size() <= kSmallBodyDigits;
   }
 
   bool IsRefused(const net::HttpRequest& head, const Match& match) {
