@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <csignal>
 
 namespace sluice::storage {
 namespace {
@@ -83,6 +84,10 @@ int Disk::RenameNoReplace(const std::string& from, const std::string& to) {
   return OrErrno(::unlink(from.c_str()));
 }
 
+int Disk::Exchange(const std::string& one, const std::string& other) {
+  return OrErrno(::renameat2(AT_FDCWD, one.c_str(), AT_FDCWD, other.c_str(), RENAME_EXCHANGE));
+}
+
 int Disk::Remove(const std::string& path) { return OrErrno(::unlink(path.c_str())); }
 
 int Disk::MakeFolder(const std::string& path) { return OrErrno(::mkdir(path.c_str(), 0777)); }
@@ -104,6 +109,13 @@ int TryLockAs(int fd, int16_t type) {
 
 int TryLock(int fd) { return TryLockAs(fd, F_WRLCK); }
 int TryShareLock(int fd) { return TryLockAs(fd, F_RDLCK); }
+
+bool IsOpenHereOnly(int fd) {
+  // The kernel gives a write lease of a file that only its asker has open. Who opens it meanwhile waits until
+  // it is given back, and the signal that tells of that must be a harmless one.
+  if (::fcntl(fd, F_SETSIG, SIGURG) < 0 || ::fcntl(fd, F_SETLEASE, F_WRLCK) < 0) return false;
+  return ::fcntl(fd, F_SETLEASE, F_UNLCK) == 0;
+}
 
 Result<std::unique_ptr<File>> File::Open(Disk& disk, const std::string& path, int flags, mode_t mode) {
   const int fd = Uninterrupted([&] { return disk.Open(path, flags, mode); });

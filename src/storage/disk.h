@@ -37,6 +37,8 @@ class Disk {
   virtual int Rename(const std::string& from, const std::string& to);
   // -EEXIST when `to` is there already; never replaces it.
   virtual int RenameNoReplace(const std::string& from, const std::string& to);
+  // Both exist, and each gets the other's name. -EINVAL where the file system cannot.
+  virtual int Exchange(const std::string& one, const std::string& other);
   virtual int Remove(const std::string& path);
   virtual int MakeFolder(const std::string& path);
 };
@@ -84,6 +86,9 @@ class File {
 int TryLock(int fd);
 // The same, shared with others who do not want it alone.
 int TryShareLock(int fd);
+// Whether nobody else has the file open, in this process or another; `fd` is open for writing. False also
+// where the file system cannot tell.
+bool IsOpenHereOnly(int fd);
 // Makes the names in a folder durable.
 Status SyncFolder(Disk& disk, const std::string& path);
 // Makes the folder and its missing parents, each durable in its parent.

@@ -7,8 +7,10 @@
 #include <chrono>
 #include <filesystem>
 #include <functional>
+#include <map>
 #include <set>
 #include <thread>
+#include <utility>
 
 #include "base/mutex.h"
 #include "storage/name.h"
@@ -42,6 +44,11 @@ struct Pending {
 class LocalStorage final : public Storage {
  public:
   LocalStorage(Disk& disk, std::string root) : disk_(disk), root_(std::move(root)) {}
+  ~LocalStorage() override {
+    for (const auto& [name, path] : spares_) {
+      if (!path.empty()) (void)disk_.Remove(path);
+    }
+  }
 
   Result<std::string> Get(const std::string& name) const override { return GetRange(name, 0, UINT64_MAX); }
 
@@ -103,6 +110,13 @@ class LocalStorage final : public Storage {
   }
   Result<std::unique_ptr<File>> OpenNamed(const std::string& name) const;
   Result<std::unique_ptr<Pending>> WritePending(const std::string& name, std::string_view bytes);
+  // The same for a name that is swapped again and again, in the file that the last swap took out of use if
+  // nobody reads it any more: spares the file system making and dropping a file each time.
+  Result<std::unique_ptr<Pending>> WriteSpare(const std::string& name, std::string_view bytes);
+  // The spare file of `name`; null when there is none that may be used.
+  std::unique_ptr<Pending> TakeSpare(const std::string& name);
+  // Gives the file its name, and makes what had it the spare if there is to be one. As the kernel answers.
+  int Swap(const Pending& pending, const std::string& name);
   // Gives the file its name, whatever that was before.
   Status RenameOver(Pending& pending, const std::string& name);
   // True when the name exists and its file may be relied on after a sync.
@@ -120,6 +134,8 @@ class LocalStorage final : public Storage {
   // Names whose file or folder could not be synced: their bytes have to be written anew.
   std::set<std::string> distrusted_ GUARDED_BY(mutex_);
   std::set<std::string> durable_folders_ GUARDED_BY(mutex_);
+  // Names that were swapped before, and the paths of their spare files; empty = none now.
+  std::map<std::string, std::string> spares_ GUARDED_BY(mutex_);
 };
 
 class LocalStagedFile final : public StagedFile {
@@ -413,6 +429,47 @@ Status LocalStorage::ReplaceUnsynced(const std::string& name, std::string_view b
   return RenameOver(*pending, name);
 }
 
+std::unique_ptr<Pending> LocalStorage::TakeSpare(const std::string& name) {
+  std::string path;
+  {
+    MutexLock lock(mutex_);
+    if (const auto it = spares_.find(name); it != spares_.end()) path = std::exchange(it->second, "");
+  }
+  if (path.empty()) return nullptr;
+  auto file = File::Open(disk_, path, O_RDWR);
+  if (!file.ok()) return nullptr;  // it was taken for a leftover
+  const int fd = (*file)->fd();
+  struct stat info{};
+  const bool is_ours = TryLock(fd) == 0 && ::fstat(fd, &info) == 0 && info.st_nlink == 1;
+  auto spare = std::make_unique<Pending>(disk_, std::move(file).value());
+  return is_ours && IsOpenHereOnly(fd) ? std::move(spare) : nullptr;
+}
+
+Result<std::unique_ptr<Pending>> LocalStorage::WriteSpare(const std::string& name, std::string_view bytes) {
+  auto spare = TakeSpare(name);
+  if (!spare) return WritePending(name, bytes);
+  RETURN_IF_ERROR(spare->file->WriteAll(bytes, 0));
+  ASSIGN_OR_RETURN(const uint64_t size, spare->file->Size());
+  if (size > bytes.size()) RETURN_IF_ERROR(spare->file->Truncate(bytes.size()));
+  return spare;
+}
+
+int LocalStorage::Swap(const Pending& pending, const std::string& name) {
+  const std::string& from = pending.file->path();
+  {
+    MutexLock lock(mutex_);
+    // What is written once leaves nothing behind.
+    const bool is_first = spares_.try_emplace(name).second;
+    if (is_first) return disk_.Rename(from, PathOf(name));
+  }
+  const int outcome = disk_.Exchange(from, PathOf(name));
+  if (outcome == -EINVAL || outcome == -ENOSYS || outcome == -ENOENT) return disk_.Rename(from, PathOf(name));
+  if (outcome < 0) return outcome;
+  MutexLock lock(mutex_);
+  spares_[name] = from;
+  return outcome;
+}
+
 Status LocalStorage::CompareAndSwap(const std::string& name, const std::optional<std::string>& expected,
                                     std::string_view bytes) {
   RETURN_IF_ERROR(CheckName(name));
@@ -424,11 +481,11 @@ Status LocalStorage::CompareAndSwap(const std::string& name, const std::optional
     return std::move(current).error();
   }
   if (found != expected) return ConflictOf(name, expected, found);
-  ASSIGN_OR_RETURN(auto pending, WritePending(name, bytes));
+  ASSIGN_OR_RETURN(auto pending, WriteSpare(name, bytes));
   RETURN_IF_ERROR(pending->file->Sync());
   // From here on the new content may be what a restart finds.
-  const std::string& from = pending->file->path();
-  const int outcome = expected ? disk_.Rename(from, PathOf(name)) : disk_.RenameNoReplace(from, PathOf(name));
+  const int outcome =
+      expected ? Swap(*pending, name) : disk_.RenameNoReplace(pending->file->path(), PathOf(name));
   if (outcome == -EEXIST && !expected)
     return ConflictOf(name, expected, Get(name).value_or("another content"));
   pending->published = outcome >= 0;

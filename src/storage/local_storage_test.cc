@@ -1,5 +1,6 @@
 #include "storage/local_storage.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
@@ -10,6 +11,7 @@
 #include <fstream>
 
 #include "base/testing/matchers.h"
+#include "storage/name.h"
 #include "storage/testing/faulty_disk.h"
 #include "storage/testing/temp_folder.h"
 
@@ -180,6 +182,73 @@ TEST_F(LocalStorageTest, ASwapThatWorksMakesUpForOneThatDidNot) {
   EXPECT_THAT(storage_->Sync({"refs/0"}), IsErrorCode(ErrorCode::kUnavailable));
   ASSERT_OK(storage_->CompareAndSwap("refs/0", "one", "two"));
   EXPECT_OK(storage_->Sync({"refs/0"}));
+}
+
+TEST_F(LocalStorageTest, SwapsAgainAndAgainInTwoFiles) {
+  ASSERT_OK(storage_->Replace("refs/head", "a"));
+  ASSERT_OK(storage_->CompareAndSwap("refs/head", "a", "b, which is longer"));
+  ASSERT_OK(storage_->CompareAndSwap("refs/head", "b, which is longer", "c"));
+  disk_.ClearCalls();
+  ASSERT_OK(storage_->CompareAndSwap("refs/head", "c", "d"));
+  EXPECT_THAT(Calls(), ElementsAre("write refs/*", "truncate refs/*", "sync refs/*",
+                                   "exchange refs/* refs/head", "sync refs"));
+  EXPECT_EQ(storage_->Get("refs/head").value_or("?"), "d");
+  EXPECT_EQ(storage_->List("refs").value().size(), 2u) << "refs/0 and refs/head";
+}
+
+TEST_F(LocalStorageTest, WhoStillReadsAnOldContentKeepsIt) {
+  ASSERT_OK(storage_->Replace("refs/head", "0"));
+  ASSERT_OK(storage_->CompareAndSwap("refs/head", "0", "1"));
+  std::vector<std::unique_ptr<File>> readers;
+  for (int i = 1; i < 6; ++i) {
+    ASSERT_OK_AND_ASSIGN(auto reader, File::Open(Disk::Real(), folder_ / "refs/head", O_RDONLY));
+    readers.push_back(std::move(reader));
+    ASSERT_OK(storage_->CompareAndSwap("refs/head", std::to_string(i), std::to_string(i + 1)));
+  }
+  for (int i = 1; i < 6; ++i) {
+    ASSERT_OK_AND_ASSIGN(const std::string seen, readers[static_cast<size_t>(i - 1)]->ReadSome(0, 10));
+    EXPECT_EQ(seen, std::to_string(i));
+  }
+}
+
+TEST_F(LocalStorageTest, ASpareFileThatWasRemovedIsMadeAnew) {
+  ASSERT_OK(storage_->Replace("refs/head", "0"));
+  for (int i = 0; i < 6; ++i) {
+    if (i % 2 == 1) {
+      ASSERT_OK(storage_->RemoveLeftovers(0));
+    }
+    ASSERT_OK(storage_->CompareAndSwap("refs/head", std::to_string(i), std::to_string(i + 1)));
+  }
+  EXPECT_EQ(storage_->Get("refs/head").value_or("?"), "6");
+}
+
+TEST_F(LocalStorageTest, LeavesNoSpareFileBehind) {
+  ASSERT_OK(storage_->Replace("refs/head", "0"));
+  for (int i = 0; i < 4; ++i)
+    ASSERT_OK(storage_->CompareAndSwap("refs/head", std::to_string(i), std::to_string(i + 1)));
+  storage_.reset();
+  for (const auto& entry : std::filesystem::directory_iterator(folder_ / "refs"))
+    EXPECT_FALSE(IsPendingName(entry.path().filename().native())) << entry.path();
+}
+
+TEST_F(LocalStorageTest, ASwapWithASpareFileFailsAsTheFirstDoes) {
+  for (uint64_t n = 1; n <= 5; ++n) {
+    SCOPED_TRACE(n);
+    ASSERT_OK(storage_->Replace("refs/head", "0"));
+    for (int i = 0; i < 3; ++i)
+      ASSERT_OK(storage_->CompareAndSwap("refs/head", std::to_string(i), std::to_string(i + 1)));
+    disk_.SetPlan({.at_call = n});
+    const Status outcome = storage_->CompareAndSwap("refs/head", "3", "4");
+    disk_.SetPlan({});
+    const std::string now = storage_->Get("refs/head").value_or("?");
+    if (outcome.ok()) {
+      EXPECT_EQ(now, "4");
+    } else if (outcome.error().code() != ErrorCode::kCommitUnknown) {
+      EXPECT_EQ(now, "3");
+    }
+    ASSERT_OK(storage_->CompareAndSwap("refs/head", now, "after"));
+    EXPECT_EQ(storage_->Get("refs/head").value_or("?"), "after");
+  }
 }
 
 TEST_F(LocalStorageTest, StagedFilesAreUselessAfterAnError) {

@@ -153,6 +153,11 @@ int FaultyDisk::RenameNoReplace(const std::string& from, const std::string& to) 
   return verdict.error != 0 ? -verdict.error : Disk::RenameNoReplace(from, to);
 }
 
+int FaultyDisk::Exchange(const std::string& one, const std::string& other) {
+  const Verdict verdict = Judge("exchange", one, other);
+  return verdict.error != 0 ? -verdict.error : Disk::Exchange(one, other);
+}
+
 int FaultyDisk::Remove(const std::string& path) {
   const Verdict verdict = Judge("remove", path);
   return verdict.error != 0 ? -verdict.error : Disk::Remove(path);

@@ -47,6 +47,7 @@ class FaultyDisk final : public Disk {
   int Truncate(int fd, uint64_t size) override;
   int Rename(const std::string& from, const std::string& to) override;
   int RenameNoReplace(const std::string& from, const std::string& to) override;
+  int Exchange(const std::string& one, const std::string& other) override;
   int Remove(const std::string& path) override;
   int MakeFolder(const std::string& path) override;
 
