@@ -143,7 +143,8 @@ net::HttpResponse AnswerOf(const gateway::PushAnswer& answer, const Call& call) 
                                      {"status", "queued"},
                                      {"sourceState", StateJson(outcome.state, outcome.source)}});
   response.headers.Set("Location", "/receipts/" + outcome.receipt);
-  response.headers.Set("Preference-Applied", "respond-async");
+  // Where the node queues whatever is preferred, there was none to apply.
+  if (PrefersAsync(call.request.headers)) response.headers.Set("Preference-Applied", "respond-async");
   return response;
 }
 

@@ -50,7 +50,9 @@ def queue_behind_a_kill(ws, count=3):
     """Batches that a node took and did not live to commit: their receipts."""
     with Node(ws, "--ack", "durable") as node:
         # With ack durable a commit waits for 5 s, or for the end of the node.
-        receipts = [node.push("d", records([k])).json["receipt"] for k in range(count)]
+        answers = [node.push("d", records([k])) for k in range(count)]
+        assert not any("Preference-Applied" in answer.headers for answer in answers), "nobody preferred anything"
+        receipts = [answer.json["receipt"] for answer in answers]
         node.kill()
     return receipts
 
