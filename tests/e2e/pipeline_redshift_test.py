@@ -8,6 +8,7 @@ import csv
 import io
 import json
 import os
+import random
 import re
 import socket
 import struct
@@ -129,14 +130,14 @@ def check_update(ws, postgres, path):
     assert got == "2000|1500|1000", got
     dead = dead_letters(ws)
     assert len(dead) == 1 and "another" in json.dumps(dead[0]), dead
-    # Two that are one stored record, by its uuid and by its key.
+    # Two that are one stored record, by its uuid and by its key; the former takes its key away.
     key = {"tenant_id": "t", "source_type": "forum", "source_id": "s"}
-    for order in (1, -1):
-        two = [{"uuid": "u5", "data": "by uuid"}, {"uuid": f"other{order}", **key, "data_id": "5", "data": "by key"}][::order]
+    for number, order, left in ((5, 1, "other5|by key\nu5|by uuid"), (6, -1, "u6|by uuid")):
+        two = [{"uuid": f"u{number}", "data": "by uuid"}, {"uuid": f"other{number}", **key, "data_id": str(number), "data": "by key"}][::order]
         ws.write("in.ndjson", "".join(json.dumps(one) + "\n" for one in two))
         ws.run("run", path, env={**os.environ, **KEYS})
-        got = postgres.sql("SELECT data FROM feedback WHERE uuid = 'u5'")
-        assert got == two[-1]["data"], (got, two)
+        got = postgres.sql(f"SELECT uuid, data FROM feedback WHERE uuid IN ('u{number}', 'other{number}') ORDER BY uuid")
+        assert got == left, (got, two)
     two = [{"uuid": f"new{n}", **key, "data_id": "new", "data": f"{n}", "created_at": f"203{n}-01-01T00:00:00Z"} for n in range(2)]
     ws.write("in.ndjson", "".join(json.dumps(one) + "\n" for one in two))
     ws.run("run", path, env={**os.environ, **KEYS})
@@ -173,6 +174,45 @@ def two_programs_store_each_record_once():
         assert postgres.sql("SELECT count(*), count(DISTINCT data_id) FROM feedback") == "5000|5000"
 
 
+def one_by_one(sent, on_duplicate):
+    """What is stored of records that come one by one, and the data of those that are rejected."""
+    rows, rejected = [], []
+    for record in sent:
+        by_uuid = next((row for row in rows if row["uuid"] == record["uuid"]), None)
+        by_key = next((row for row in rows if record["data_id"] and row["data_id"] == record["data_id"]), None)
+        known = by_uuid or by_key
+        if known is None:
+            rows.append(dict(record))
+        elif on_duplicate == "update" and by_uuid and by_key and by_uuid is not by_key:
+            rejected.append(record["data"])
+        elif on_duplicate == "update":
+            known.update(data=record["data"], data_id=record["data_id"])
+    return sorted(f"{row['uuid']}|{row['data_id']}|{row['data']}|{row['created_at']}" for row in rows), rejected
+
+
+def batches_end_as_their_records_one_by_one():
+    """Records that share uuids and keys, change their keys, and clash: Redshift's writer, and PostgreSQL's."""
+    with Postgres() as postgres, Workspace(init=False) as ws:
+        for seed in range(50):
+            dice = random.Random(seed)
+            on_duplicate = dice.choice(["skip", "update", "update"])
+            size = dice.choice([3, 7, 50])
+            sent = [{"uuid": f"u{dice.randrange(6)}", "data_id": dice.choice(["", "k1", "k2", "k3"]), "data": f"d{i}", "created_at": f"2024-01-01 00:00:{i:02}"}
+                    for i in range(dice.choice([4, 8, 15]))]
+            stored, rejected = one_by_one(sent, on_duplicate)
+            text = "".join(json.dumps({**one, "created_at": one["created_at"].replace(" ", "T") + "Z"}) + "\n" for one in sent)
+            for writer, more in (("redshift", ""), ("postgres", ", connections: 1")):
+                table, dead = f"{writer}{seed}", f"{writer}{seed}.ndjson"
+                ws.write("r.yaml", f"ingestors: [{{type: stdio}}]\nwriter: {{type: {writer}, uri: '{postgres.uri()}', table: {table}, create_table: true, "
+                                   f"on_duplicate: {on_duplicate}{more}}}\nbatch: {{max_records: {size}}}\ndead_letter: {{type: file, path: {dead}}}\n")
+                ws.run("run", "r.yaml", data=text.encode())
+                got = postgres.sql(f"SELECT uuid, data_id, data, to_char(created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS') FROM {table}")
+                assert sorted(got.splitlines()) == stored, (seed, writer, on_duplicate, size, text, got, stored)
+                path = os.path.join(ws.folder, dead)
+                refused = [json.loads(line)["data"] for line in open(path, encoding="utf-8")] if os.path.exists(path) else []
+                assert refused == rejected, (seed, writer, text, refused, rejected)
+
+
 def complains_at_the_start():
     with Postgres() as postgres, Moto() as moto, Workspace(init=False) as ws:
         ws.write("in.ndjson", records(0, 10))
@@ -186,4 +226,4 @@ def complains_at_the_start():
 
 
 if __name__ == "__main__":
-    main([by_insert, by_staged_files, two_programs_store_each_record_once, complains_at_the_start])
+    main([by_insert, by_staged_files, two_programs_store_each_record_once, batches_end_as_their_records_one_by_one, complains_at_the_start])

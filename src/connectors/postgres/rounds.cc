@@ -1,10 +1,6 @@
 #include "connectors/postgres/rounds.h"
 
 #include <algorithm>
-#include <array>
-#include <string>
-#include <string_view>
-#include <unordered_map>
 #include <unordered_set>
 
 namespace sluice::connectors::postgres {
@@ -17,13 +13,8 @@ constexpr std::array kKeyColumns = {Column::kTenantId, Column::kSourceType, Colu
 
 // No text of a record that gets here holds a NUL. Without a data_id it is the uuid that tells records apart.
 std::string IdentityOf(const Records& records, int64_t row) {
-  if (records.text(Column::kDataId, row).empty()) return std::string(records.text(Column::kUuid, row));
-  std::string key;
-  for (const Column column : kKeyColumns) {
-    key += records.text(column, row);
-    key += '\0';
-  }
-  return key;
+  std::string text = KeyText(records, row);
+  return text.empty() ? std::string(records.text(Column::kUuid, row)) : text;
 }
 
 // Records that are one by their key stay as they came: the first of them counts.
@@ -38,6 +29,22 @@ bool IsBefore(const Records& records, int64_t a, int64_t b) {
 
 }  // namespace
 
+std::string KeyText(const std::array<std::string_view, 4>& key) {
+  std::string text;
+  if (key.back().empty()) return text;
+  for (const std::string_view part : key) {
+    text += part;
+    text += '\0';
+  }
+  return text;
+}
+
+std::string KeyText(const Records& records, int64_t row) {
+  std::array<std::string_view, kKeyColumns.size()> key;
+  for (size_t i = 0; i < key.size(); ++i) key[i] = records.text(kKeyColumns[i], row);
+  return KeyText(key);
+}
+
 std::vector<int64_t> FindOtherUuids(const Records& records, const std::vector<int64_t>& rows) {
   std::unordered_map<std::string, std::string_view> first_uuid;  // by identity
   std::vector<int64_t> others;
@@ -48,8 +55,7 @@ std::vector<int64_t> FindOtherUuids(const Records& records, const std::vector<in
   return others;
 }
 
-Round PlanRound(const Records& records, const std::vector<int64_t>& pending,
-                const std::unordered_set<int64_t>& stored) {
+Round PlanRound(const Records& records, const std::vector<int64_t>& pending, const StoredKeys& stored) {
   struct Group {
     std::string identity;
     std::vector<int64_t> rows;
@@ -57,6 +63,7 @@ Round PlanRound(const Records& records, const std::vector<int64_t>& pending,
   std::vector<Group> groups;
   std::unordered_map<std::string, size_t> group_of;
   std::unordered_map<std::string_view, size_t> uuid_group;  // uuid -> the group that has it
+  std::unordered_map<std::string, size_t> left_by;          // key of a stored record -> who gives it another
   // What something in a later round waits for must not grow any more, nor be overtaken.
   std::unordered_set<std::string> closed;
   std::unordered_set<std::string_view> closed_uuids;
@@ -68,10 +75,19 @@ Round PlanRound(const Records& records, const std::vector<int64_t>& pending,
     const size_t group = known == group_of.end() ? groups.size() : known->second;
     const auto holder = uuid_group.find(uuid);
     const bool is_held = holder != uuid_group.end() && holder->second != group;
-    const bool is_another = group < groups.size() && stored.contains(row) &&
+    const auto stored_key = stored.find(row);
+    const bool is_another = group < groups.size() && stored_key != stored.end() &&
                             records.text(Column::kUuid, groups[group].rows.front()) != uuid;
-    if (closed.contains(identity) || closed_uuids.contains(uuid) || is_held || is_another) {
+    const std::string left =
+        stored_key == stored.end() || stored_key->second == identity ? std::string() : stored_key->second;
+    const auto leaver = left_by.find(identity);
+    const bool is_left = leaver != left_by.end() && leaver->second != group;
+    const bool may_not_leave = !left.empty() && (closed.contains(left) || group_of.contains(left));
+    if (closed.contains(identity) || closed_uuids.contains(uuid) || is_held || is_another || is_left ||
+        may_not_leave) {
       if (is_held) closed.insert(groups[holder->second].identity);
+      if (is_left) closed.insert(groups[leaver->second].identity);
+      if (!left.empty()) closed.insert(left);
       closed.insert(std::move(identity));
       closed_uuids.insert(uuid);
       round.later.push_back(row);
@@ -82,6 +98,7 @@ Round PlanRound(const Records& records, const std::vector<int64_t>& pending,
       group_of.emplace(std::move(identity), group);
     }
     uuid_group.emplace(uuid, group);
+    if (!left.empty()) left_by.emplace(left, group);
     groups[group].rows.push_back(row);
   }
   std::stable_sort(groups.begin(), groups.end(), [&](const Group& a, const Group& b) {

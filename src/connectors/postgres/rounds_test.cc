@@ -53,7 +53,7 @@ TEST(PlanRoundTest, AUuidThatIsStoredIsNoRecordOfAnothersKey) {
 {"uuid":"b","data_id":"2"}
 {"uuid":"c","data_id":"1"})");
   EXPECT_THAT(FindOtherUuids(records, {0, 1, 2, 3}), ElementsAre(1, 3));
-  const Round round = PlanRound(records, {0, 1, 2, 3}, {1});
+  const Round round = PlanRound(records, {0, 1, 2, 3}, {{1, ""}});
   EXPECT_THAT(round.rows, ElementsAre(0));
   // Nothing overtakes one that waits, by its key or by its uuid.
   EXPECT_THAT(round.later, ElementsAre(1, 2, 3));
@@ -64,6 +64,24 @@ TEST(PlanRoundTest, AGroupThatSomethingWaitsForGrowsNoMore) {
 {"uuid":"a","data_id":"2"}
 {"uuid":"b","data_id":"1"})");
   EXPECT_THAT(PlanRound(records, {0, 1, 2}, {}).later, ElementsAre(1, 2));
+}
+
+TEST(PlanRoundTest, WhoGivesAStoredRecordAnotherKeyMeetsWhoComesWithItsOldOne) {
+  const Records records = Parse(R"({"uuid":"a","data_id":"2"}
+{"uuid":"b","data_id":"1"}
+{"uuid":"c","data_id":"3"})");
+  const StoredKeys stored = {{0, KeyText({"", "", "", "1"})}};
+  EXPECT_THAT(PlanRound(records, {0, 1, 2}, stored).rows, ElementsAre(0, 2));
+  EXPECT_THAT(PlanRound(records, {0, 1, 2}, stored).later, ElementsAre(1));
+  // The other way round; and nobody overtakes the one that waits.
+  const Records turned = Parse(R"({"uuid":"b","data_id":"1"}
+{"uuid":"a"}
+{"uuid":"d","data_id":"1"}
+{"uuid":"a","data_id":"3"})");
+  const Round round =
+      PlanRound(turned, {0, 1, 2, 3}, {{1, KeyText({"", "", "", "1"})}, {3, KeyText({"", "", "", "1"})}});
+  EXPECT_THAT(round.rows, ElementsAre(0));
+  EXPECT_THAT(round.later, ElementsAre(1, 2, 3));
 }
 
 TEST(TakeRepeatsTest, WhatComesAgainByUuidOrKeyIsARepeat) {

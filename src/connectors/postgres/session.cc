@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <cctype>
 #include <string_view>
+#include <unordered_map>
+#include <unordered_set>
 
 namespace sluice::connectors::postgres {
 namespace {
@@ -154,21 +156,28 @@ Status Session::StoreUnseen(const Records& records, std::span<const int64_t> row
   return std::move(copied).error();
 }
 
-Result<std::unordered_set<int64_t>> Session::FindStored(const Records& records, std::span<const int64_t> rows,
-                                                        std::stop_token stop) {
-  std::unordered_set<int64_t> stored;
-  if (rows.empty()) return stored;
+Result<StoredKeys> Session::FindStored(const Records& records, std::span<const int64_t> rows,
+                                       std::stop_token stop) {
+  StoredKeys stored;
+  if (rows.size() < 2) return stored;
   const TargetColumn& column = target_.columns.front();
-  ASSIGN_OR_RETURN(const Reply reply,
-                   connection_->RunPrepared(
-                       "sluice_find", fmt::format("SELECT uuid FROM {} WHERE uuid = ANY($1)", target_.name),
-                       {ArrayOf(column, records, rows)}, stop));
-  std::unordered_set<std::string> uuids;
-  for (int i = 0; i < PQntuples(reply.get()); ++i) uuids.emplace(PQgetvalue(reply.get(), i, 0));
+  ASSIGN_OR_RETURN(
+      const Reply reply,
+      connection_->RunPrepared(
+          "sluice_find",
+          fmt::format("SELECT uuid, tenant_id, source_type, source_id, data_id FROM {} WHERE uuid "
+                      "= ANY($1)",
+                      target_.name),
+          {ArrayOf(column, records, rows)}, stop));
+  std::unordered_map<std::string_view, int> found;  // its place in the answer
+  for (int i = 0; i < PQntuples(reply.get()); ++i) found.emplace(PQgetvalue(reply.get(), i, 0), i);
+  const auto cell = [&](int row, int field) { return std::string_view(PQgetvalue(reply.get(), row, field)); };
   for (const int64_t row : rows) {
     const std::string_view uuid = records.text(Column::kUuid, row);
-    if (uuids.contains(column.form == ColumnForm::kUuid ? Canonical(uuid) : std::string(uuid)))
-      stored.insert(row);
+    const auto at = found.find(column.form == ColumnForm::kUuid ? Canonical(uuid) : std::string(uuid));
+    if (at == found.end()) continue;
+    const int i = at->second;
+    stored.emplace(row, KeyText({cell(i, 1), cell(i, 2), cell(i, 3), cell(i, 4)}));
   }
   return stored;
 }

@@ -5,10 +5,10 @@
 #include <span>
 #include <stop_token>
 #include <string>
-#include <unordered_set>
 #include <vector>
 
 #include "connectors/postgres/connection.h"
+#include "connectors/postgres/rounds.h"
 #include "connectors/postgres/rows.h"
 #include "connectors/postgres/target.h"
 
@@ -34,9 +34,8 @@ class Session {
   // One prepared statement with arrays, for few rows; COPY to staging and one INSERT for many.
   Result<std::vector<Fate>> StoreNew(const Records& records, std::span<const int64_t> rows,
                                      std::stop_token stop);
-  // Those of `rows` whose uuid is that of a stored record.
-  Result<std::unordered_set<int64_t>> FindStored(const Records& records, std::span<const int64_t> rows,
-                                                 std::stop_token stop);
+  // For PlanRound; a single row meets no other, and nothing is told of it.
+  Result<StoredKeys> FindStored(const Records& records, std::span<const int64_t> rows, std::stop_token stop);
   // Inserts or replaces. No two rows may have a uuid or a key in common. `first_rows`: for each row, where
   // its uuid and `created_at` come from.
   Result<std::vector<Fate>> StoreLatest(const Records& records, std::span<const int64_t> rows,

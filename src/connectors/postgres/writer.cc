@@ -237,8 +237,7 @@ Status Writer::StoreLatest(Job& job, std::vector<int64_t> rows) {
   for (int rounds = 0; rounds < kMaxRounds && !rows.empty(); ++rounds) {
     RETURN_IF_ERROR(CheckCancelled(job.stop));
     // Anew in each round: what the one before has stored is stored.
-    ASSIGN_OR_RETURN(const auto stored,
-                     job.session->FindStored(job.records, FindOtherUuids(job.records, rows), job.stop));
+    ASSIGN_OR_RETURN(const auto stored, job.session->FindStored(job.records, rows, job.stop));
     const Round round = PlanRound(job.records, rows, stored);
     std::vector<Fate> fates(round.rows.size(), Fate::kRaced);
     RETURN_IF_ERROR(StoreRound(job, round, 0, round.rows.size(), &fates));

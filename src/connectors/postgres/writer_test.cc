@@ -242,6 +242,43 @@ TEST_F(WriterTest, UpdateOfABatchIsThatOfItsRecordsOneByOne) {
   }
 }
 
+// The same where stored records change their keys, take those that others had, and clash.
+TEST_F(WriterTest, UpdateOfABatchThatChangesKeysIsThatOfItsRecordsOneByOne) {
+  WriterOptions single = Updating();
+  single.target.table = "single";
+  std::mt19937 dice(20'240'102);
+  const auto below = [&](uint32_t n) { return static_cast<int>(dice() % n); };
+  for (int history = 0; history < 120; ++history) {
+    Sql("DROP TABLE IF EXISTS feedback");
+    Sql("DROP TABLE IF EXISTS single");
+    auto batched = Opened(Updating());
+    auto one_by_one = Opened(single);
+    std::string told;
+    for (int batch = 0; batch < 3; ++batch) {
+      std::string records;
+      std::vector<bool> is_rejected;
+      const int count = 1 + below(7);
+      for (int i = 0; i < count; ++i) {
+        const int key = below(5);
+        const std::string record =
+            fmt::format(R"({{"uuid":"{}","data_id":"{}","data":"{}.{}"}})"
+                        "\n",
+                        static_cast<char>('a' + below(5)), key == 0 ? "" : std::to_string(key), batch, i);
+        is_rejected.push_back(Write(*one_by_one, record)[0].kind == OutcomeKind::kRejected);
+        records += record;
+      }
+      const auto outcomes = Write(*batched, records);
+      told += records + "\n";
+      for (size_t i = 0; i < is_rejected.size(); ++i) {
+        EXPECT_NE(outcomes[i].kind, OutcomeKind::kFailed) << told << outcomes[i].reason;
+        EXPECT_EQ(outcomes[i].kind == OutcomeKind::kRejected, is_rejected[i]) << told << i;
+      }
+    }
+    const std::string all = "SELECT string_agg(concat_ws(',', uuid, data_id, data), ' ' ORDER BY uuid) FROM ";
+    ASSERT_EQ(Ask(all + "feedback"), Ask(all + "single")) << told;
+  }
+}
+
 TEST_F(WriterTest, UpdateRefusesARecordThatIsTwoStoredOnes) {
   auto writer = Opened(Updating());
   Write(*writer, R"({"uuid":"a","data_id":"1"}

@@ -54,6 +54,12 @@ std::string CreateStaging(const Dialect& dialect);
 // Numbers of staged records that are stored already; then those that are two stored records (updates only).
 std::string SelectKnown(const std::string& table);
 std::string SelectClashing(const std::string& table);
+// (number, tenant_id, source_type, source_id, data_id): staged records that give a stored one, which has this
+// key, another.
+std::string SelectLeaving(const std::string& table);
+// (uuid, tenant_id, source_type, source_id, data_id) of stored records with the uuid of one of `rows`.
+std::string SelectByUuid(const std::string& table, const postgres::Records& records,
+                         const std::vector<int64_t>& rows);
 // What makes the staged records part of the table; in one transaction, under the table's lock.
 std::string InsertNew(const Dialect& dialect, const std::string& schema, const std::string& table,
                       bool has_extra);

@@ -131,6 +131,24 @@ std::string SelectClashing(const std::string& table) {
       kStaging, table, kByKey);
 }
 
+std::string SelectLeaving(const std::string& table) {
+  return fmt::format(
+      "SELECT s.sluice_n, t.tenant_id, t.source_type, t.source_id, t.data_id FROM {0} s JOIN {1} t ON t.uuid = "
+      "s.uuid WHERE t.data_id <> '' AND NOT (t.tenant_id = s.tenant_id AND t.source_type = s.source_type AND "
+      "t.source_id = s.source_id AND t.data_id = s.data_id)",
+      kStaging, table);
+}
+
+std::string SelectByUuid(const std::string& table, const Records& records, const std::vector<int64_t>& rows) {
+  std::string sql =
+      "SELECT uuid, tenant_id, source_type, source_id, data_id FROM " + table + " WHERE uuid IN (";
+  for (size_t i = 0; i < rows.size(); ++i) {
+    if (i > 0) sql += ", ";
+    AppendLiteral(records.text(Column::kUuid, rows[i]), &sql);
+  }
+  return sql + ")";
+}
+
 std::string InsertNew(const Dialect& dialect, const std::string& schema, const std::string& table,
                       bool has_extra) {
   const std::string name = FullName(schema, table);

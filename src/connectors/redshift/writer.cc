@@ -2,7 +2,9 @@
 #include <libpq-fe.h>
 
 #include <algorithm>
+#include <map>
 #include <set>
+#include <utility>
 
 #include "base/cancel.h"
 #include "base/mutex.h"
@@ -31,6 +33,12 @@ std::set<size_t> Numbers(const Reply& reply) {
   std::set<size_t> numbers;
   for (int i = 0; i < PQntuples(reply.get()); ++i) numbers.insert(std::stoul(Cell(reply, i, 0)));
   return numbers;
+}
+
+// Of a stored record whose columns from the second on are those of the key.
+std::string KeyOf(const Reply& reply, int row) {
+  const auto cell = [&](int column) { return std::string_view(PQgetvalue(reply.get(), row, column)); };
+  return postgres::KeyText({cell(1), cell(2), cell(3), cell(4)});
 }
 
 Error AsPassing(Error error) {
@@ -94,6 +102,9 @@ class RedshiftWriter final : public pipeline::IngestionWriter {
   // Rows that no round had room for, or whose like was not stored after all.
   Result<std::vector<int64_t>> StoreRound(const Records& records, const std::vector<int64_t>& pending,
                                           Outcomes* outcomes, const std::stop_token& stop) REQUIRES(mutex_);
+  // What a round has to know of the table before; adds what the transaction before has found.
+  Result<postgres::StoredKeys> FindStored(const Records& records, const std::vector<int64_t>& pending,
+                                          const std::stop_token& stop) REQUIRES(mutex_);
   // A row, and the one that came first of those that are one with it: that gives uuid and created_at.
   struct Staged {
     int64_t row;
@@ -108,9 +119,14 @@ class RedshiftWriter final : public pipeline::IngestionWriter {
   struct Found {
     std::set<size_t> known;
     std::set<size_t> clashing;
+    bool is_entangled = false;  // rows meet in a stored record: nothing was done
   };
   Result<Found> Transact(const Records& records, std::span<const Staged> rows, const std::string& key,
                          const std::stop_token& stop) REQUIRES(mutex_);
+  // Whether one row gives a stored record another key, and another row comes with the one that it has. Keeps
+  // for the next round who does the former.
+  Result<bool> AreEntangled(const Records& records, std::span<const Staged> rows, const std::stop_token& stop)
+      REQUIRES(mutex_);
   Status Stage(const Records& records, std::span<const Staged> rows, const std::string& key,
                const std::stop_token& stop) REQUIRES(mutex_);
 
@@ -121,6 +137,7 @@ class RedshiftWriter final : public pipeline::IngestionWriter {
   Dialect dialect_ GUARDED_BY(mutex_);
   std::vector<TableColumn> columns_ GUARDED_BY(mutex_);
   bool has_extra_ GUARDED_BY(mutex_) = false;
+  postgres::StoredKeys leaving_ GUARDED_BY(mutex_);  // of the batch that is being written
 };
 
 Status RedshiftWriter::Connect(const std::stop_token& stop) {
@@ -150,13 +167,14 @@ Status RedshiftWriter::Connect(const std::stop_token& stop) {
 Status RedshiftWriter::ReadColumns(const std::stop_token& stop) {
   const std::string schema =
       options_.schema.empty() ? "current_schema()" : postgres::Literal(options_.schema);
-  ASSIGN_OR_RETURN(
-      const auto replies,
-      connection_->Run(
-          "SELECT column_name, data_type, character_maximum_length FROM information_schema.columns "
-          "WHERE table_name = " +
-              postgres::Literal(options_.table) + " AND table_schema = " + schema,
-          stop));
+  ASSIGN_OR_RETURN(const auto replies,
+                   connection_->Run(
+                       // Redshift makes no column itself but numbers, and its catalogue knows no such thing.
+                       std::string("SELECT column_name, data_type, character_maximum_length, ") +
+                           (dialect_.is_redshift ? "''" : "is_generated") +
+                           " FROM information_schema.columns WHERE table_name = " +
+                           postgres::Literal(options_.table) + " AND table_schema = " + schema,
+                       stop));
   columns_.clear();
   has_extra_ = false;
   const Reply& reply = replies.back();
@@ -180,6 +198,15 @@ Status RedshiftWriter::ReadColumns(const std::stop_token& stop) {
                        connection_->server(), FullName(), name);
     }
   }
+  for (int row = 0; row < PQntuples(reply.get()); ++row) {
+    const std::string name = Cell(reply, row, 0);
+    if (Cell(reply, row, 3) == "ALWAYS" && pipeline::RecordSchema()->GetFieldIndex(name) >= 0)
+      return MakeError(
+          ErrorCode::kPrecondition,
+          "{}: table {} has the column '{}', which the server makes itself and records are to fill: make it "
+          "a plain column",
+          connection_->server(), FullName(), name);
+  }
   return {};
 }
 
@@ -192,6 +219,7 @@ Status RedshiftWriter::Store(const Records& records, Outcomes* outcomes, const s
       pending.push_back(row);
     }
   }
+  leaving_.clear();
   for (int round = 0; round < kMaxRounds && !pending.empty(); ++round) {
     RETURN_IF_ERROR(CheckCancelled(stop));
     ASSIGN_OR_RETURN(pending, StoreRound(records, pending, outcomes, stop));
@@ -203,10 +231,28 @@ Status RedshiftWriter::Store(const Records& records, Outcomes* outcomes, const s
   return {};
 }
 
+Result<postgres::StoredKeys> RedshiftWriter::FindStored(const Records& records,
+                                                        const std::vector<int64_t>& pending,
+                                                        const std::stop_token& stop) {
+  postgres::StoredKeys stored = std::exchange(leaving_, {});
+  const auto others = postgres::FindOtherUuids(records, pending);
+  if (others.empty() || !options_.updates) return stored;
+  ASSIGN_OR_RETURN(const auto replies, connection_->Run(SelectByUuid(FullName(), records, others), stop));
+  const Reply& reply = replies.back();
+  std::map<std::string, std::string> keys;  // by uuid
+  for (int i = 0; i < PQntuples(reply.get()); ++i) keys.emplace(Cell(reply, i, 0), KeyOf(reply, i));
+  for (const int64_t row : others) {
+    const auto found = keys.find(std::string(records.text(Column::kUuid, row)));
+    if (found != keys.end()) stored.emplace(row, found->second);
+  }
+  return stored;
+}
+
 Result<std::vector<int64_t>> RedshiftWriter::StoreRound(const Records& records,
                                                         const std::vector<int64_t>& pending,
                                                         Outcomes* outcomes, const std::stop_token& stop) {
-  postgres::Round round = postgres::PlanRound(records, pending, {});
+  ASSIGN_OR_RETURN(const auto known, FindStored(records, pending, stop));
+  postgres::Round round = postgres::PlanRound(records, pending, known);
   // Of records that are one, the first counts when nothing is updated.
   if (!options_.updates) {
     for (auto& [row, place] : round.replaced) {
@@ -286,12 +332,42 @@ Result<RedshiftWriter::Found> RedshiftWriter::Transact(const Records& records, s
   if (options_.updates) {
     ASSIGN_OR_RETURN(const auto clashing, connection_->Run(SelectClashing(FullName()), stop));
     found.clashing = Numbers(clashing.back());
+    ASSIGN_OR_RETURN(found.is_entangled, AreEntangled(records, rows, stop));
+    if (found.is_entangled) {
+      auto undone = connection_->Run("ROLLBACK", stop);
+      if (!undone.ok()) return std::move(undone).error();
+      return found;
+    }
   }
   const auto statements = options_.updates ? MergeAll(dialect_, options_.schema, options_.table, has_extra_)
                                            : InsertNew(dialect_, options_.schema, options_.table, has_extra_);
   auto stored = connection_->Run(statements + "; COMMIT", stop);
   if (!stored.ok()) return std::move(stored).error();
   return found;
+}
+
+Result<bool> RedshiftWriter::AreEntangled(const Records& records, std::span<const Staged> rows,
+                                          const std::stop_token& stop) {
+  if (rows.size() < 2) return false;
+  ASSIGN_OR_RETURN(const auto replies, connection_->Run(SelectLeaving(FullName()), stop));
+  const Reply& reply = replies.back();
+  if (PQntuples(reply.get()) == 0) return false;
+  std::map<int64_t, int64_t> first_of;
+  std::set<std::string> keys;
+  for (const auto& [row, first] : rows) {
+    first_of.emplace(row, first);
+    keys.insert(postgres::KeyText(records, row));
+  }
+  bool are_entangled = false;
+  for (int i = 0; i < PQntuples(reply.get()); ++i) {
+    const auto first = first_of.find(std::stol(Cell(reply, i, 0)));
+    if (first == first_of.end()) continue;
+    std::string key = KeyOf(reply, i);
+    are_entangled = are_entangled || keys.contains(key);
+    leaving_.emplace(first->second, std::move(key));
+  }
+  if (!are_entangled) leaving_.clear();
+  return are_entangled;
 }
 
 Status RedshiftWriter::TryRows(const Records& records, std::span<const Staged> rows, Outcomes* outcomes,
@@ -307,7 +383,9 @@ Status RedshiftWriter::TryRows(const Records& records, std::span<const Staged> r
   for (const auto& [row, first] : rows) {
     const auto number = static_cast<size_t>(row);
     Outcome& outcome = (*outcomes)[number];
-    if (found->clashing.contains(number)) {
+    if (found->is_entangled) {
+      outcome.kind = OutcomeKind::kFailed;  // the next round knows better
+    } else if (found->clashing.contains(number)) {
       // It is the first of them that clashes; the last one stands for itself then.
       outcome.kind = OutcomeKind::kFailed;
       (*outcomes)[static_cast<size_t>(first)] = {
