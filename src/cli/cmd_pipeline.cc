@@ -45,18 +45,18 @@ Status ReplayOne(Session& session, const pipeline::PipelineConfig& config, const
   ASSIGN_OR_RETURN(auto runner, pipeline::Runner::StartReplay(config, HostFor(session), pass));
   while (!session.stop().stop_requested() && !runner->is_finished() && runner->fatal().ok())
     pipeline::SleepFor(std::chrono::milliseconds(20), session.stop());
+  const Status fatal = runner->fatal();
   const bool was_finished = runner->is_finished();
   const auto ailments = runner->ailments();
   const Status stopped = runner->Stop();
-  for (const auto* stage : runner->metrics().stages()) {
-    if (stage->stage != "ingestor") continue;
-    sum->taken += stage->records;
-    sum->rejected += stage->rejected;
-  }
+  const auto& balance = runner->metrics().balance;
+  sum->taken += balance.taken - balance.failed;  // those were offered once more
+  sum->rejected += balance.rejected;
   for (const auto& one : ailments) {
     if (one.stage.starts_with("ingestor"))
       return MakeError(ErrorCode::kUnavailable, "'{}': {}", pass.path, one.reason);
   }
+  RETURN_IF_ERROR(fatal);
   RETURN_IF_ERROR(stopped);
   if (!was_finished)
     return Error(ErrorCode::kCancelled,

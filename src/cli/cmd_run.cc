@@ -23,7 +23,7 @@ Status RunPipelines(Session& session, const RunArgs& args) {
   RETURN_IF_ERROR(host->Start(files));
   PipelineView view(session);
   const Status ran =
-      KeepRunning(session, *host, !args.no_watch, /*ends_when_finished=*/true, [&] { view.Show(*host); });
+      KeepRunning(session, *host, !args.no_watch, /*is_beside_others=*/false, [&] { view.Show(*host); });
   if (session.stop().stop_requested()) session.Say("Stopping: taking no more, finishing what was taken");
   const Status stopped = host->Stop();
   view.Finish(*host);

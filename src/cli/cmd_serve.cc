@@ -281,7 +281,7 @@ Status Serve(Session& session, const ServeArgs& args) {
   if (pipelines) {
     ASSIGN_OR_RETURN(const auto files, PipelineFiles(args.pipelines));
     RETURN_IF_ERROR(pipelines->Start(files));
-    ran = KeepRunning(session, *pipelines, /*watches_files=*/true, /*ends_when_finished=*/false, {});
+    ran = KeepRunning(session, *pipelines, /*watches_files=*/true, /*is_beside_others=*/true, {});
   } else {
     WaitForStop(session.stop());
   }

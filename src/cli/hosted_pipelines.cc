@@ -74,8 +74,8 @@ Status HowInputsEnded(const pipeline::PipelineHost& host) {
   return {};
 }
 
-Status KeepRunning(Session& session, pipeline::PipelineHost& host, bool watches_files,
-                   bool ends_when_finished, const std::function<void()>& on_tick) {
+Status KeepRunning(Session& session, pipeline::PipelineHost& host, bool watches_files, bool is_beside_others,
+                   const std::function<void()>& on_tick) {
   CatchHangup();
   for (int tick = 1; !session.stop().stop_requested(); ++tick) {
     pipeline::SleepFor(kTick, session.stop());
@@ -87,8 +87,12 @@ Status KeepRunning(Session& session, pipeline::PipelineHost& host, bool watches_
       host.Reload(/*is_forced=*/false);
     }
     if (on_tick && tick % kTicksOfSecond == 0) on_tick();
+    if (is_beside_others) {
+      host.StopBroken();
+      continue;
+    }
     RETURN_IF_ERROR(host.fatal());
-    if (ends_when_finished && host.is_finished()) return HowInputsEnded(host);
+    if (host.is_finished()) return HowInputsEnded(host);
   }
   return {};
 }

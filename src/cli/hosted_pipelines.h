@@ -19,9 +19,10 @@ std::unique_ptr<pipeline::PipelineHost> MakePipelineHost(Session& session);
 // Why one of them cannot go on for now. OK while all can.
 Status HowTheyAre(const pipeline::PipelineHost& host);
 
-// Reloads the host's pipelines when their files change or SIGHUP came, until a stop is asked for or one
-// cannot go on, which is the error. `on_tick` is called about every second.
-Status KeepRunning(Session& session, pipeline::PipelineHost& host, bool watches_files,
-                   bool ends_when_finished, const std::function<void()>& on_tick);
+// Reloads the host's pipelines when their files change or SIGHUP came, until a stop is asked for, all have
+// finished, or one cannot go on, which is the error. `is_beside_others`: only a stop ends it, as the program
+// does more than this; a pipeline that cannot go on is stopped alone. `on_tick` is called about every second.
+Status KeepRunning(Session& session, pipeline::PipelineHost& host, bool watches_files, bool is_beside_others,
+                   const std::function<void()>& on_tick);
 
 }  // namespace sluice::cli

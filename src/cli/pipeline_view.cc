@@ -14,7 +14,8 @@ constexpr std::string_view kUp = "\x1b[A\x1b[2K";
 
 // In the order that a record meets them.
 std::vector<const pipeline::StageCounters*> InOrder(const pipeline::PipelineMetrics& metrics) {
-  static constexpr std::string_view kOrder[] = {"ingestor", "spool", "processor", "writer", "dead_letter"};
+  static constexpr std::string_view kOrder[] = {"ingestor", "spool",  "processor",
+                                                "writer",   "branch", "dead_letter"};
   auto stages = metrics.stages();
   const auto rank = [](const pipeline::StageCounters* stage) {
     return std::find(std::begin(kOrder), std::end(kOrder), stage->stage) - std::begin(kOrder);
@@ -69,9 +70,19 @@ void PipelineView::Show(pipeline::PipelineHost& host) {
 }
 
 void PipelineView::Finish(pipeline::PipelineHost& host) {
-  for (const auto& total : host.totals())
-    session_.Say("{}: {} records taken, {} written, {} rejected, {} not acknowledged", total.pipeline,
-                 total.taken, total.written, total.rejected, total.failed);
+  for (const auto& total : host.totals()) {
+    std::string text = fmt::format("{}: {} records taken", total.pipeline, total.taken);
+    const auto add = [&text](uint64_t count, std::string_view what) {
+      if (count > 0) text += fmt::format(", {} {}", count, what);
+    };
+    add(total.found, "found in the spool");
+    text += fmt::format(", {} written", total.written);
+    add(total.duplicates, "there before");
+    add(total.dropped, "dropped");
+    text += fmt::format(", {} rejected, {} not acknowledged", total.rejected, total.failed);
+    add(total.waiting, "left in the spool");
+    session_.Say(text);
+  }
 }
 
 }  // namespace sluice::cli

@@ -43,8 +43,12 @@ class Intake {
   virtual ~Intake() = default;
   // Waits for room, at most `patience`. Errors: kResourceExhausted when there was none in time (answer 429 or
   // 503, or wait and offer again); kUnavailable when the pipeline takes no more (it stops, or its writer's
-  // circuit is open). On an error `done` is not called and nothing was taken.
+  // circuit is open); kCancelled once it has ended for good. On an error `done` is not called and nothing was
+  // taken.
   virtual Status Offer(Delivery delivery, std::chrono::milliseconds patience) = 0;
+  // A finite input was delivered as a whole: once, and then only what failed comes again. When that holds for
+  // all ingestors, no record waits for others any more.
+  virtual void End() {}
 };
 
 // Receives or fetches records. Confined to its runner; its own threads are its own.
@@ -92,6 +96,9 @@ class IngestionWriter {
   // One outcome for each row; blocks until they are known, bounded by the writer's own time limit. Errors:
   // for the batch as a whole, when nothing is known of single rows.
   virtual Result<Outcomes> Write(const Batch& batch, std::stop_token stop) = 0;
+  // Why it will never write again, whatever anybody mends, such as a pipe that nobody reads any more: the
+  // pipeline ends, and what is not written is not acknowledged. OK while it may. Thread-safe, cheap.
+  virtual Status fatal() const { return {}; }
   virtual int concurrency() const { return 1; }
   // The largest batch that it likes, in records.
   virtual int64_t preferred_rows() const { return 10'000; }

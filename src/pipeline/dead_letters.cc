@@ -33,7 +33,8 @@ std::string WithReason(std::string_view extra, std::string_view ours) {
 }
 
 // The value of the field.
-std::string LabelOf(const DeadLetter& letter, const Environment& environment, std::string_view now) {
+std::string LabelOf(const DeadLetter& letter, bool is_processed, const Environment& environment,
+                    std::string_view now) {
   std::string ours;
   const auto add_text = [&](std::string_view name, std::string_view text) {
     ours += ours.empty() ? "{" : ",";
@@ -54,11 +55,11 @@ std::string LabelOf(const DeadLetter& letter, const Environment& environment, st
     }
     ours += ",\"writers\":" + names + ']';
   }
-  if (letter.is_processed) ours += ",\"processed\":true";
+  if (is_processed || letter.is_processed) ours += ",\"processed\":true";
   return ours + '}';
 }
 
-Result<std::shared_ptr<arrow::RecordBatch>> Label(const std::vector<DeadLetter>& letters,
+Result<std::shared_ptr<arrow::RecordBatch>> Label(const std::vector<DeadLetter>& letters, bool is_processed,
                                                   const Environment& environment) {
   std::vector<std::shared_ptr<arrow::RecordBatch>> parts;
   arrow::StringBuilder extras;
@@ -67,7 +68,7 @@ Result<std::shared_ptr<arrow::RecordBatch>> Label(const std::vector<DeadLetter>&
     parts.push_back(letter.record);
     const auto& extra = static_cast<const arrow::StringArray&>(*letter.record->column(kExtraColumn));
     RETURN_IF_ARROW_ERROR(extras.Append(WithReason(extra.IsNull(0) ? std::string_view() : extra.GetView(0),
-                                                   LabelOf(letter, environment, now))));
+                                                   LabelOf(letter, is_processed, environment, now))));
   }
   ASSIGN_OR_RETURN(auto records, JoinRecords(parts));
   std::shared_ptr<arrow::Array> column;
@@ -87,6 +88,11 @@ void DeadLetters::SetLastResort(std::unique_ptr<IngestionWriter> writer, std::st
   std::lock_guard lock(mutex_);
   last_resort_.writer = std::move(writer);
   last_resort_name_ = std::move(name);
+}
+
+void DeadLetters::SetProcessed() {
+  std::lock_guard lock(mutex_);
+  is_processed_ = true;
 }
 
 Status DeadLetters::Open(std::stop_token stop) {
@@ -127,6 +133,7 @@ Status DeadLetters::Put(Place& place, const Batch& batch, std::vector<int32_t> r
     rows.insert(rows.end(), kept_back.begin(), kept_back.end());
     if (!done.ok()) why = done.error().ToString();
     if (done.ok() && rows.empty()) return {};
+    RETURN_IF_ERROR(place.writer->fatal());
     if (attempt == 1) environment_.Note("the dead letters cannot be written, trying on: " + why);
     ++counters_.retries;
     if (!SleepFor(PauseBefore(retry, attempt), stop))
@@ -144,7 +151,7 @@ Status DeadLetters::Write(const std::vector<DeadLetter>& letters, std::stop_toke
   }
   std::lock_guard lock(mutex_);
   Batch batch;
-  ASSIGN_OR_RETURN(batch.records, Label(letters, environment_));
+  ASSIGN_OR_RETURN(batch.records, Label(letters, is_processed_, environment_));
   counters_.bytes += SizeOf(*batch.records);
   std::vector<int32_t> rows(letters.size());
   std::iota(rows.begin(), rows.end(), 0);
@@ -160,6 +167,14 @@ Status DeadLetters::Write(const std::vector<DeadLetter>& letters, std::stop_toke
   if (!told_.empty())
     environment_.Note(fmt::format("{} record(s) rejected, kept in '{}'; the first: {}", letters.size(),
                                   std::exchange(told_, ""), letters.front().reason));
+  return {};
+}
+
+Status DeadLetters::fatal() const {
+  for (const Place* place : {&main_, &last_resort_}) {
+    Status status = place->writer ? place->writer->fatal() : OkStatus();
+    if (!status.ok()) return std::move(status).error().With("dead_letter");
+  }
   return {};
 }
 

@@ -32,17 +32,21 @@ class DeadLetters {
   // Where those go that the writer refuses for good, and what that place is called.
   void SetLastResort(std::unique_ptr<IngestionWriter> writer, std::string name);
 
+  // The records that come have been through the processors before, all of them.
+  void SetProcessed();
   // Else the first that is written opens the writer.
   Status Open(std::stop_token stop);
   // They are where the writer puts them when it returns, tried as often as it takes. Errors: kCancelled when
-  // stopped before; the last error as its context.
+  // stopped before, with the last error; what `fatal` says.
   Status Write(const std::vector<DeadLetter>& letters, std::stop_token stop);
   Status Close();
+  // Why they can never be written again. OK while they may. Thread-safe.
+  Status fatal() const;
 
  private:
   // A writer that is opened with the first that it gets.
   struct Place {
-    std::unique_ptr<IngestionWriter> writer;
+    std::unique_ptr<IngestionWriter> writer;  // set before the first use
     bool is_open = false;
   };
   Status Put(Place& place, const Batch& batch, std::vector<int32_t> rows, std::vector<int32_t>* refused,
@@ -57,6 +61,7 @@ class DeadLetters {
   Place last_resort_;             // under mutex_
   std::string last_resort_name_;  // under mutex_
   std::string told_;              // under mutex_
+  bool is_processed_ = false;     // under mutex_
 };
 
 // The field is called so in the records.

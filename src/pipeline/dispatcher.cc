@@ -80,7 +80,7 @@ void Dispatcher::Process(Work work, Load* load) {
       std::vector<WriteStage::Refused> rows;
       for (auto& one : refused) rows.push_back({one.input_row, std::move(one.reason)});
       parts_.writer.Refuse(&work, rows, stop);
-      work.SetOutput(*std::move(output));
+      parts_.balance.dropped += static_cast<uint64_t>(work.SetOutput(*std::move(output)));
       load->push_back(std::move(work));
       return;
     }

@@ -24,6 +24,7 @@ class Dispatcher {
     ProcessorChain& chain;
     WriteStage& writer;
     Environment& environment;
+    Balance& balance;
     RetryOptions retry;
   };
   // Starts the threads. `keeps_places` = batches hold rows of one partition, with their positions.

@@ -9,6 +9,7 @@
 namespace sluice::pipeline {
 
 class Registry;
+struct StageCounters;
 
 // What connectors share with the program that runs them. Thread-safe.
 class Environment {
@@ -25,6 +26,8 @@ class Environment {
   virtual std::string Clean(std::string text) const = 0;
   // One line for the operator, cleaned.
   virtual void Note(const std::string& line) = 0;
+  // Counters that `/metrics` shows; they live as long as the pipeline. The same for the same name.
+  virtual StageCounters& Counters(const std::string& stage, const std::string& connector) = 0;
 };
 
 }  // namespace sluice::pipeline

@@ -35,6 +35,7 @@ struct Feeder::State {
   int64_t open = 0;      // deliveries
   int64_t failures = 0;  // of them in a row, nothing of which came through
   std::deque<Delivery> failed;
+  bool is_cut_off = false;
 };
 
 Feeder::Feeder(Intake& intake) : intake_(intake), state_(std::make_shared<State>()) {}
@@ -71,11 +72,12 @@ Status Feeder::OfferPatiently(const Delivery& delivery, const std::stop_token& s
     }
     Status status = intake_.Offer(std::move(offered), kPatience);
     if (status.ok()) return {};
+    const ErrorCode code = status.error().code();
     {
       std::lock_guard lock(state->mutex);
       --state->open;
+      state->is_cut_off = code == ErrorCode::kCancelled;
     }
-    const ErrorCode code = status.error().code();
     if (code != ErrorCode::kResourceExhausted && code != ErrorCode::kUnavailable) return status;
     const bool is_over = stop.stop_requested() || std::chrono::steady_clock::now() >= deadline;
     if (is_over || (code == ErrorCode::kUnavailable && !SleepFor(kPatience, stop)))
@@ -131,11 +133,17 @@ bool Feeder::WaitUntil(std::chrono::steady_clock::time_point deadline, std::stop
   while (true) {
     if (!stop.stop_requested()) static_cast<void>(PumpUntil(deadline, stop));
     std::unique_lock lock(state_->mutex);
+    if (state_->is_cut_off) return false;
     state_->changed.wait_until(lock, stop, deadline,
                                [&] { return state_->open == 0 || !state_->failed.empty(); });
     if (state_->open == 0 && state_->failed.empty()) return true;
     if (stop.stop_requested() || std::chrono::steady_clock::now() >= deadline) return false;
   }
+}
+
+bool Feeder::is_cut_off() const {
+  std::lock_guard lock(state_->mutex);
+  return state_->is_cut_off;
 }
 
 bool Feeder::is_idle() const {

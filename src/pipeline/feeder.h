@@ -19,13 +19,15 @@ class Feeder {
   explicit Feeder(Intake& intake);
 
   // Returns when the pipeline has taken it. `delivery.done` is the feeder's own. Errors: kCancelled when
-  // stopped before; what the pipeline refuses for good.
+  // stopped before, or when the pipeline has ended; what the pipeline refuses for good.
   Status Feed(Delivery delivery, std::stop_token stop);
   // Offers again what has failed; returns at once when there is nothing. Errors: as Feed.
   Status Pump(std::stop_token stop);
   // Pumps until all fed records have their outcome. False when the time is over or it was stopped.
   bool WaitUntil(std::chrono::steady_clock::time_point deadline, std::stop_token stop);
   bool is_idle() const;
+  // The pipeline has ended and takes nothing any more.
+  bool is_cut_off() const;
 
  private:
   struct State;

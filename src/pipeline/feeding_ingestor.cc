@@ -17,6 +17,7 @@ class FeedingIngestor final : public Ingestor {
   Status Start(Intake& intake, const Places& from) override {
     RETURN_IF_ERROR(source_->Open(from));
     feeder_ = std::make_unique<Feeder>(intake);
+    intake_ = &intake;
     thread_ = std::jthread([this](const std::stop_token& stop) { Run(stop); });
     return {};
   }
@@ -42,12 +43,13 @@ class FeedingIngestor final : public Ingestor {
  private:
   void Run(const std::stop_token& stop) {
     Status status = source_->Read(*feeder_, [this](Status now) { Tell(std::move(now)); }, stop);
-    if (stop.stop_requested()) return;
+    if (stop.stop_requested() || feeder_->is_cut_off()) return;
     if (!status.ok()) {
       note_(name_ + ": " + status.error().ToString());
       Tell(std::move(status));
     }
-    while (!stop.stop_requested() && !is_finished_)
+    intake_->End();
+    while (!stop.stop_requested() && !is_finished_ && !feeder_->is_cut_off())
       is_finished_ = feeder_->WaitUntil(std::chrono::steady_clock::now() + std::chrono::seconds(1), stop);
   }
 
@@ -60,6 +62,7 @@ class FeedingIngestor final : public Ingestor {
   const std::unique_ptr<FeedSource> source_;
   const std::function<void(const std::string&)> note_;
   std::unique_ptr<Feeder> feeder_;
+  Intake* intake_ = nullptr;
   std::atomic<bool> is_finished_ = false;
   mutable std::mutex mutex_;
   Status health_;

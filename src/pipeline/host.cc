@@ -16,13 +16,15 @@ std::string StampOf(const std::string& path) {
 }
 
 void AddTo(PipelineHost::Total* total, const PipelineMetrics& metrics) {
-  for (const auto* stage : metrics.stages()) {
-    if (stage->stage == "writer") total->written += stage->records;
-    if (stage->stage != "ingestor") continue;
-    total->taken += stage->records;
-    total->rejected += stage->rejected;
-    total->failed += stage->failed;
-  }
+  const Balance& balance = metrics.balance;
+  total->taken += balance.taken;
+  total->found += balance.found;
+  total->written += balance.accepted - balance.dropped;
+  total->dropped += balance.dropped;
+  total->duplicates += balance.duplicates;
+  total->rejected += balance.rejected;
+  total->failed += balance.failed;
+  total->waiting += balance.Waiting();
 }
 
 class HostImpl final : public PipelineHost {
@@ -80,12 +82,24 @@ class HostImpl final : public PipelineHost {
   Status fatal() const override {
     for (const auto& one : hosted_) {
       if (!one.runner)
-        return MakeError(ErrorCode::kUnavailable, "pipeline '{}' could not be started again",
-                         one.config.name);
+        return MakeError(ErrorCode::kUnavailable, "pipeline '{}' could not be started again: {}",
+                         one.config.name, one.why_gone);
       if (auto status = one.runner->fatal(); !status.ok())
         return std::move(status).error().With(fmt::format("pipeline '{}'", one.config.name));
     }
     return {};
+  }
+
+  void StopBroken() override {
+    for (auto& one : hosted_) {
+      if (!one.runner || one.is_stopped) continue;
+      const Status fatal = one.runner->fatal();
+      if (fatal.ok()) continue;
+      one.is_stopped = true;
+      static_cast<void>(one.runner->Stop());
+      host_.note(fmt::format("{}: stopped, a reload starts it again: {}", one.config.name,
+                             fatal.error().ToString()));
+    }
   }
 
   Status Stop() override {
@@ -116,9 +130,8 @@ class HostImpl final : public PipelineHost {
     std::lock_guard lock(mutex_);
     std::vector<Health> all;
     for (const auto& one : hosted_) {
-      all.push_back({one.config.name, one.runner
-                                          ? one.runner->ailments()
-                                          : std::vector<Ailment>{{"pipeline", "it is being reloaded"}}});
+      all.push_back({one.config.name,
+                     one.runner ? one.runner->ailments() : std::vector<Ailment>{{"pipeline", one.why_gone}}});
     }
     return all;
   }
@@ -145,7 +158,9 @@ class HostImpl final : public PipelineHost {
     std::string stamp;
     PipelineConfig config;
     std::unique_ptr<Runner> runner;
-    Total before = {};  // of the runners that were replaced
+    Total before = {};          // of the runners that were replaced
+    bool is_stopped = false;    // it cannot go on
+    std::string why_gone = {};  // while there is no runner
   };
 
   Status CheckName(const Hosted& one, const PipelineConfig& config) const {
@@ -161,6 +176,7 @@ class HostImpl final : public PipelineHost {
     {
       std::lock_guard lock(mutex_);
       old = std::move(one->runner);
+      one->why_gone = "it is being reloaded";
     }
     Status ready;
     if (old) {
@@ -184,6 +200,8 @@ class HostImpl final : public PipelineHost {
       fresh = Runner::Start(one->config, host_);
       if (!fresh.ok()) {
         host_.note(fmt::format("{}: does not start again: {}", one->config.name, fresh.error().ToString()));
+        std::lock_guard lock(mutex_);
+        one->why_gone = fresh.error().ToString();
         return;
       }
       host_.note(fmt::format("{}: goes on as it was", one->config.name));
@@ -193,6 +211,7 @@ class HostImpl final : public PipelineHost {
     std::lock_guard lock(mutex_);
     one->config = (*fresh)->config();
     one->runner = *std::move(fresh);
+    one->is_stopped = false;
   }
 
   const RunnerHost host_;

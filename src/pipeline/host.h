@@ -28,6 +28,9 @@ class PipelineHost {
   virtual bool is_finished() const = 0;
   // The first that cannot go on. OK while all can.
   virtual Status fatal() const = 0;
+  // Stops those that cannot go on, and leaves the others alone: `health` says why until a reload starts them
+  // again. Blocks.
+  virtual void StopBroken() = 0;
   virtual Status Stop() = 0;
 
   // Prometheus text. Thread-safe.
@@ -38,10 +41,12 @@ class PipelineHost {
   };
   // Thread-safe.
   virtual std::vector<Health> health() const = 0;
-  // What each pipeline has done since Start, however often it was reloaded. Thread-safe.
+  // What each pipeline has done since Start, however often it was reloaded: see Balance. Once it is stopped,
+  // taken + found = written + dropped + duplicates + rejected + failed + waiting. Thread-safe.
   struct Total {
     std::string pipeline;
-    uint64_t taken = 0, written = 0, rejected = 0, failed = 0;
+    uint64_t taken = 0, found = 0;
+    uint64_t written = 0, dropped = 0, duplicates = 0, rejected = 0, failed = 0, waiting = 0;
   };
   virtual std::vector<Total> totals() const = 0;
   // Calls `visit` for each pipeline's counters of now. Thread-safe; counters are valid during the call.

@@ -15,14 +15,15 @@ std::string FolderOf(const std::string& file) {
 }  // namespace
 
 HostEnvironment::HostEnvironment(const Clock& clock, const Registry& registry, const PipelineConfig& config,
-                                 std::function<void(const std::string&)> note)
+                                 std::function<void(const std::string&)> note, PipelineMetrics& metrics)
     : clock_(clock),
       registry_(registry),
       name_(config.name),
       folder_(FolderOf(config.file)),
       state_(config.state),
       secrets_(config.secrets),
-      note_(std::move(note)) {}
+      note_(std::move(note)),
+      metrics_(metrics) {}
 
 std::string HostEnvironment::Resolve(const std::string& path) const {
   return (std::filesystem::path(folder_) / path).lexically_normal().string();

@@ -6,6 +6,7 @@
 
 #include "pipeline/config.h"
 #include "pipeline/environment.h"
+#include "pipeline/metrics.h"
 
 namespace sluice::pipeline {
 
@@ -13,7 +14,7 @@ namespace sluice::pipeline {
 class HostEnvironment final : public Environment {
  public:
   HostEnvironment(const Clock& clock, const Registry& registry, const PipelineConfig& config,
-                  std::function<void(const std::string&)> note);
+                  std::function<void(const std::string&)> note, PipelineMetrics& metrics);
 
   const Clock& clock() const override { return clock_; }
   const Registry& registry() const override { return registry_; }
@@ -22,6 +23,9 @@ class HostEnvironment final : public Environment {
   Result<std::string> StateFolder() override;
   std::string Clean(std::string text) const override;
   void Note(const std::string& line) override;
+  StageCounters& Counters(const std::string& stage, const std::string& connector) override {
+    return metrics_.Stage(stage, connector);
+  }
 
  private:
   const Clock& clock_;
@@ -31,6 +35,7 @@ class HostEnvironment final : public Environment {
   const std::string state_;
   const std::vector<std::string> secrets_;
   const std::function<void(const std::string&)> note_;
+  PipelineMetrics& metrics_;
 };
 
 }  // namespace sluice::pipeline

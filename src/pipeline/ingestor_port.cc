@@ -8,6 +8,7 @@
 #include "pipeline/dead_letters.h"
 #include "pipeline/position_keeper.h"
 #include "pipeline/rows.h"
+#include "pipeline/runner.h"
 
 namespace sluice::pipeline {
 namespace {
@@ -90,18 +91,16 @@ Receipt::Done IngestorPort::OnDone(Delivery* delivery, uint64_t started, uint64_
                                    uint64_t queued_bytes) {
   return [this, gate = gate_, started, ticket, queued_rows, queued_bytes,
           done = std::move(delivery->done)](const Outcomes& outcomes) {
-    uint64_t duplicates = 0;
-    uint64_t rejected = 0;
-    uint64_t failed = 0;
-    for (const auto& outcome : outcomes) {
-      duplicates += outcome.kind == OutcomeKind::kDuplicate ? 1U : 0U;
-      rejected += outcome.kind == OutcomeKind::kRejected ? 1U : 0U;
-      failed += outcome.kind == OutcomeKind::kFailed ? 1U : 0U;
-    }
-    parts_.counters.duplicates += duplicates;
-    parts_.counters.rejected += rejected;
-    parts_.counters.failed += failed;
-    if (ticket != 0 && failed == 0) parts_.positions.Done(number_, ticket);
+    const Tally tally(outcomes);
+    parts_.counters.duplicates += tally.duplicates;
+    parts_.counters.rejected += tally.rejected;
+    parts_.counters.failed += tally.failed;
+    Balance& balance = parts_.metrics.balance;
+    (is_behind_spool_ ? balance.spooled : balance.accepted) += tally.accepted;
+    balance.duplicates += tally.duplicates;
+    balance.rejected += tally.rejected;
+    balance.failed += tally.failed;
+    if (ticket != 0 && tally.failed == 0) parts_.positions.Done(number_, ticket);
     Unregister(started);
     gate->Call([&] {
       if (done) done(outcomes);
@@ -112,6 +111,9 @@ Receipt::Done IngestorPort::OnDone(Delivery* delivery, uint64_t started, uint64_
 }
 
 Status IngestorPort::Offer(Delivery delivery, std::chrono::milliseconds patience) {
+  if (const Status fatal = parts_.runner.fatal(); !fatal.ok())
+    return MakeError(ErrorCode::kCancelled, "the pipeline ends: {}",
+                     parts_.environment.Clean(fatal.error().ToString()));
   if (!is_behind_spool_) RETURN_IF_ERROR(parts_.circuit.Check());
   const int64_t rows = delivery.batch.rows();
   ASSIGN_OR_RETURN(const Admitted admitted, Admit(parts_.tenants, &delivery));
@@ -156,6 +158,7 @@ Status IngestorPort::Offer(Delivery delivery, std::chrono::milliseconds patience
     RefuseRows(admitted, delivery, receipt.get());
   }
   parts_.counters.records += static_cast<uint64_t>(rows);
+  parts_.metrics.balance.taken += static_cast<uint64_t>(rows);
   parts_.counters.batches += 1;
   parts_.counters.bytes += bytes;
   for (const auto& [tenant, sent] : admitted.tenants)

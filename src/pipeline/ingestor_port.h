@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -17,11 +18,13 @@ namespace sluice::pipeline {
 class Circuit;
 class DeadLetters;
 class PositionKeeper;
+class Runner;
 
 // The pipeline as one of its ingestors sees it. Thread-safe.
 class IngestorPort final : public Intake {
  public:
   struct Parts {
+    const Runner& runner;
     IntakeQueue& queue;
     PositionKeeper& positions;
     Circuit& circuit;
@@ -32,10 +35,12 @@ class IngestorPort final : public Intake {
     Environment& environment;
     const TenantOptions& tenants;
     const std::stop_source& abort;
+    std::function<void()> end;  // for End
   };
   IngestorPort(Parts parts, size_t number, std::string type, bool has_positions, bool is_behind_spool);
 
   Status Offer(Delivery delivery, std::chrono::milliseconds patience) override;
+  void End() override { parts_.end(); }
   // The ingestor was stopped: it hears no more outcomes.
   void Close() { gate_->Close(); }
   // Age of the oldest delivery without all its outcomes.

@@ -209,11 +209,18 @@ void IntakeQueue::Close() {
   TellTaker();
 }
 
-void IntakeQueue::Cancel() {
+std::vector<Item> IntakeQueue::Cancel() {
   MutexLock lock(mutex_);
   is_closed_ = is_cancelled_ = true;
+  std::vector<Item> left;
+  for (Flow& flow : turns_) std::move(flow.items.begin(), flow.items.end(), std::back_inserter(left));
+  turns_.clear();
+  flows_.clear();
+  queued_records_ = 0;
+  queued_bytes_ = 0;
   has_room_.NotifyAll();
   TellTaker();
+  return left;
 }
 
 int64_t IntakeQueue::records() const {

@@ -61,8 +61,8 @@ class IntakeQueue {
   void Hurry();
   // Nothing more comes in; what is there can be taken, and what is taken is no longer held for its age.
   void Close();
-  // Takes no more either.
-  void Cancel();
+  // Takes no more either. Returns what nobody will take, for its outcomes.
+  std::vector<Item> Cancel();
   // What is queued or on its way.
   int64_t records() const;
   uint64_t bytes() const;

@@ -16,7 +16,7 @@ struct Family {
   std::string_view name, type, help;
 };
 
-constexpr std::array<Family, 16> kFamilies = {{
+constexpr std::array<Family, 17> kFamilies = {{
     {"sluice_pipeline_records_total", "counter", "Records that left a stage"},
     {"sluice_pipeline_batches_total", "counter", "Batches that left a stage"},
     {"sluice_pipeline_bytes_total", "counter", "Bytes in memory of the records of those batches"},
@@ -24,6 +24,8 @@ constexpr std::array<Family, 16> kFamilies = {{
     {"sluice_pipeline_rejected_total", "counter", "Records rejected for good"},
     {"sluice_pipeline_failed_total", "counter", "Records that the upstream was told to deliver again"},
     {"sluice_pipeline_retries_total", "counter", "Records tried again"},
+    {"sluice_pipeline_lost_total", "counter",
+     "Records that a best_effort writer did not get, and that are kept nowhere"},
     {"sluice_pipeline_busy_seconds_total", "counter", "Time spent in a stage"},
     {"sluice_pipeline_in_flight_records", "gauge", "Records whose outcome is not known yet"},
     {"sluice_pipeline_in_flight_bytes", "gauge", "Bytes of records whose outcome is not known yet"},
@@ -34,6 +36,9 @@ constexpr std::array<Family, 16> kFamilies = {{
     {"sluice_pipeline_tenant_bytes_total", "counter", "Bytes of records taken, by tenant"},
     {"sluice_pipeline_tenant_refused_total", "counter", "Records refused, by tenant"},
 }};
+
+constexpr size_t kFirstOfPipeline = 9;  // those before are of a stage
+constexpr size_t kFirstOfTenant = 14;
 
 // Quotes, backslashes and line ends of a label's value.
 std::string Label(std::string_view text) {
@@ -57,6 +62,7 @@ double StageValue(const StageCounters& stage, std::string_view family) {
   if (family == kFamilies[4].name) return static_cast<double>(stage.rejected);
   if (family == kFamilies[5].name) return static_cast<double>(stage.failed);
   if (family == kFamilies[6].name) return static_cast<double>(stage.retries);
+  if (family == kFamilies[7].name) return static_cast<double>(stage.lost);
   return static_cast<double>(stage.busy_micros) / 1e6;
 }
 
@@ -64,6 +70,9 @@ double StageValue(const StageCounters& stage, std::string_view family) {
 
 StageCounters& PipelineMetrics::Stage(std::string stage, std::string connector) {
   std::lock_guard lock(mutex_);
+  for (const auto& known : stages_) {
+    if (known->stage == stage && known->connector == connector) return *known;
+  }
   auto made = std::make_unique<StageCounters>();
   made->stage = std::move(stage);
   made->connector = std::move(connector);
@@ -93,25 +102,25 @@ void PipelineMetrics::Render(std::string_view family, std::string* out) const {
   const std::string pipeline = Label(pipeline_);
   size_t index = 0;
   while (index < kFamilies.size() && kFamilies[index].name != family) ++index;
-  if (index < 8) {
+  if (index < kFirstOfPipeline) {
     for (const auto* stage : stages()) {
       *out += fmt::format("{}{{pipeline=\"{}\",stage=\"{}\",connector=\"{}\"}} {}\n", family, pipeline,
                           stage->stage, Label(stage->connector), StageValue(*stage, family));
     }
     return;
   }
-  if (index < 13) {
+  if (index < kFirstOfTenant) {
     const double values[] = {static_cast<double>(in_flight_records), static_cast<double>(in_flight_bytes),
                              static_cast<double>(spool_bytes), static_cast<double>(lag_millis) / 1e3,
                              is_ready ? 1.0 : 0.0};
-    *out += fmt::format("{}{{pipeline=\"{}\"}} {}\n", family, pipeline, values[index - 8]);
+    *out += fmt::format("{}{{pipeline=\"{}\"}} {}\n", family, pipeline, values[index - kFirstOfPipeline]);
     return;
   }
   std::lock_guard lock(mutex_);
   for (const auto& [name, tenant] : tenants_) {
     const uint64_t values[] = {tenant.records, tenant.bytes, tenant.refused};
     *out += fmt::format("{}{{pipeline=\"{}\",tenant=\"{}\"}} {}\n", family, pipeline, Label(name),
-                        values[index - 13]);
+                        values[index - kFirstOfTenant]);
   }
 }
 

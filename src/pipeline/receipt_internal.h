@@ -28,6 +28,19 @@ class Gate {
   bool is_open_ = true;
 };
 
+// How many outcomes there are of each kind.
+struct Tally {
+  explicit Tally(const Outcomes& outcomes) {
+    for (const auto& outcome : outcomes) {
+      accepted += outcome.kind == OutcomeKind::kAccepted ? 1U : 0U;
+      duplicates += outcome.kind == OutcomeKind::kDuplicate ? 1U : 0U;
+      rejected += outcome.kind == OutcomeKind::kRejected ? 1U : 0U;
+      failed += outcome.kind == OutcomeKind::kFailed ? 1U : 0U;
+    }
+  }
+  uint64_t accepted = 0, duplicates = 0, rejected = 0, failed = 0;
+};
+
 // What is known of the rows of one delivery; tells it when that is all of them. Rows are set once each, from
 // any thread; different rows may be set at the same time.
 class Receipt {

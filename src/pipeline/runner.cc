@@ -16,6 +16,7 @@
 #include "pipeline/least_places.h"
 #include "pipeline/position_keeper.h"
 #include "pipeline/processor_chain.h"
+#include "pipeline/receipt_internal.h"
 #include "pipeline/replay.h"
 #include "pipeline/spool.h"
 #include "pipeline/spool_stage.h"
@@ -32,8 +33,8 @@ class RunnerImpl final : public Runner {
   RunnerImpl(PipelineConfig config, const RunnerHost& host)
       : config_(std::move(config)),
         host_(host),
-        environment_(host.clock, host.registry, config_, host.note),
         metrics_(config_.name),
+        environment_(host.clock, host.registry, config_, host.note, metrics_),
         circuit_(config_.circuit),
         buckets_(config_.tenants) {}
   ~RunnerImpl() override { static_cast<void>(Stop()); }
@@ -77,6 +78,7 @@ class RunnerImpl final : public Runner {
     ingestors_.clear();
     ingestors_.push_back({"replay", false, MakeReplayIngestor(replay, std::move(readers)), nullptr});
     has_positions_ = false;
+    if (replay.is_processed) dead_letters_->SetProcessed();
     if (replay.writers.empty()) return {};
     auto known = writer_->KeepOnly(replay.writers);
     std::sort(known.begin(), known.end());
@@ -95,10 +97,12 @@ class RunnerImpl final : public Runner {
     RETURN_IF_ERROR(Open());
     StartThreads();
     is_running_ = true;
+    open_inputs_ = ingestors_.size();
     for (size_t i = 0; i < ingestors_.size(); ++i) {
       auto& slot = ingestors_[i];
       const std::string name = NameOfIngestor(i);
-      IngestorPort::Parts parts{*intake_,
+      IngestorPort::Parts parts{*this,
+                                *intake_,
                                 *positions_,
                                 circuit_,
                                 buckets_,
@@ -107,7 +111,10 @@ class RunnerImpl final : public Runner {
                                 metrics_.Stage("ingestor", name),
                                 environment_,
                                 config_.tenants,
-                                abort_};
+                                abort_,
+                                [this] {
+                                  if (--open_inputs_ == 0) work_queue_->Hurry();
+                                }};
       slot.port = std::make_unique<IngestorPort>(parts, i, slot.type, slot.has_positions,
                                                  /*is_behind_spool=*/spool_ != nullptr);
       const Places from = slot.has_positions ? StartOf(slot.type) : Places();
@@ -142,8 +149,13 @@ class RunnerImpl final : public Runner {
   }
 
   Status fatal() const override {
-    std::lock_guard lock(mutex_);
-    return fatal_;
+    {
+      std::lock_guard lock(mutex_);
+      if (!fatal_.ok()) return fatal_;
+    }
+    if (Status status = writer_->fatal(); !status.ok())
+      return std::move(status).error().With(fmt::format("writer '{}'", config_.writer.type()));
+    return dead_letters_->fatal();
   }
 
   const PipelineMetrics& metrics() override {
@@ -190,8 +202,8 @@ class RunnerImpl final : public Runner {
 
   const PipelineConfig config_;
   const RunnerHost host_;
-  HostEnvironment environment_;
   PipelineMetrics metrics_;
+  HostEnvironment environment_;
   Circuit circuit_;
   TenantBuckets buckets_;
   std::stop_source abort_;  // the deadline has passed: whatever runs ends
@@ -215,6 +227,7 @@ class RunnerImpl final : public Runner {
   bool is_open_ = false;
   bool has_spooled_ = false;
   std::atomic<bool> is_running_ = false;
+  std::atomic<size_t> open_inputs_ = 0;
   mutable std::mutex mutex_;
   Status fatal_;
 };
@@ -263,13 +276,13 @@ void RunnerImpl::StartThreads() {
   limits.max_bytes = config_.batch.max_bytes;
   limits.max_age = config_.batch.max_age;
   dispatcher_ = std::make_unique<Dispatcher>(
-      Dispatcher::Parts{*work_queue_, *chain_, *write_stage_, environment_, config_.retry}, limits, writers,
-      writer_places_.has_value(), abort_);
+      Dispatcher::Parts{*work_queue_, *chain_, *write_stage_, environment_, metrics_.balance, config_.retry},
+      limits, writers, writer_places_.has_value(), abort_);
   if (spool_) {
     spool_queue_ = std::make_unique<IntakeQueue>(config_.queue, 1);
     intake_ = spool_queue_.get();
     spool_stage_ = std::make_unique<SpoolStage>(*spool_, *spool_queue_, *work_queue_, *dead_letters_,
-                                                environment_, metrics_.Stage("spool", "log"), abort_);
+                                                environment_, metrics_, abort_);
   }
   saver_ = std::jthread([this](const std::stop_token& stop) {
     while (SleepFor(kSaveEvery, stop)) SaveProgress();
@@ -309,9 +322,12 @@ Status RunnerImpl::Stop() {
     StopIngestors();
     if (spool_stage_) spool_stage_->Stop();
     work_queue_->Close();
-    if (!dispatcher_->WaitUntil(deadline)) {
+    if (!writer_->fatal().ok() || !dispatcher_->WaitUntil(deadline)) {
       abort_.request_stop();
-      work_queue_->Cancel();
+      for (const Item& item : work_queue_->Cancel()) {
+        const Outcome failed{OutcomeKind::kFailed, "the pipeline stops"};
+        for (int64_t row = 0; row < item.batch.rows(); ++row) item.receipt->Set(item.first_row + row, failed);
+      }
     }
     dispatcher_->Join();
     saver_.request_stop();

@@ -127,6 +127,30 @@ TEST(RunnerTest, GivesUpAfterTheAttemptsAndTellsTheUpstream) {
   EXPECT_EQ(fake.store.calls(), 3);
 }
 
+TEST(RunnerTest, AWriterThatIsOverEndsIt) {
+  for (const std::string type : {"ingestor", "ordered_ingestor"}) {
+    ScriptedConnectors fake;
+    fake.store.on_write = [&](const Batch& batch, int call) -> Result<Outcomes> {
+      if (call == 1) return fake.store.Take(batch);
+      fake.store.is_over = true;
+      return NotFound("nobody reads it");
+    };
+    auto runner =
+        fake.Start("ingestors: [{type: " + type + "}]\nretry: {initial: 1h, max: 1h}\nshutdown: 1h");
+    ASSERT_TRUE(runner.ok()) << runner.error().ToString();
+    EXPECT_EQ(fake.door.Send(Numbered("a", 0, 2))[0].kind, OutcomeKind::kAccepted);
+    EXPECT_TRUE((*runner)->fatal().ok());
+    const auto outcomes = fake.door.Send(Numbered("a", 2, 4));
+    EXPECT_EQ(outcomes[1].kind, OutcomeKind::kFailed);
+    EXPECT_THAT(outcomes[1].reason, HasSubstr("nobody reads it"));
+    EXPECT_THAT((*runner)->fatal().error().ToString(), HasSubstr("writer 'store': nobody reads it"));
+    EXPECT_EQ((*runner)->ailments().back().stage, "pipeline");
+    EXPECT_EQ(fake.door.Offer(Numbered("a", 4, 5)).error().code(), ErrorCode::kCancelled);
+    EXPECT_TRUE((*runner)->Stop().ok());
+    EXPECT_EQ(fake.store.calls(), 2);
+  }
+}
+
 TEST(RunnerTest, TheCircuitOpensAndClosesAgain) {
   ScriptedConnectors fake;
   std::atomic<bool> is_down = true;

@@ -42,6 +42,8 @@ class Spool {
 
   // Whether everything in it is done.
   bool is_drained() const;
+  // What is appended from now on has this number or a greater one.
+  uint64_t next_sequence() const { return log_->end().sequence; }
   uint64_t size_bytes() const { return log_->size_bytes(); }
   // What opening found: records that a crash had torn.
   const log::Recovery& recovery() const { return log_->recovery(); }

@@ -19,13 +19,15 @@ constexpr TakeLimits kSpoolBatch{50'000, 4 << 20, Millis(0)};
 }  // namespace
 
 SpoolStage::SpoolStage(Spool& spool, IntakeQueue& from, IntakeQueue& to, DeadLetters& dead_letters,
-                       Environment& environment, StageCounters& counters, std::stop_source abort)
+                       Environment& environment, PipelineMetrics& metrics, std::stop_source abort)
     : spool_(spool),
       from_(from),
       to_(to),
       dead_letters_(dead_letters),
       environment_(environment),
-      counters_(counters),
+      counters_(metrics.Stage("spool", "log")),
+      balance_(metrics.balance),
+      first_sequence_(spool.next_sequence()),
       abort_(std::move(abort)) {
   filler_ = std::jthread([this] { FillSpool(); });
   drainer_ = std::jthread([this](const std::stop_token& stop) { DrainSpool(stop); });
@@ -134,6 +136,16 @@ void SpoolStage::FillSpool() {
   }
 }
 
+void SpoolStage::Count(const Outcomes& outcomes, uint64_t sequence) {
+  Tally tally(outcomes);
+  balance_.accepted += tally.accepted;
+  balance_.duplicates += tally.duplicates;
+  balance_.rejected += tally.rejected;
+  const uint64_t done = outcomes.size() - tally.failed;  // the others stay
+  balance_.unspooled += done;
+  if (sequence < first_sequence_) balance_.found += done;
+}
+
 void SpoolStage::DrainSpool(const std::stop_token& stop) {
   while (!stop.stop_requested()) {
     auto entry = spool_.Next(stop);
@@ -150,6 +162,7 @@ void SpoolStage::DrainSpool(const std::stop_token& stop) {
     auto receipt = std::make_shared<Receipt>(rows, [this, rows, bytes, sequence](const Outcomes& outcomes) {
       bool is_done = true;
       for (const auto& outcome : outcomes) is_done = is_done && outcome.is_final();
+      Count(outcomes, sequence);
       if (is_done) spool_.Done(sequence);
       to_.Release(rows, bytes);
     });

@@ -21,7 +21,7 @@ class SpoolStage {
  public:
   // Starts the threads.
   SpoolStage(Spool& spool, IntakeQueue& from, IntakeQueue& to, DeadLetters& dead_letters,
-             Environment& environment, StageCounters& counters, std::stop_source abort);
+             Environment& environment, PipelineMetrics& metrics, std::stop_source abort);
   ~SpoolStage() { Stop(); }
 
   // Spools what is waiting, hands on nothing more. May be repeated.
@@ -39,6 +39,8 @@ class SpoolStage {
   Status AppendRows(const std::vector<Item>& items, bool is_patient, int64_t* done);
   Outcome Bury(const arrow::RecordBatch& record, const Error& why);
   void SetHealth(Status status);
+  // What became of records that were in the spool.
+  void Count(const Outcomes& outcomes, uint64_t sequence);
 
   Spool& spool_;
   IntakeQueue& from_;
@@ -46,6 +48,8 @@ class SpoolStage {
   DeadLetters& dead_letters_;
   Environment& environment_;
   StageCounters& counters_;
+  Balance& balance_;
+  const uint64_t first_sequence_;  // of this run
   const std::stop_source abort_;
   std::atomic<bool> is_broken_ = false;
   std::optional<std::chrono::steady_clock::time_point> full_since_;  // of the filler

@@ -73,13 +73,13 @@ void Work::TakeAside(Batch* output) {
   output->followers.clear();
 }
 
-void Work::SetOutput(Batch output) {
+int64_t Work::SetOutput(Batch output) {
   output_ = std::move(output);
   const auto rows = static_cast<size_t>(input_.rows());
   if (output_.origins.empty() && output_.rows() == input_.rows()) {
     open_.assign(rows, 1);
     worst_.assign(rows, Outcome{OutcomeKind::kDuplicate, {}});
-    return;
+    return 0;
   }
   open_.assign(rows, 0);
   worst_.assign(rows, Outcome{OutcomeKind::kDuplicate, {}});
@@ -93,10 +93,14 @@ void Work::SetOutput(Batch output) {
   }
   // A row that was dropped on purpose is done, unless what was made of all of them is not.
   is_made_of_all_ = open_of_all_ > 0;
-  if (is_made_of_all_) return;
+  if (is_made_of_all_) return 0;
+  int64_t dropped = 0;
   for (size_t row = 0; row < rows; ++row) {
-    if (open_[row] == 0 && !IsFollower(row)) Resolve(static_cast<int64_t>(row), Outcome());
+    if (open_[row] != 0 || is_resolved_[row] || IsFollower(row)) continue;
+    Resolve(static_cast<int64_t>(row), Outcome());
+    ++dropped;
   }
+  return dropped;
 }
 
 void Work::Resolve(int64_t input_row, Outcome outcome) {

@@ -28,7 +28,8 @@ class Work {
   // From the processors' answer: who must hear of outcomes, and which rows wait for others.
   void TakeAside(Batch* output);
   // The processors' answer. Rows of the input that no row of it came from are done, but for followers.
-  void SetOutput(Batch output);
+  // Returns how many they are.
+  int64_t SetOutput(Batch output);
   // Of a row of the input, once its outcome is final for the pipeline.
   void Resolve(int64_t input_row, Outcome outcome);
   // Of a row of the output: the worst of its rows is the outcome of a row of the input.

@@ -23,7 +23,7 @@ void WriteStage::Write(Work* work, const std::stop_token& abort) {
   if (rows.empty()) {
     // Nothing to write, but the writer may have to know that the upstream was read on.
     if (keeps_places_ && !work->output().places.empty()) {
-      for (int64_t attempt = 1; !abort.stop_requested(); ++attempt) {
+      for (int64_t attempt = 1; !abort.stop_requested() && !IsOver(&why); ++attempt) {
         const auto outcomes = parts_.writer.Write(work->output(), abort);
         if (outcomes.ok() || MayBeOneRow(outcomes.error().code())) break;
         if (!SleepFor(PauseBefore(retry_, attempt), abort)) break;
@@ -33,7 +33,7 @@ void WriteStage::Write(Work* work, const std::stop_token& abort) {
     SettleFollowers(work, /*waits=*/true, abort);
     return;
   }
-  for (int64_t attempt = 1; !abort.stop_requested(); ++attempt) {
+  for (int64_t attempt = 1; !abort.stop_requested() && !IsOver(&why); ++attempt) {
     const size_t before = rows.size();
     rows = Attempt(work, rows, &why, abort);
     if (!rows.empty()) SettleFollowers(work, /*waits=*/false, abort);
@@ -41,7 +41,7 @@ void WriteStage::Write(Work* work, const std::stop_token& abort) {
       attempt = 0;  // it gets on: no pause, and no end
       continue;
     }
-    if (rows.empty() || (attempt >= retry_.attempts && !work->is_persistent())) break;
+    if (rows.empty() || (attempt >= retry_.attempts && !work->is_persistent()) || IsOver(&why)) break;
     parts_.counters.retries += rows.size();
     if (attempt == 1) NoteSometimes(rows.size(), why);
     if (!SleepFor(PauseBefore(retry_, attempt), abort)) break;
@@ -65,6 +65,12 @@ void WriteStage::SettleFollowers(Work* work, bool waits, const std::stop_token& 
   }
   parts_.counters.rejected += rejected.size();
   Refuse(work, rejected, abort);
+}
+
+bool WriteStage::IsOver(std::string* why) const {
+  const Status status = parts_.writer.fatal();
+  if (!status.ok()) *why = parts_.environment.Clean(status.error().ToString());
+  return !status.ok();
 }
 
 void WriteStage::NoteSometimes(size_t rows, const std::string& why) {

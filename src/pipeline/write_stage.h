@@ -56,6 +56,8 @@ class WriteStage {
   // Rows that waited for others get the outcomes of those.
   void SettleFollowers(Work* work, bool waits, const std::stop_token& abort);
 
+  // The writer writes no more, for good.
+  bool IsOver(std::string* why) const;
   void NoteSometimes(size_t rows, const std::string& why);
 
   const Parts parts_;

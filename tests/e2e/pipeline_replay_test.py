@@ -4,9 +4,10 @@ import base64
 import http.server
 import json
 import threading
+import time
 
 from forum import Forum
-from harness import Workspace, main
+from harness import Workspace, main, wait
 from pipes import Folder
 
 
@@ -14,7 +15,7 @@ class Refuser:
     """An ingestor that answers 400 to records with `no` in their data; what it took, by uuid and how often."""
 
     def __init__(self, no="no"):
-        self.no, self.taken, self.texts = no, {}, []
+        self.no, self.taken, self.texts, self.away = no, {}, [], False
         refuser = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -30,6 +31,8 @@ class Refuser:
 
             def do_POST(self):  # noqa: N802
                 record = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                if refuser.away:
+                    return self.answer(503)
                 if refuser.no and refuser.no in record["data"]:
                     return self.answer(400)
                 refuser.taken[record["uuid"]] = refuser.taken.get(record["uuid"], 0) + 1
@@ -119,6 +122,38 @@ writer:
         assert "none" not in refuser.taken and "none" not in uuids(folder, "out.ndjson")
 
 
+def a_best_effort_branch_that_is_away_is_waited_for():
+    with Folder() as folder, Refuser() as refuser:
+        text = f"""ingestors: [{{type: file, path: in.ndjson}}]
+writer:
+  type: fan_out
+  writers:
+    - {{type: file, path: out.ndjson}}
+    - {{type: http, url: '{refuser.url}', policy: best_effort, attempts: 1, dead_letter: {{type: file, path: lost.ndjson}}}}
+retry: {{attempts: 2, initial: 20ms}}
+dead_letter: {{type: file, path: dead.ndjson}}
+"""
+        folder.write("in.ndjson", records(["yes", "no", "yes"]))
+        refuser.away = True
+        folder.run("p.yaml", text)
+        assert len(folder.read("lost.ndjson")) == 3
+        process = Workspace(init=False, folder=folder.path).start("pipeline", "replay", "p.yaml", "lost.ndjson")
+        try:
+            time.sleep(2)
+            assert process.poll() is None, wait(process)
+            assert len(folder.read("lost.ndjson")) == 3, "once is enough"
+            refuser.away = False
+            done = wait(process)
+        finally:
+            process.kill()
+        assert done.code == 0 and b"3 record(s) sent again, 1 rejected again" in done.err, done
+        assert refuser.taken == {"u0": 1, "u2": 1} and len(folder.read("lost.ndjson")) == 3, refuser.taken
+        # What the writer refuses now is a letter of the pipeline, for that writer, and goes no second time through the processors.
+        letter, = folder.read("dead.ndjson")
+        assert letter["dead_letter"]["writers"] == ["1_http"] and letter["dead_letter"]["processed"], letter
+        assert uuids(folder, "out.ndjson") == ["u0", "u1", "u2"]
+
+
 def items_of_an_api_are_mapped_again():
     with Folder() as folder, Forum(posts=60) as forum:
         text = f"""name: p
@@ -202,6 +237,6 @@ def large_records_and_bytes_that_are_no_text_are_kept_whole():
 
 
 if __name__ == "__main__":
-    main([only_the_branch_that_refused_gets_it_again, a_best_effort_branch_gets_its_own_dead_letters, items_of_an_api_are_mapped_again,
+    main([only_the_branch_that_refused_gets_it_again, a_best_effort_branch_gets_its_own_dead_letters, a_best_effort_branch_that_is_away_is_waited_for, items_of_an_api_are_mapped_again,
           what_is_no_dead_letter_and_who_cannot_read_one,
           csv_lines_with_wrong_quotes, large_records_and_bytes_that_are_no_text_are_kept_whole])

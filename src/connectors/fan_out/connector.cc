@@ -16,6 +16,7 @@
 #include "pipeline/dead_letters.h"
 #include "pipeline/environment.h"
 #include "pipeline/least_places.h"
+#include "pipeline/metrics.h"
 #include "pipeline/record.h"
 #include "pipeline/registry.h"
 #include "pipeline/rows.h"
@@ -52,7 +53,7 @@ struct Branch {
   std::atomic<int64_t> pauses_until{0};  // then it is asked again, milliseconds of the steady clock
   std::atomic<int64_t> next_note{0};     // the same; then records that are gone are told of again
   std::atomic<uint64_t> untold{0};       // records that are gone since then
-  std::unique_ptr<pipeline::StageCounters> dead_counters = std::make_unique<pipeline::StageCounters>();
+  pipeline::StageCounters* counters = nullptr;
   std::unique_ptr<pipeline::DeadLetters> dead_letters;
   std::mutex open_mutex;
   bool is_open = false;
@@ -109,15 +110,33 @@ class FanOut final : public pipeline::IngestionWriter {
     return outcomes;
   }
 
+  // A branch that is not required may end; its dead letters may not.
+  Status fatal() const override {
+    for (const auto& branch : branches_) {
+      if (!branch->is_meant) continue;
+      Status status;
+      if (branch->is_required) {
+        status = branch->writer->fatal();
+      } else if (branch->dead_letters) {
+        status = branch->dead_letters->fatal();
+      }
+      if (!status.ok())
+        return std::move(status).error().With(fmt::format("fan_out: writer '{}'", branch->name));
+    }
+    return {};
+  }
+
   std::vector<std::string> KeepOnly(const std::vector<std::string>& parts) override {
     std::vector<std::string> known;
     for (auto& branch : branches_) {
       if (std::find(parts.begin(), parts.end(), branch->name) != parts.end()) {
         known.push_back(branch->name);
+        branch->is_required = true;  // nobody else gets them: they wait for it
         continue;
       }
       const auto within = branch->writer->KeepOnly(parts);
       branch->is_meant = !within.empty();
+      branch->is_required = branch->is_required || branch->is_meant;
       known.insert(known.end(), within.begin(), within.end());
     }
     return known;
@@ -175,7 +194,7 @@ class FanOut final : public pipeline::IngestionWriter {
     std::lock_guard lock(branch.open_mutex);
     if (branch.is_open) return {};
     RETURN_IF_ERROR(branch.writer->Open(stop));
-    if (branch.dead_letters) RETURN_IF_ERROR(branch.dead_letters->Open(stop));
+    if (branch.dead_letters && !branch.is_required) RETURN_IF_ERROR(branch.dead_letters->Open(stop));
     branch.is_open = true;
     return {};
   }
@@ -230,6 +249,7 @@ class FanOut final : public pipeline::IngestionWriter {
     if (rows.empty() && (batch.rows() > 0 || !branch.keeps_places)) return all;
     if (branch.is_required) {
       WriteOnce(branch, batch, rows, stop, &all);
+      Count(branch, rows, all);
     } else {
       WriteBestEffort(branch, batch, std::move(rows), stop, &all);
     }
@@ -268,6 +288,19 @@ class FanOut final : public pipeline::IngestionWriter {
         outcome = {is_final ? OutcomeKind::kRejected : OutcomeKind::kFailed, outcomes.error().ToString()};
       }
     }
+  }
+
+  // What became of rows of a required branch; what failed is tried again.
+  static void Count(Branch& branch, const std::vector<int32_t>& rows, const Outcomes& all) {
+    uint64_t rejected = 0;
+    uint64_t failed = 0;
+    for (const int32_t row : rows) {
+      rejected += all[static_cast<size_t>(row)].kind == OutcomeKind::kRejected ? 1U : 0U;
+      failed += all[static_cast<size_t>(row)].kind == OutcomeKind::kFailed ? 1U : 0U;
+    }
+    branch.counters->records += rows.size() - rejected - failed;
+    branch.counters->rejected += rejected;
+    branch.counters->retries += failed;
   }
 
   void TellOfLost(Branch& branch, const std::string& why) {
@@ -313,11 +346,14 @@ class FanOut final : public pipeline::IngestionWriter {
         }
       }
       rows = std::move(again);
+      branch.counters->retries += rows.size();
       if (!rows.empty() && !pipeline::SleepFor(PauseBefore(retry, attempt), stop)) continue;
     }
+    branch.counters->records += asked > 0 ? asked - dead.size() : 0;
     if (asked > 0 && dead.size() == asked) branch.pauses_until = Now() + kPause.count();
     if (dead.empty()) return;
     if (!branch.dead_letters) {
+      branch.counters->lost += dead.size();
       branch.untold += dead.size();
       int64_t next = branch.next_note;
       const int64_t now = Now();
@@ -325,7 +361,8 @@ class FanOut final : public pipeline::IngestionWriter {
         TellOfLost(branch, dead[0].reason);
       return;
     }
-    static_cast<void>(branch.dead_letters->Write(dead, stop));
+    branch.counters->rejected += dead.size();
+    if (!branch.dead_letters->Write(dead, stop).ok()) branch.counters->lost += dead.size();
   }
 
   const std::vector<std::unique_ptr<Branch>> branches_;
@@ -344,6 +381,7 @@ Result<std::unique_ptr<pipeline::IngestionWriter>> Make(const pipeline::Settings
   for (const auto& one : writers) {
     auto branch = std::make_unique<Branch>();
     branch->name = fmt::format("{}_{}", branches.size(), one.type());
+    branch->counters = &environment.Counters("branch", branch->name);
     ASSIGN_OR_RETURN(branch->writer, environment.registry().MakeWriter(one, environment));
     branch->is_required = one.text("branch.policy") != "best_effort";
     branch->attempts = one.integer("branch.attempts");
@@ -354,8 +392,8 @@ Result<std::unique_ptr<pipeline::IngestionWriter>> Make(const pipeline::Settings
                             "go to the pipeline's dead_letter");
       ASSIGN_OR_RETURN(auto dead,
                        environment.registry().MakeWriter(one.writer("branch.dead_letter"), environment));
-      branch->dead_letters =
-          std::make_unique<pipeline::DeadLetters>(std::move(dead), environment, *branch->dead_counters);
+      branch->dead_letters = std::make_unique<pipeline::DeadLetters>(
+          std::move(dead), environment, environment.Counters("dead_letter", branch->name));
     }
     branches.push_back(std::move(branch));
   }

@@ -2,6 +2,7 @@
 #include <poll.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cerrno>
 
 #include "connectors/stdio/stdio_internal.h"
@@ -32,6 +33,9 @@ class StdoutWriter final : public pipeline::IngestionWriter {
           ::write(STDOUT_FILENO, text.data() + done, std::min<size_t>(text.size() - done, 1 << 16));
       if (wrote >= 0) {
         done += static_cast<size_t>(wrote);
+      } else if (errno == EPIPE) {
+        has_reader_ = false;
+        return fatal().error();
       } else if (errno != EINTR && errno != EAGAIN) {
         return Error(ErrorCode::kUnavailable, FromErrno(errno, "cannot write standard output").message());
       }
@@ -39,8 +43,13 @@ class StdoutWriter final : public pipeline::IngestionWriter {
     return pipeline::Outcomes(static_cast<size_t>(batch.rows()));
   }
 
+  Status fatal() const override {
+    return has_reader_ ? OkStatus() : NotFound("nobody reads standard output any more");
+  }
+
  private:
   const bool is_pretty_;
+  std::atomic<bool> has_reader_ = true;
 };
 
 }  // namespace

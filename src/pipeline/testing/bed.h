@@ -9,6 +9,7 @@
 #include "base/mutex.h"
 #include "pipeline/connector.h"
 #include "pipeline/environment.h"
+#include "pipeline/metrics.h"
 #include "pipeline/record.h"
 #include "pipeline/registry.h"
 #include "pipeline/testing/scripted.h"
@@ -33,6 +34,9 @@ class Bed final : public Environment {
   Result<std::string> StateFolder() override;
   std::string Clean(std::string text) const override { return text; }
   void Note(const std::string& line) override;
+  StageCounters& Counters(const std::string& stage, const std::string& connector) override {
+    return metrics_.Stage(stage, connector);
+  }
 
   std::vector<std::string> notes() const;
   void set_folder(std::string folder) { folder_ = std::move(folder); }
@@ -44,6 +48,7 @@ class Bed final : public Environment {
   SystemClock clock_;
   std::string name_ = "test";
   std::string folder_ = ".";
+  PipelineMetrics metrics_{"test"};
   mutable Mutex mutex_;
   std::vector<std::string> notes_ GUARDED_BY(mutex_);
 };

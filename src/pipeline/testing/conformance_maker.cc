@@ -7,7 +7,9 @@ namespace sluice::pipeline::testing {
 
 struct ConnectorMaker::Impl {
   Impl(const Registry& given, std::string folder)
-      : registry(given), config(Config(std::move(folder))), environment(clock, registry, config, nullptr) {}
+      : registry(given),
+        config(Config(std::move(folder))),
+        environment(clock, registry, config, nullptr, metrics) {}
   static PipelineConfig Config(std::string folder) {
     PipelineConfig config;
     config.name = "conformance";
@@ -24,6 +26,7 @@ struct ConnectorMaker::Impl {
   const Registry& registry;
   SystemClock clock;
   PipelineConfig config;
+  PipelineMetrics metrics{"conformance"};
   HostEnvironment environment;
 };
 

@@ -58,6 +58,7 @@ class StoreWriter final : public IngestionWriter {
     }
     return store_.on_write ? store_.on_write(batch, call) : store_.Take(batch);
   }
+  Status fatal() const override { return store_.is_over ? NotFound("nobody reads it") : OkStatus(); }
   int concurrency() const override { return store_.concurrency; }
   int64_t preferred_rows() const override { return store_.preferred_rows; }
   Result<std::optional<Places>> StoredPlaces() override { return store_.places; }

@@ -29,6 +29,7 @@ class Store {
   // Called for each Write with its number from 1; nothing = accept all. May block.
   std::function<Result<Outcomes>(const Batch&, int call)> on_write;
   Status open_status;
+  std::atomic<bool> is_over = false;  // it never writes again
   int concurrency = 1;
   int64_t preferred_rows = 10'000;
   std::optional<Places> places;

@@ -1,0 +1,256 @@
+#!/usr/bin/env python3
+"""How a pipeline ends: nobody reads its output any more, its input is over, it is stopped while records wait."""
+import http.server
+import json
+import os
+import signal
+import tempfile
+import threading
+import time
+import urllib.error
+import urllib.request
+
+import harness
+from harness import EXIT_FAILURE, Workspace, main, wait
+
+UNREAD = b"writer 'stdio': nobody reads standard output any more"
+
+
+class Slow:
+    """An ingestor that takes its time."""
+
+    def __init__(self):
+        self.taken, self.pause, self.status = 0, 0.05, 200
+        slow = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self):  # noqa: N802
+                slow.taken += self.rfile.read(int(self.headers["Content-Length"] or 0)).count(b'"data"')
+                time.sleep(slow.pause)
+                self.send_response(slow.status)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+            do_GET = do_HEAD = do_OPTIONS = do_POST
+
+            def log_message(self, *_):
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_address[1]}/"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.server.shutdown()
+        self.server.server_close()
+
+
+def folder():
+    """A folder without a workspace: pipelines need none."""
+    return Workspace(init=False, folder=tempfile.mkdtemp(prefix="sluice-pipe-"))
+
+
+def lines(numbers):
+    return "".join(json.dumps({"uuid": f"u{n}", "data": f"text {n}"}) + "\n" for n in numbers)
+
+
+def read(path):
+    if not os.path.exists(path):
+        return []
+    with open(path, encoding="utf-8") as file:
+        return [json.loads(line) for line in file if line.endswith("\n")]
+
+
+def eventually(holds, seconds=30):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if holds():
+            return
+        time.sleep(0.02)
+    raise AssertionError(f"did not come true within {seconds} s")
+
+
+def nobody_reads_the_output():
+    """As in `sluice run p.yaml | head -1`: nobody can mend that."""
+    for name, text in (("straight", "ingestors: [{type: generate}]\nwriter: {type: stdio}\n"),
+                       ("one of several writers", "ingestors: [{type: generate}]\nwriter: {type: fan_out, writers: [{type: file, path: all}, {type: stdio}]}\n"),
+                       ("spool", "ingestors: [{type: generate, rate: 1000}]\nwriter: {type: stdio}\nspool: {path: spool}\n"),
+                       ("slow input", "ingestors: [{type: generate, rate: 50}]\nwriter: {type: stdio}\nretry: {initial: 20s}\n"),
+                       ("dead letters", "ingestors: [{type: generate, rate: 50, tenants: 2}]\ntenants: {known: [tenant-1]}\n"
+                                        "writer: {type: file, path: all}\ndead_letter: {type: stdio}\n")):
+        def case(text=text):
+            with folder() as ws:
+                ws.write("p.yaml", text)
+                process = ws.start("run", "p.yaml")
+                try:
+                    assert process.stdout.readline()
+                    process.stdout.close()
+                    process.stdout = None
+                    done = wait(process, timeout=20)
+                finally:
+                    process.kill()
+                assert done.code == EXIT_FAILURE and done.seconds < 8, done
+                said = [line for line in done.err.splitlines() if b"trying" not in line]
+                assert said[-1].startswith(b"Error: pipeline 'p': ") and said[-1].endswith(b"nobody reads standard output any more"), done
+                assert b"p: " in said[-2] and b" records taken, " in said[-2], done
+                assert done.err.count(b"nobody reads") == 1, done
+        yield name, case
+
+
+def what_nobody_read_comes_again():
+    """A file's place does not pass records that were not written."""
+    with folder() as ws:
+        ws.write("p.yaml", "ingestors: [{type: file, path: in.ndjson}]\nwriter: {type: stdio}\nbatch: {max_records: 100}\n")
+        ws.write("in.ndjson", lines(range(20_000)))
+        process = ws.start("run", "p.yaml")
+        try:
+            assert process.stdout.readline()
+            process.stdout.close()
+            process.stdout = None
+            done = wait(process, timeout=20)
+        finally:
+            process.kill()
+        assert done.code == EXIT_FAILURE and UNREAD in done.err, done
+        out = [json.loads(line)["uuid"] for line in ws.run("run", "p.yaml").out.splitlines()]
+        assert out[-1] == "u19999" and len(out) > 19_000 and len(out) == len(set(out)), (len(out), out[:2])
+
+
+def a_node_goes_on_without_that_pipeline():
+    with Workspace() as ws:
+        os.mkdir(ws.folder + "/pipes")
+        ws.write("pipes/a.yaml", "ingestors: [{type: generate, rate: 500}]\nwriter: {type: stdio}\n")
+        ws.write("pipes/b.yaml", "ingestors: [{type: generate, rate: 500}]\nwriter: {type: file, path: out.ndjson}\n")
+        process = ws.start("serve", "--listen", "127.0.0.1:0", "--pipelines", "pipes")
+        try:
+            url = ""
+            while "Serving workspace" not in url:
+                url = process.stderr.readline().decode()
+                assert url, "ended early"
+            url = url.split()[-1]
+            assert process.stdout.readline()
+            process.stdout.close()
+            process.stdout = None
+            line = b""
+            while b"a: stopped, a reload starts it again" not in line:
+                line = process.stderr.readline()
+                assert line, "it ended"
+            assert UNREAD in line, line
+            before = len(read(ws.folder + "/pipes/out.ndjson"))
+            eventually(lambda: len(read(ws.folder + "/pipes/out.ndjson")) > before + 500)
+            try:
+                urllib.request.urlopen(url + "/readyz", timeout=10)
+                raise AssertionError("it is ready")
+            except urllib.error.HTTPError as error:
+                assert error.code == 503 and UNREAD in error.read(), error
+            # Another text is another chance.
+            ws.write("pipes/a.yaml", "ingestors: [{type: generate, rate: 500}]\nwriter: {type: file, path: a.ndjson}\n")
+            eventually(lambda: len(read(ws.folder + "/pipes/a.ndjson")) > 0)
+            assert urllib.request.urlopen(url + "/readyz", timeout=10).status == 200
+            process.send_signal(signal.SIGTERM)
+            assert wait(process).code == 0
+        finally:
+            process.kill()
+
+
+def an_input_that_is_over_waits_for_nothing():
+    for name, more in (("straight", ""), ("spool", "spool: {path: spool}\n"), ("two inputs", "")):
+        for kind in ("file", "stdin"):
+            def case(name=name, kind=kind, more=more):
+                with folder() as ws:
+                    one = "{type: file, path: in.ndjson}" if kind == "file" else "{type: stdio}"
+                    two = ", {type: generate, count: 3, batch: 1}" if name == "two inputs" else ""
+                    ws.write("p.yaml", f"ingestors: [{one}{two}]\nwriter: {{type: file, path: out.ndjson}}\nbatch: {{max_age: 60s}}\n{more}")
+                    ws.write("in.ndjson", lines([1, 2]))
+                    done = ws.run("run", "p.yaml", data=lines([1, 2]).encode() if kind == "stdin" else None)
+                    assert done.seconds < 20 and len(read(ws.folder + "/out.ndjson")) == (5 if two else 2), done
+            yield f"{name}, {kind}", case
+
+
+def totals(done):
+    """The numbers of the closing line, by what they count."""
+    line = [line for line in done.err.decode().splitlines() if " records taken" in line][-1]
+    parts = [part.split(" ", 1) for part in line.split(": ", 1)[1].split(", ")]
+    return {what: int(number) for number, what in parts}
+
+
+def adds_up(found):
+    into = found["records taken"] + found.get("found in the spool", 0)
+    return into == sum(found.values()) - into
+
+
+def the_closing_line_adds_up():
+    for name, text, wanted in (
+            ("straight", "processors: [{type: match, rules: [{when: {field: data, equals: 'text 1'}, set: {lang: xx}}]}, {type: drop, when: {field: lang, equals: xx}}, "
+                         "{type: dedupe, fields: [data]}]\n",
+             {"records taken": 12, "written": 7, "there before": 2, "dropped": 1, "rejected": 2, "not acknowledged": 0}),
+            ("spool", "spool: {path: spool}\n", {"records taken": 12, "written": 10, "rejected": 2, "not acknowledged": 0})):
+        def case(text=text, wanted=wanted):
+            with folder() as ws:
+                ws.write("p.yaml", "name: p\ningestors: [{type: file, path: in.ndjson}]\nwriter: {type: file, path: out.ndjson}\n" + text)
+                more = lines([5, 6]).replace('"u', '"v')
+                ws.write("in.ndjson", lines(range(8)) + "no record\n" + more + '{"data": 1}\n')
+                found = totals(ws.run("run", "p.yaml"))
+                assert found == wanted and adds_up(found), found
+        yield name, case
+
+
+def the_closing_line_adds_up_when_a_stop_cuts_things_off():
+    for name, more in (("straight", ""), ("spool", "spool: {path: spool}\n"), ("file", "")):
+        def case(name=name, more=more):
+            with folder() as ws, Slow() as slow:
+                ingestor = "{type: generate, rate: 0, batch: 10}" if name != "file" else "{type: file, path: in.ndjson}"
+                ws.write("in.ndjson", lines(range(3000)))
+                text = "name: p\ningestors: [%s]\nwriter: {type: http, url: '%s', batch: 5}\nshutdown: 500ms\nqueue: {max_records: 2000}\nbatch: {max_records: 20}\n%s"
+                ws.write("p.yaml", text % (ingestor, slow.url, more))
+                process = ws.start("run", "p.yaml")
+                try:
+                    eventually(lambda: slow.taken > 20)
+                    process.send_signal(signal.SIGTERM)
+                    done = wait(process)
+                finally:
+                    process.kill()
+                found = totals(done)
+                assert adds_up(found) and found["written"] > 0, done
+                assert found["left in the spool" if more else "not acknowledged"] > 100, done
+                if more:  # goes on there
+                    ws.write("p.yaml", text % (ingestor.replace("rate: 0, batch: 10", "count: 4"), slow.url, more))
+                    slow.pause = 0
+                    again = totals(ws.run("run", "p.yaml"))
+                    assert adds_up(again) and again["found in the spool"] >= found["left in the spool"], (found, again)
+        yield name, case
+
+
+def what_a_best_effort_writer_loses_is_counted():
+    for name, more, stage in (("lost", "", "sluice_pipeline_lost_total"),
+                              ("kept", ", dead_letter: {type: file, path: lost.ndjson}", "sluice_pipeline_rejected_total")):
+        def case(more=more, stage=stage):
+            with folder() as ws, Slow() as away:
+                away.status = 500
+                ws.write("p.yaml", "name: p\ningestors: [{type: file, path: in.ndjson, follow: true}]\nwriter: {type: fan_out, writers: [{type: file, path: out.ndjson}, "
+                                   "{type: http, url: '%s', policy: best_effort, attempts: 1%s}]}\n" % (away.url, more))
+                ws.write("in.ndjson", lines(range(7)))
+                process = ws.start("run", "p.yaml", "--metrics", "127.0.0.1:0")
+                try:
+                    url = process.stderr.readline().decode().split()[2].rsplit("/", 1)[0]
+
+                    def metrics():
+                        return urllib.request.urlopen(url + "/metrics", timeout=10).read().decode()
+                    eventually(lambda: f'{stage}{{pipeline="p",stage="branch",connector="1_http"}} 7' in metrics())
+                    text = metrics()
+                    assert 'sluice_pipeline_records_total{pipeline="p",stage="branch",connector="0_file"} 7' in text, text
+                    process.send_signal(signal.SIGTERM)
+                    assert wait(process).code == 0
+                finally:
+                    process.kill()
+        yield name, case
+
+
+if __name__ == "__main__":
+    assert harness
+    main([nobody_reads_the_output, what_nobody_read_comes_again, a_node_goes_on_without_that_pipeline, an_input_that_is_over_waits_for_nothing,
+          the_closing_line_adds_up, the_closing_line_adds_up_when_a_stop_cuts_things_off, what_a_best_effort_writer_loses_is_counted])
