@@ -50,7 +50,7 @@ Status ReplayOne(Session& session, const pipeline::PipelineConfig& config, const
   const auto ailments = runner->ailments();
   const Status stopped = runner->Stop();
   const auto& balance = runner->metrics().balance;
-  sum->taken += balance.taken - balance.failed;  // those were offered once more
+  sum->taken += balance.taken - balance.failed;
   sum->rejected += balance.rejected;
   for (const auto& one : ailments) {
     if (one.stage.starts_with("ingestor"))

@@ -32,6 +32,8 @@ struct Delivery {
   std::function<void(const Outcomes&)> done;
   // Called before Offer fails because its tenant is over its limit: how long until it may come again.
   std::function<void(std::chrono::milliseconds)> limited;
+  // It was offered before, and failed: it is the same records, once more.
+  bool is_repeat = false;
   // The tenant of the credential that the request came with; a record with another `tenant_id` is rejected,
   // one without gets it. Empty = the records say.
   std::string tenant;

@@ -61,6 +61,7 @@ Status Feeder::OfferPatiently(const Delivery& delivery, const std::stop_token& s
           Delivery failed;
           failed.batch = *std::move(again);
           failed.refused = RefusedAmong(refused, rows);
+          failed.is_repeat = true;
           state->failed.push_back(std::move(failed));
         }
       }

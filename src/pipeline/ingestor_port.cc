@@ -158,7 +158,12 @@ Status IngestorPort::Offer(Delivery delivery, std::chrono::milliseconds patience
     RefuseRows(admitted, delivery, receipt.get());
   }
   parts_.counters.records += static_cast<uint64_t>(rows);
-  parts_.metrics.balance.taken += static_cast<uint64_t>(rows);
+  Balance& balance = parts_.metrics.balance;
+  if (delivery.is_repeat) {
+    balance.failed -= static_cast<uint64_t>(rows);  // its outcome is open again
+  } else {
+    balance.taken += static_cast<uint64_t>(rows);
+  }
   parts_.counters.batches += 1;
   parts_.counters.bytes += bytes;
   for (const auto& [tenant, sent] : admitted.tenants)

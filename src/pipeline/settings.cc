@@ -120,11 +120,15 @@ bool Settings::has(std::string_view name) const {
   return found != values_.end() && found->second->is_given;
 }
 
-Error Settings::Complain(std::string_view option, std::string_view message) const {
+std::string Settings::Where(std::string_view option) const {
   const auto found = values_.find(option);
   const std::string& place =
       found != values_.end() && !found->second->place.empty() ? found->second->place : place_;
-  return InvalidArgument("{}: option '{}': {}", place, option, message);
+  return fmt::format("{}: option '{}'", place, option);
+}
+
+Error Settings::Complain(std::string_view option, std::string_view message) const {
+  return InvalidArgument("{}: {}", Where(option), message);
 }
 
 Result<Settings> SettingsReader::Read(const Tree& tree, ConnectorKind kind,

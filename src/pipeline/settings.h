@@ -53,6 +53,8 @@ class Settings {
   const std::vector<Settings>& writers(std::string_view name) const;
   // An error that names file, line and option.
   Error Complain(std::string_view option, std::string_view message) const;
+  // The same beginning for an error that is found out later: `p.yaml:4: option 'uri'`.
+  std::string Where(std::string_view option) const;
 
  private:
   friend class SettingsReader;  // settings.cc: makes them from a declaration and a Tree

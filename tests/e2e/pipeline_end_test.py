@@ -4,6 +4,7 @@ import http.server
 import json
 import os
 import signal
+import subprocess
 import tempfile
 import threading
 import time
@@ -225,6 +226,25 @@ def the_closing_line_adds_up_when_a_stop_cuts_things_off():
         yield name, case
 
 
+def records_that_are_offered_again_count_once():
+    with folder() as ws, Slow() as away:
+        away.status = 503
+        ws.write("p.yaml", "name: p\ningestors: [{type: stdio}]\nwriter: {type: http, url: '%s'}\nretry: {attempts: 1}\ncircuit: {failures: 1000}\n" % away.url)
+        process = ws.start("run", "p.yaml", stdin=subprocess.PIPE)
+        try:
+            process.stdin.write(lines(range(3)).encode())
+            process.stdin.close()
+            process.stdin = None
+            eventually(lambda: away.taken > 6)
+            away.status = 200
+            done = wait(process)
+        finally:
+            process.kill()
+        assert totals(done) == {"records taken": 3, "written": 3, "rejected": 0, "not acknowledged": 0}, done
+        # The URL once is enough.
+        assert done.err.count(away.url.encode()) == done.err.count(b"trying again"), done
+
+
 def what_a_best_effort_writer_loses_is_counted():
     for name, more, stage in (("lost", "", "sluice_pipeline_lost_total"),
                               ("kept", ", dead_letter: {type: file, path: lost.ndjson}", "sluice_pipeline_rejected_total")):
@@ -253,4 +273,5 @@ def what_a_best_effort_writer_loses_is_counted():
 if __name__ == "__main__":
     assert harness
     main([nobody_reads_the_output, what_nobody_read_comes_again, a_node_goes_on_without_that_pipeline, an_input_that_is_over_waits_for_nothing,
-          the_closing_line_adds_up, the_closing_line_adds_up_when_a_stop_cuts_things_off, what_a_best_effort_writer_loses_is_counted])
+          the_closing_line_adds_up, the_closing_line_adds_up_when_a_stop_cuts_things_off, records_that_are_offered_again_count_once,
+          what_a_best_effort_writer_loses_is_counted])

@@ -88,6 +88,7 @@ def wrong_credentials_end_it_at_once():
         done = ws.run("run", config(ws, postgres, password="hush-hush"), code=EXIT_FAILURE, timeout=20)
         said = done.err.decode()
         assert "password authentication failed" in said and "127.0.0.1" in said and "hush" not in said, said
+        assert "p.yaml:6: option 'uri'" in said, said
         assert done.seconds < 10
 
 

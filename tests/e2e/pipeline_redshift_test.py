@@ -15,7 +15,7 @@ import struct
 import threading
 import urllib.request
 
-from harness import EXIT_FAILURE, Workspace, main, wait
+from harness import EXIT_CHANGED, EXIT_FAILURE, Workspace, main, wait
 from pipeline_postgres_test import dead_letters, records
 from servers import Moto, Postgres
 
@@ -218,7 +218,12 @@ def complains_at_the_start():
         ws.write("in.ndjson", records(0, 10))
         environment = {**os.environ, **KEYS}
         done = ws.run("run", config(ws, postgres.uri("hush-hush")), code=EXIT_FAILURE, timeout=20)
-        assert b"password authentication failed" in done.err and b"hush" not in done.err, done
+        assert b"password authentication failed" in done.err and b"hush" not in done.err and b"p.yaml:6: option 'uri'" in done.err, done
+        postgres.sql("CREATE TABLE feedback (uuid text, source_type text, source_id text, data text, data_id text, metadata jsonb, metadata_type text, "
+                     "lang text GENERATED ALWAYS AS (data) STORED, tenant_id text, created_at timestamptz, updated_at timestamptz)")
+        done = ws.run("run", config(ws, postgres.uri()), code=EXIT_CHANGED, timeout=20)
+        assert b"p.yaml:7: option 'table'" in done.err and b"'lang', which the server makes itself" in done.err, done
+        postgres.sql("DROP TABLE feedback")
         done = ws.run("run", config(ws, postgres.uri(), more=staging(moto, "none")), code=EXIT_FAILURE, timeout=20, env=environment)
         assert b"NoSuchBucket" in done.err and b"s3://none" in done.err, done
         done = ws.run("run", config(ws, postgres.uri(), more="  staging: s3://b\n"), code=EXIT_FAILURE, env=environment)

@@ -614,6 +614,8 @@ BAD = [
     ("ingestors: [{type: stdio}]", "a 'writer' is missing"),
     ("ingestors: [{type: stdio}]\nwriter: {type: http, url: 'http://x', headers: {content-length: '5'}}", "p.yaml:2: option 'headers': 'Content-Length' is set with each request"),
     ("ingestors: [{type: stdio}]\nwriter: {type: http, url: 'http://x', headers: {Content-Type: a/b}}", "p.yaml:2: option 'headers': 'Content-Type' is that of records"),
+    ("ingestors: [{type: stdio}]\nwriter: {type: http, url: 'http://x', headers: {'X Y': a}}", "p.yaml:2: option 'headers': 'X Y' is no header field"),
+    ("ingestors: [{type: rest, url: 'http://x', record: {data: {from: a}}, headers: {'X:': a}}]\nwriter: {type: stdio}", "p.yaml:1: option 'headers': 'X:' is no header field"),
     ("writer: {type: stdio}", "'ingestors' needs a list of at least one"),
     ("ingestors: [{type: stdio}]\nwriter: {type: stdio}\nretri: 3", "p.yaml:3: unknown key 'retri'; did you mean 'retry'"),
     ("ingestors: [{type: stdio}]\nwriter: {type: stdio}\nretry: {max: 30}", "option 'max': '30' is no duration, such as"),

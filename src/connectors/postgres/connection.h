@@ -25,6 +25,7 @@ struct ConnectOptions {
   std::chrono::milliseconds connect_timeout{10'000};
   std::chrono::milliseconds timeout{30'000};  // of one statement
   std::string set_up;                         // statements for a new session, instead of PostgreSQL's
+  std::string origin = "option 'uri'";        // where `uri` was given, for messages
 };
 
 // A parameter of a prepared statement, in binary form.

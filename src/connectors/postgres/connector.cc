@@ -73,7 +73,9 @@ Result<std::unique_ptr<pipeline::IngestionWriter>> Make(const pipeline::Settings
   options.connect.uri = settings.text("uri");
   options.connect.timeout = settings.duration("timeout");
   options.connect.connect_timeout = settings.duration("connect_timeout");
+  options.connect.origin = settings.Where("uri");
   options.target.table = settings.text("table");
+  options.target.origin = settings.Where("table");
   options.target.schema = settings.text("schema");
   options.target.create_table = settings.boolean("create_table");
   options.target.updates = settings.text("on_duplicate") == "update";

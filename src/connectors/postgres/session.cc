@@ -105,12 +105,12 @@ Session::Session(std::unique_ptr<Connection> connection, Target target)
 Result<std::unique_ptr<Session>> Session::Open(const ConnectOptions& connect, const TargetOptions& options,
                                                std::stop_token stop) {
   auto opened = Connection::Open(connect, stop);
-  if (!opened.ok()) return std::move(opened).error().With("option 'uri'");
+  if (!opened.ok()) return std::move(opened).error().With(connect.origin);
   auto connection = std::move(opened).value();
   auto found = OpenTarget(*connection, options, stop);
   if (!found.ok()) {
     if (IsRetryable(found.error().code())) return std::move(found).error();
-    return std::move(found).error().With("option 'table'");
+    return std::move(found).error().With(options.origin);
   }
   Target target = std::move(found).value();
   // A batch asks the table's indexes, however large the table is and whatever its statistics say.

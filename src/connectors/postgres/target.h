@@ -26,6 +26,7 @@ struct TargetColumn {
 struct TargetOptions {
   std::string schema;  // empty = found by the server's search path
   std::string table;
+  std::string origin = "option 'table'";  // where it was given, for messages
   bool create_table = false;
   bool updates = false;
 };

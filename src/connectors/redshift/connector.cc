@@ -105,7 +105,9 @@ Result<std::unique_ptr<pipeline::IngestionWriter>> Make(const pipeline::Settings
   options.connect.connect_timeout = settings.duration("connect_timeout");
   options.connect.set_up =
       fmt::format("SET TIMEZONE TO 'UTC'; SET statement_timeout TO {}", options.connect.timeout.count());
+  options.connect.origin = settings.Where("uri");
   options.table = settings.text("table");
+  options.table_origin = settings.Where("table");
   options.schema = settings.text("schema");
   options.create_table = settings.boolean("create_table");
   options.updates = settings.text("on_duplicate") == "update";

@@ -26,6 +26,7 @@ struct WriterOptions {
   postgres::ConnectOptions connect;
   std::string schema;  // empty = found by the search path
   std::string table;
+  std::string table_origin = "option 'table'";  // where it was given, for messages
   bool create_table = false;
   bool updates = false;
   std::optional<StagingOptions> staging;  // nothing = multi-row INSERT

@@ -143,7 +143,7 @@ class RedshiftWriter final : public pipeline::IngestionWriter {
 Status RedshiftWriter::Connect(const std::stop_token& stop) {
   connection_.reset();
   auto connection = Connection::Open(options_.connect, stop);
-  if (!connection.ok()) return std::move(connection).error().With("option 'uri'");
+  if (!connection.ok()) return std::move(connection).error().With(options_.connect.origin);
   connection_ = std::move(connection).value();
   ASSIGN_OR_RETURN(const auto version, connection_->Run("SELECT version()", stop));
   dialect_.is_redshift = Cell(version.back(), 0, 0).find("Redshift") != std::string::npos;
@@ -153,11 +153,11 @@ Status RedshiftWriter::Connect(const std::stop_token& stop) {
     // table, or of the type that every table has.
     const std::string& state = connection_->state();
     if (!made.ok() && state != "23505" && state != "42P07" && state != "42710")
-      return std::move(made).error().With("option 'table': creating table " + FullName());
+      return std::move(made).error().With("creating table " + FullName()).With(options_.table_origin);
   }
   if (Status read = ReadColumns(stop); !read.ok()) {
     if (IsRetryable(read.error().code())) return read;
-    return std::move(read).error().With("option 'table'");
+    return std::move(read).error().With(options_.table_origin);
   }
   auto staging = connection_->Run(CreateStaging(dialect_), stop);
   if (!staging.ok()) return std::move(staging).error().With("making the staging table");

@@ -18,6 +18,11 @@ constexpr std::array<std::string_view, 5> kOwnHeaders = {"Content-Length", "Tran
 Result<std::map<std::string, std::string>> ReadHeaders(const pipeline::Settings& settings) {
   auto headers = settings.text_map("headers");
   for (const auto& [name, value] : headers) {
+    if (!net::IsSafeField(name, value))
+      return settings.Complain("headers",
+                               fmt::format("'{}' is no header field: a name of letters, digits and "
+                                           "hyphens, a value without line ends",
+                                           name));
     for (const std::string_view own : kOwnHeaders) {
       if (net::EqualsIgnoringCase(name, own))
         return settings.Complain("headers",
@@ -31,6 +36,8 @@ Result<std::map<std::string, std::string>> ReadHeaders(const pipeline::Settings&
       return settings.Complain("token", "it is a header Authorization, which 'headers' has as well");
   }
   headers["Authorization"] = "Bearer " + token;
+  if (!net::IsSafeField("Authorization", headers["Authorization"]))
+    return settings.Complain("token", "it holds characters that no header field can have");
   return headers;
 }
 
