@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "gateway/lane_internal.h"
+#include "ingest/index_sync.h"
 
 namespace sluice::gateway {
 namespace {
@@ -167,7 +168,8 @@ void Lane::Run() {
   }
   std::vector<Settled> settled;
   std::vector<BatchPtr> later;
-  const Status status = resolved.ok() ? CommitGroup(group, &settled, &later) : resolved;
+  std::unique_ptr<index::GuardedIndex> session;
+  const Status status = resolved.ok() ? CommitGroup(group, &settled, &later, &session) : resolved;
   if (!status.ok()) {
     shared_.NoteFailure(status.error());
     GiveUp(std::move(group), status.error());
@@ -181,6 +183,8 @@ void Lane::Run() {
                                                                  kShortestQueueWindow, kLongestQueueWindow);
   }
   Finish(std::move(settled), std::move(later));
+  // Nobody has to wait for it.
+  if (session) ingest::UpdateIndexes(*session, *dataset_, nullptr);
 }
 
 // --- one group ---
@@ -344,18 +348,18 @@ Status Lane::MergeGroup(const std::vector<BatchPtr>& members, index::GuardedInde
 }
 
 Status Lane::CommitGroup(std::vector<BatchPtr> group, std::vector<Settled>* settled,
-                         std::vector<BatchPtr>* later) {
+                         std::vector<BatchPtr>* later, std::unique_ptr<index::GuardedIndex>* session) {
   // A batch whose place in the queue could be lost must not have an outcome.
   std::optional<Place> last;
   for (const auto& batch : group) {
     if (batch->place && (!last || batch->place->sequence > last->sequence)) last = batch->place;
   }
   if (last) RETURN_IF_ERROR(shared_.journal()->WaitFor(*last));
-  ASSIGN_OR_RETURN(auto session, shared_.workspace->BeginCommit(entry().id));
+  ASSIGN_OR_RETURN(*session, shared_.workspace->BeginCommit(entry().id));
   RETURN_IF_ERROR(RefreshLocked());
   std::vector<BatchPtr> members;
   RETURN_IF_ERROR(PrepareGroup(group, settled, &members, later));
-  if (!members.empty()) RETURN_IF_ERROR(MergeGroup(members, *session, settled, later));
+  if (!members.empty()) RETURN_IF_ERROR(MergeGroup(members, **session, settled, later));
   return SettleFailures(settled);
 }
 

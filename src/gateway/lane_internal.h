@@ -315,8 +315,9 @@ class Lane : public std::enable_shared_from_this<Lane> {
     std::optional<Refusal> refusal;
     bool is_unrecorded = false;  // its outcome is that of another batch, and not in the journal yet
   };
-  Status CommitGroup(std::vector<BatchPtr> group, std::vector<Settled>* settled,
-                     std::vector<BatchPtr>* later);
+  // `session` are the locks, which the caller holds on to.
+  Status CommitGroup(std::vector<BatchPtr> group, std::vector<Settled>* settled, std::vector<BatchPtr>* later,
+                     std::unique_ptr<index::GuardedIndex>* session);
   Status PrepareGroup(const std::vector<BatchPtr>& group, std::vector<Settled>* settled,
                       std::vector<BatchPtr>* members, std::vector<BatchPtr>* later);
   Status MergeGroup(const std::vector<BatchPtr>& members, index::GuardedIndex& session,

@@ -448,7 +448,6 @@ Result<GroupResult> Group::Run(const BeforeHead& before_head) {
   if (result.commit->new_head != new_head_)
     return Internal("the head after the commit is {}, not {}", result.commit->new_head.ToString(),
                     new_head_.ToString());
-  UpdateIndexes(*context_.session, dataset_, nullptr);
   return result;
 }
 

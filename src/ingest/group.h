@@ -86,7 +86,8 @@ using BeforeHead = std::function<Status(const GroupResult& result)>;
 // result is that of committing the batches one by one in that order, in offsets, op, event time and data.
 // Each batch's plan must hold for the dataset as it is (FramePlan::HoldsFor); while the dataset has no
 // schema, only the last of them may have a frame. An error, in contrast to those in the result, means that
-// nothing was committed (kCommitUnknown: that it is not known). Confined to one thread.
+// nothing was committed (kCommitUnknown: that it is not known). The key indexes are the caller's to bring up
+// to the new head (UpdateIndexes), once those who wait know the outcome. Confined to one thread.
 Result<GroupResult> CommitGroup(const GroupContext& context, std::vector<GroupBatch> batches,
                                 const BeforeHead& before_head);
 
