@@ -482,8 +482,7 @@ Status LocalStorage::CompareAndSwap(const std::string& name, const std::optional
   }
   if (found != expected) return ConflictOf(name, expected, found);
   ASSIGN_OR_RETURN(auto pending, WriteSpare(name, bytes));
-  // Bytes and size: of a spare file's other attributes nothing is lost.
-  RETURN_IF_ERROR(pending->file->SyncData());
+  RETURN_IF_ERROR(pending->file->Sync());
   // From here on the new content may be what a restart finds.
   const int outcome =
       expected ? Swap(*pending, name) : disk_.RenameNoReplace(pending->file->path(), PathOf(name));

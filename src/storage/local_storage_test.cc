@@ -92,8 +92,8 @@ TEST_F(LocalStorageTest, SyncsWhatIsThereAlready) {
 
 TEST_F(LocalStorageTest, SwapsWithSyncedFileAndFolder) {
   ASSERT_OK(storage_->CompareAndSwap("refs/0", "refs/0", "new"));
-  EXPECT_THAT(Calls(), ElementsAre("open refs/*", "write refs/*", "datasync refs/*", "rename refs/* refs/0",
-                                   "sync refs"));
+  EXPECT_THAT(Calls(),
+              ElementsAre("open refs/*", "write refs/*", "sync refs/*", "rename refs/* refs/0", "sync refs"));
 }
 
 TEST_F(LocalStorageTest, SyncsTheFileSystemOnce) {
@@ -190,7 +190,7 @@ TEST_F(LocalStorageTest, SwapsAgainAndAgainInTwoFiles) {
   ASSERT_OK(storage_->CompareAndSwap("refs/head", "b, which is longer", "c"));
   disk_.ClearCalls();
   ASSERT_OK(storage_->CompareAndSwap("refs/head", "c", "d"));
-  EXPECT_THAT(Calls(), ElementsAre("write refs/*", "truncate refs/*", "datasync refs/*",
+  EXPECT_THAT(Calls(), ElementsAre("write refs/*", "truncate refs/*", "sync refs/*",
                                    "exchange refs/* refs/head", "sync refs"));
   EXPECT_EQ(storage_->Get("refs/head").value_or("?"), "d");
   EXPECT_EQ(storage_->List("refs").value().size(), 2u) << "refs/0 and refs/head";
