@@ -4,10 +4,10 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <csignal>
 #include <filesystem>
 
 #include "push/files_internal.h"
+#include "storage/disk.h"
 
 namespace sluice::push {
 namespace {
@@ -71,12 +71,7 @@ Result<uint64_t> InputFile::Size() const {
   return static_cast<uint64_t>(info.st_size);
 }
 
-// A lease to read is given only when nobody has the file open for writing. Who opens it meanwhile waits until
-// it is given back, at once; of the signal about that nobody takes notice.
-bool InputFile::IsClosed() const {
-  if (::fcntl(fd_, F_SETSIG, SIGURG) != 0 || ::fcntl(fd_, F_SETLEASE, F_RDLCK) != 0) return false;
-  return ::fcntl(fd_, F_SETLEASE, F_UNLCK) == 0;
-}
+bool InputFile::IsClosed() const { return storage::IsWrittenByNobody(fd_); }
 
 Result<int64_t> InputFile::ChangedNs() const {
   struct stat info{};

@@ -69,8 +69,12 @@ class Api final : public net::HttpHandler {
     const gateway::PushTogether together;
     size_t served = 0;
     do {
-      Serve(std::move(calls[served].request), std::move(calls[served].responder));
-      ++served;
+      auto& call = calls[served++];
+      try {
+        Serve(std::move(call.request), std::move(call.responder));
+      } catch (...) {
+        // Its responder was destroyed on the way, and has answered; the others are not concerned.
+      }
     } while (served < calls.size() && std::chrono::steady_clock::now() - started < kMostTogether);
     return served;
   }

@@ -110,12 +110,21 @@ int TryLockAs(int fd, int16_t type) {
 int TryLock(int fd) { return TryLockAs(fd, F_WRLCK); }
 int TryShareLock(int fd) { return TryLockAs(fd, F_RDLCK); }
 
-bool IsOpenHereOnly(int fd) {
-  // The kernel gives a write lease of a file that only its asker has open. Who opens it meanwhile waits until
-  // it is given back, and the signal that tells of that must be a harmless one.
-  if (::fcntl(fd, F_SETSIG, SIGURG) < 0 || ::fcntl(fd, F_SETLEASE, F_WRLCK) < 0) return false;
+namespace {
+
+// Who opens the file meanwhile waits until the lease is given back, and the signal that tells of that must be
+// a harmless one.
+bool IsLeased(int fd, int type) {
+  if (::fcntl(fd, F_SETSIG, SIGURG) < 0 || ::fcntl(fd, F_SETLEASE, type) < 0) return false;
   return ::fcntl(fd, F_SETLEASE, F_UNLCK) == 0;
 }
+
+}  // namespace
+
+// The kernel gives a lease to write of a file that only its asker has open, one to read of a file that nobody
+// has open for writing.
+bool IsOpenHereOnly(int fd) { return IsLeased(fd, F_WRLCK); }
+bool IsWrittenByNobody(int fd) { return IsLeased(fd, F_RDLCK); }
 
 Result<std::unique_ptr<File>> File::Open(Disk& disk, const std::string& path, int flags, mode_t mode) {
   const int fd = Uninterrupted([&] { return disk.Open(path, flags, mode); });

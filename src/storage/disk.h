@@ -89,6 +89,8 @@ int TryShareLock(int fd);
 // Whether nobody else has the file open, in this process or another; `fd` is open for writing. False also
 // where the file system cannot tell.
 bool IsOpenHereOnly(int fd);
+// Whether nobody has the file open for writing; `fd` is open for reading. False as above.
+bool IsWrittenByNobody(int fd);
 // Makes the names in a folder durable.
 Status SyncFolder(Disk& disk, const std::string& path);
 // Makes the folder and its missing parents, each durable in its parent.

@@ -463,6 +463,7 @@ int LocalStorage::Swap(const Pending& pending, const std::string& name) {
     if (is_first) return disk_.Rename(from, PathOf(name));
   }
   const int outcome = disk_.Exchange(from, PathOf(name));
+  // The file system cannot, or the name is gone: as the first time.
   if (outcome == -EINVAL || outcome == -ENOSYS || outcome == -ENOENT) return disk_.Rename(from, PathOf(name));
   if (outcome < 0) return outcome;
   MutexLock lock(mutex_);

@@ -1,54 +1,37 @@
 #!/usr/bin/env python3
 """How a pipeline ends: nobody reads its output any more, its input is over, it is stopped while records wait."""
-import http.server
 import json
 import os
 import signal
 import subprocess
 import tempfile
-import threading
 import time
 import urllib.error
 import urllib.request
 
 import harness
 from harness import EXIT_FAILURE, Workspace, main, wait
+from pipes import Handler, Listener
 
 UNREAD = b"writer 'stdio': nobody reads standard output any more"
 
 
-class Slow:
+class Slow(Listener):
     """An ingestor that takes its time."""
 
     def __init__(self):
         self.taken, self.pause, self.status = 0, 0.05, 200
         slow = self
 
-        class Handler(http.server.BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
+        class Taking(Handler):
             def do_POST(self):  # noqa: N802
-                slow.taken += self.rfile.read(int(self.headers["Content-Length"] or 0)).count(b'"data"')
+                slow.taken += self.body().count(b'"data"')
                 time.sleep(slow.pause)
-                self.send_response(slow.status)
-                self.send_header("Content-Length", "0")
-                self.end_headers()
+                self.answer(slow.status)
 
             do_GET = do_HEAD = do_OPTIONS = do_POST
 
-            def log_message(self, *_):
-                pass
-
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_address[1]}/"
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.server.shutdown()
-        self.server.server_close()
+        super().__init__(Taking)
 
 
 def folder():

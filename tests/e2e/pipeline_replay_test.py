@@ -1,36 +1,27 @@
 #!/usr/bin/env python3
 """Dead letters through the real program: all that was rejected can be sent again, to those who lack it, when the fault is mended."""
 import base64
-import http.server
 import json
-import threading
 import time
 
 from forum import Forum
 from harness import Workspace, main, wait
-from pipes import Folder
+from pipes import Folder, Handler, Listener
 
 
-class Refuser:
+class Refuser(Listener):
     """An ingestor that answers 400 to records with `no` in their data; what it took, by uuid and how often."""
 
     def __init__(self, no="no"):
         self.no, self.taken, self.texts, self.away = no, {}, [], False
         refuser = self
 
-        class Handler(http.server.BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def answer(self, status):
-                self.send_response(status)
-                self.send_header("Content-Length", "0")
-                self.end_headers()
-
+        class Refusing(Handler):
             def do_GET(self):  # noqa: N802
                 self.answer(405)
 
             def do_POST(self):  # noqa: N802
-                record = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                record = json.loads(self.body())
                 if refuser.away:
                     return self.answer(503)
                 if refuser.no and refuser.no in record["data"]:
@@ -39,19 +30,7 @@ class Refuser:
                 refuser.texts.append(record["data"])
                 return self.answer(200)
 
-            def log_message(self, *_):
-                pass
-
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_address[1]}/"
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.server.shutdown()
-        self.server.server_close()
+        super().__init__(Refusing)
 
 
 def replay(folder, pipeline, letters, code=0):

@@ -150,45 +150,35 @@ def post(port, body, path="/ingest", method="POST", timeout=20, **headers):
         connection.close()
 
 
-class Repository:
-    """What stands at the end of a chain: an ingestor as the original's, which keeps records by uuid."""
+class Handler(http.server.BaseHTTPRequestHandler):
+    """Keeps connections, says nothing, answers without a body."""
 
-    def __init__(self):
-        self.records, self.requests, self.status, self.delay = {}, 0, 200, 0.0
-        self.lock = threading.Lock()
-        repository = self
+    protocol_version = "HTTP/1.1"
 
-        class Handler(http.server.BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
+    def answer(self, status):
+        self.send_response(status)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
 
-            def do_POST(self):  # noqa: N802
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                time.sleep(repository.delay)
-                if repository.status == 200:
-                    with repository.lock:
-                        repository.requests += 1
-                        record = json.loads(body)
-                        repository.records[record["uuid"]] = record
-                self.send_response(repository.status)
-                self.send_header("Content-Length", "0")
-                self.end_headers()
+    def body(self):
+        return self.rfile.read(int(self.headers["Content-Length"] or 0))
 
-            def do_GET(self):  # noqa: N802
-                self.send_response(405)
-                self.send_header("Content-Length", "0")
-                self.end_headers()
+    def log_message(self, *_):
+        pass
 
-            def log_message(self, *_):
-                pass
 
+class Listener:
+    """An HTTP server of the test's own on a free port, ended with the object."""
+
+    def __init__(self, handler):
         class Server(http.server.ThreadingHTTPServer):
             request_queue_size = 128
             daemon_threads = True
 
-        self.server = Server(("127.0.0.1", 0), Handler)
+        self.server = Server(("127.0.0.1", 0), handler)
         self.port = self.server.server_address[1]
-        self.thread = threading.Thread(target=self.server.serve_forever, daemon=True)
-        self.thread.start()
+        self.url = f"http://127.0.0.1:{self.port}/"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
     def __enter__(self):
         return self
@@ -196,3 +186,28 @@ class Repository:
     def __exit__(self, *_):
         self.server.shutdown()
         self.server.server_close()
+
+
+class Repository(Listener):
+    """What stands at the end of a chain: an ingestor as the original's, which keeps records by uuid."""
+
+    def __init__(self):
+        self.records, self.requests, self.status, self.delay = {}, 0, 200, 0.0
+        self.lock = threading.Lock()
+        repository = self
+
+        class Taking(Handler):
+            def do_POST(self):  # noqa: N802
+                body = self.body()
+                time.sleep(repository.delay)
+                if repository.status == 200:
+                    with repository.lock:
+                        repository.requests += 1
+                        record = json.loads(body)
+                        repository.records[record["uuid"]] = record
+                self.answer(repository.status)
+
+            def do_GET(self):  # noqa: N802
+                self.answer(405)
+
+        super().__init__(Taking)
