@@ -47,7 +47,7 @@ void RegisterFile(pipeline::Registry& registry) {
   output.tier = Tier::kStable;
   output.guarantee = Guarantee::kAtLeastOnce;
   output.guarantee_text =
-      "A record is accepted when the file is synced to disk, unless sync is off; a repeat is written again.";
+      "A record is accepted when the file is synced to disk, unless sync is off; a repeat is written again. What a crash left of a record is removed before the next.";
   output.options = {{.name = "path",
                      .description = "The file, relative to the pipeline's; made when missing",
                      .is_required = true},

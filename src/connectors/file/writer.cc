@@ -6,6 +6,7 @@
 #include <cerrno>
 
 #include "connectors/file/file_internal.h"
+#include "connectors/file/torn_record.h"
 #include "pipeline/record.h"
 #include "storage/disk.h"
 
@@ -17,8 +18,8 @@ using storage::File;
 
 class FileWriter final : public pipeline::IngestionWriter {
  public:
-  FileWriter(std::string path, bool is_pretty, bool is_synced)
-      : path_(std::move(path)), is_pretty_(is_pretty), is_synced_(is_synced) {}
+  FileWriter(std::string path, bool is_pretty, bool is_synced, pipeline::Environment& environment)
+      : path_(std::move(path)), is_pretty_(is_pretty), is_synced_(is_synced), environment_(environment) {}
 
   Status Open(std::stop_token) override {
     const std::string folder = storage::ParentPath(path_);
@@ -70,15 +71,26 @@ class FileWriter final : public pipeline::IngestionWriter {
   }
 
   // At the end that the file has now: others may write to it too, a replay to the dead letters of a running
-  // pipeline say, each its batch as a whole. A torn line that a crash left is ended, so that it spoils no
-  // other.
+  // pipeline say, each its batch as a whole.
   Status Append(const std::string& text) {
     if (::flock(file_->fd(), LOCK_EX) != 0) return FromErrno(errno, "cannot lock the file");
-    ASSIGN_OR_RETURN(const uint64_t end, file_->Size());
+    const Status status = AppendLocked(text);
+    ::flock(file_->fd(), LOCK_UN);
+    return status;
+  }
+  // What a crash left of a record goes: nobody was told that it is written, so it comes again, whole.
+  Status AppendLocked(const std::string& text) {
+    ASSIGN_OR_RETURN(const uint64_t size, file_->Size());
+    ASSIGN_OR_RETURN(const uint64_t end, EndOfWholeRecords(*file_, size, is_pretty_));
+    if (end < size) {
+      RETURN_IF_ERROR(file_->Truncate(end));
+      environment_.Note(
+          fmt::format("'{}' ended in the middle of a record, as after a crash: these {} bytes were removed",
+                      path_, size - end));
+    }
     Status status = AppendAt(end, text);
     // What was written of it goes, so that no half record stays in front of the repeat.
     if (!status.ok()) static_cast<void>(file_->Truncate(end));
-    ::flock(file_->fd(), LOCK_UN);
     return status;
   }
   Status AppendAt(uint64_t end, const std::string& text) {
@@ -96,6 +108,7 @@ class FileWriter final : public pipeline::IngestionWriter {
   const std::string path_;
   const bool is_pretty_;
   const bool is_synced_;
+  pipeline::Environment& environment_;
   std::unique_ptr<File> file_;
 };
 
@@ -103,9 +116,9 @@ class FileWriter final : public pipeline::IngestionWriter {
 
 Result<std::unique_ptr<pipeline::IngestionWriter>> MakeFileWriter(const pipeline::Settings& settings,
                                                                   pipeline::Environment& environment) {
-  return std::unique_ptr<pipeline::IngestionWriter>(
-      std::make_unique<FileWriter>(environment.Resolve(settings.text("path")),
-                                   settings.text("format") == "pretty", settings.boolean("sync")));
+  return std::unique_ptr<pipeline::IngestionWriter>(std::make_unique<FileWriter>(
+      environment.Resolve(settings.text("path")), settings.text("format") == "pretty",
+      settings.boolean("sync"), environment));
 }
 
 }  // namespace sluice::connectors
