@@ -368,6 +368,7 @@ void Lane::Push(std::shared_ptr<PushRequest> request, Done done) {
 
 void Lane::Enter(const BatchPtr& batch) {
   batch->order = next_order_++;
+  batch->taken_at = std::chrono::steady_clock::now();
   waiting_.Append(batch);
   shared_.memory->Take(batch->account, batch->charged_bytes);
   if (batch->place) shared_.queue->Take(batch->account, batch->body_bytes);

@@ -13,6 +13,7 @@ namespace {
 constexpr size_t kNonceSize = 16;
 constexpr uint64_t kReaderThreadBytes = 4 << 20;  // a body for which a second reading thread pays
 constexpr size_t kSmallBodyBytes = 16 << 10;      // beyond it there is nothing to share
+constexpr size_t kMostReadTogether = 64;          // of the queue: as one block of the reader
 constexpr int64_t kQueryMillis =
     60'000;  // a run of a source's query: the dataset's other batches wait for it
 
@@ -100,7 +101,16 @@ void Lane::Arrive(Arrival arrival, const odf::ChainState& chain) {
 }
 
 void Lane::Admit(std::vector<Arrival> arrivals) {
-  ReadTogether(arrivals);
+  // They come at one time: rows that get their event time from it can be merged together.
+  const Instant now = shared_.clock->Now();
+  for (size_t begin = 0, end = 0; begin < arrivals.size(); begin = end) {
+    const auto plan = arrivals[begin].plan;
+    std::vector<Batch*> batches;
+    for (end = begin; end < arrivals.size() && arrivals[end].plan == plan; ++end)
+      batches.push_back(arrivals[end].batch.get());
+    if (!plan || batches.size() < 2 || !ReadTogether(plan, batches)) continue;
+    for (Batch* batch : batches) batch->received = now;
+  }
   const auto chain = view();
   std::vector<Arrival> good;
   good.reserve(arrivals.size());
@@ -115,22 +125,34 @@ void Lane::Admit(std::vector<Arrival> arrivals) {
   Take(std::move(good));
 }
 
-void Lane::ReadTogether(std::vector<Arrival>& arrivals) {
-  // They come at one time: rows that get their event time from it can be merged together.
-  const Instant now = shared_.clock->Now();
-  for (size_t begin = 0, end = 0; begin < arrivals.size(); begin = end) {
-    const auto plan = arrivals[begin].plan;
-    std::vector<std::string_view> bodies;
-    size_t bytes = 0;
-    for (end = begin; end < arrivals.size() && arrivals[end].plan == plan; ++end)
-      bytes += bodies.emplace_back(*arrivals[end].batch->body).size();
-    if (!plan || bodies.size() < 2) continue;
-    auto ready = ingest::MakeReadyTogether(plan, bodies, FrameOptionsFor(bytes));
-    for (size_t i = begin; ready.ok() && *ready && i < end; ++i) {
-      arrivals[i].batch->received = now;
-      arrivals[i].batch->ready = std::move((**ready)[i - begin]);
-    }
+bool Lane::ReadTogether(const std::shared_ptr<ingest::FramePlan>& plan,
+                        const std::vector<Batch*>& batches) const {
+  std::vector<std::string_view> bodies;
+  size_t bytes = 0;
+  for (const Batch* batch : batches) bytes += bodies.emplace_back(*batch->body).size();
+  auto ready = ingest::MakeReadyTogether(plan, bodies, FrameOptionsFor(bytes));
+  if (!ready.ok() || !*ready) return false;
+  for (size_t i = 0; i < batches.size(); ++i) batches[i]->ready = std::move((**ready)[i]);
+  return true;
+}
+
+void Lane::ReadQueuedTogether(const std::vector<BatchPtr>& group, const odf::ChainState& chain) {
+  std::map<std::shared_ptr<ingest::FramePlan>, std::vector<Batch*>> records;
+  // Those that were good when they came, and are no more, are found when each is read by itself.
+  const auto read = [this](const auto& plan, std::vector<Batch*>& batches) {
+    if (batches.size() > 1) ReadTogether(plan, batches);
+    batches.clear();
+  };
+  for (const auto& batch : group) {
+    if (batch->ready || batch->body_bytes > kSmallBodyBytes) continue;
+    if (!Load(*batch).ok() || !ingest::LooksLikeOneRecord(*batch->body)) continue;
+    auto plan = PlanOf(batch->source, batch->format, chain);
+    if (!plan.ok() || !(*plan)->is_record_by_record()) continue;
+    auto& batches = records[*plan];
+    batches.push_back(batch.get());
+    if (batches.size() == kMostReadTogether) read(*plan, batches);
   }
+  for (auto& [plan, batches] : records) read(plan, batches);
 }
 
 // --- taking ---

@@ -14,10 +14,11 @@ using std::chrono::steady_clock;
 constexpr auto kDurableWindow = std::chrono::seconds(5);  // with ack: durable
 // From one commit to the next of what is durable in the queue and was answered: nobody waits for them, and
 // each costs nearly the same for one batch as for thousands. So they take an eighth of the time, however long
-// one takes.
+// one takes, which leaves the rest to a burst. But what has waited for as long as a burst lasts is committed,
+// and all that came meanwhile.
 constexpr auto kShortestQueueWindow = std::chrono::milliseconds(50);
-constexpr auto kLongestQueueWindow = std::chrono::milliseconds(500);
 constexpr int kQueueWindowCommits = 8;
+constexpr auto kBurst = std::chrono::seconds(10);
 constexpr size_t kMaxGroup = 10'000;
 constexpr uint64_t kBatchCost = 512;  // of any batch, beside its bytes, where accounts are compared
 
@@ -28,6 +29,10 @@ bool IsPassing(ErrorCode code) {
 }
 
 bool IsJournalled(const Batch& batch) { return batch.key || batch.state || batch.place; }
+
+bool IsLate(const std::vector<BatchPtr>& group) {
+  return !group.empty() && group.front()->taken_at + kBurst <= steady_clock::now();
+}
 
 std::optional<odf::SourceState> Expected(const Batch& batch) {
   if (!batch.expected) return std::nullopt;
@@ -66,9 +71,13 @@ steady_clock::duration Lane::BudgetDelay() {
 
 steady_clock::duration Lane::Window() const {
   if (shared_.draining || barrier_ || waiting_.clients() > 0) return {};
-  if (waiting_.body_bytes() >= shared_.options.group_bytes || waiting_.size() >= kMaxGroup) return {};
-  if (shared_.options.ack_durable) return kDurableWindow;
-  return std::max(steady_clock::duration::zero(), gather_until_ - steady_clock::now());
+  if (shared_.options.ack_durable) {
+    const bool is_full = waiting_.body_bytes() >= shared_.options.group_bytes || waiting_.size() >= kMaxGroup;
+    return is_full ? steady_clock::duration::zero() : kDurableWindow;
+  }
+  if (is_late_ || waiting_.empty()) return {};
+  const auto until = std::min(gather_until_, (*waiting_.begin())->taken_at + kBurst);
+  return std::max(steady_clock::duration::zero(), until - steady_clock::now());
 }
 
 void Lane::Schedule() {
@@ -161,6 +170,7 @@ void Lane::Run() {
   {
     MutexLock lock(mutex_);
     group = TakeGroup();
+    is_late_ = !waiting_.empty() && (is_late_ || IsLate(group));
     if (group.empty()) {
       changed_.NotifyAll();
       return;
@@ -179,8 +189,8 @@ void Lane::Run() {
   {
     MutexLock lock(mutex_);
     const steady_clock::duration took = steady_clock::now() - started;
-    gather_until_ = started + std::clamp<steady_clock::duration>(took * kQueueWindowCommits,
-                                                                 kShortestQueueWindow, kLongestQueueWindow);
+    gather_until_ =
+        started + std::max<steady_clock::duration>(took * kQueueWindowCommits, kShortestQueueWindow);
   }
   Finish(std::move(settled), std::move(later));
   // Nobody has to wait for it.
@@ -205,6 +215,7 @@ bool Lane::StopsSource(const Batch& batch, const Error& error) {
 Status Lane::PrepareGroup(const std::vector<BatchPtr>& group, std::vector<Settled>* settled,
                           std::vector<BatchPtr>* members, std::vector<BatchPtr>* later) {
   const auto& state = dataset_->state();
+  ReadQueuedTogether(group, state);
   std::set<std::pair<std::string, Digest>> keys;
   for (const auto& batch : group) {
     // A key that came twice (a log that was opened anew brought it again): the second waits for the first's

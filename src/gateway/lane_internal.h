@@ -103,7 +103,8 @@ using Done = std::function<void(PushAnswer)>;
 struct Batch {
   std::string source;
   uint64_t activation = 0;
-  uint64_t order = 0;  // in which the lane took it
+  uint64_t order = 0;                              // in which the lane took it
+  std::chrono::steady_clock::time_point taken_at;  // by it
   std::optional<State> state, expected;
   std::optional<Digest> key;
   Digest payload{};
@@ -262,8 +263,11 @@ class Lane : public std::enable_shared_from_this<Lane> {
   void Arrive(Arrival arrival, const odf::ChainState& chain);
   // Reads them, refuses those that are not good, takes the others.
   void Admit(std::vector<Arrival> arrivals);
-  // Makes those ready that can be read as one input; the others are left as they are.
-  void ReadTogether(std::vector<Arrival>& arrivals);
+  // Makes them ready, each a body that looks like one record of the plan. False when they have to be read one
+  // by one: not all are good.
+  bool ReadTogether(const std::shared_ptr<ingest::FramePlan>& plan, const std::vector<Batch*>& batches) const;
+  // Of a group, those that lie in the queue alone, as far as they can be read together.
+  void ReadQueuedTogether(const std::vector<BatchPtr>& group, const odf::ChainState& chain);
   Status MakeReady(Batch& batch, const odf::ChainState& chain, Refusal* refusal);
   ingest::FrameOptions FrameOptionsFor(size_t body_bytes) const;
   // The plan by which batches of a source are read, for the dataset as `chain` says it is.
@@ -379,8 +383,10 @@ class Lane : public std::enable_shared_from_this<Lane> {
   std::optional<uint64_t> barrier_ GUARDED_BY(mutex_);  // batches from here on wait for a change to be made
   std::optional<std::chrono::steady_clock::time_point> due_ GUARDED_BY(mutex_);  // the next commit
   std::chrono::steady_clock::time_point gather_until_ GUARDED_BY(mutex_);        // what nobody waits for
-  std::chrono::steady_clock::time_point not_before_ GUARDED_BY(mutex_);          // after a failure
-  Committers::Ticket ticket_ GUARDED_BY(mutex_) = 0;                             // of `due_`
+  bool is_late_ GUARDED_BY(mutex_) =
+      false;  // something has waited for too long, and not all is committed since
+  std::chrono::steady_clock::time_point not_before_ GUARDED_BY(mutex_);  // after a failure
+  Committers::Ticket ticket_ GUARDED_BY(mutex_) = 0;                     // of `due_`
   std::map<std::string, uint64_t> accounts_ GUARDED_BY(mutex_);  // batches of each that wait or are committed
   bool gone_ GUARDED_BY(mutex_) = false;
   std::string last_error_ GUARDED_BY(mutex_);
