@@ -522,6 +522,38 @@ TEST(RunnerTest, AWriterThatKeepsPositionsGetsThemAndSaysWhereToStart) {
   EXPECT_EQ(seen[0], (Places{{"p", {6, "c"}}}));
 }
 
+// Without it the next start would read the last record again, and reject it again.
+TEST(RunnerTest, AWriterThatKeepsPositionsHearsOfThoseBehindARejectedRecord) {
+  ScriptedConnectors fake;
+  fake.store.places = Places{};
+  bool has_letter = false;
+  fake.graveyard.on_write = [&](const Batch& batch, int) -> Result<Outcomes> {
+    has_letter = true;
+    return fake.graveyard.Take(batch);
+  };
+  std::vector<std::pair<int64_t, Places>> seen;
+  fake.store.on_write = [&](const Batch& batch, int) -> Result<Outcomes> {
+    if (batch.rows() == 0) {
+      EXPECT_TRUE(has_letter);
+    }
+    seen.emplace_back(batch.rows(), batch.places);
+    auto outcomes = fake.store.Take(batch);
+    if (!outcomes.empty()) outcomes.back().kind = OutcomeKind::kRejected;
+    return outcomes;
+  };
+  auto runner = fake.Start("ingestors: [{type: ordered_ingestor}]\ndead_letter: {type: graveyard}",
+                           TempFolder("places_behind"));
+  ASSERT_TRUE(runner.ok());
+  Batch batch = Numbered("a", 0, 2);
+  batch.partition = "p";
+  batch.next = {5, 6};
+  batch.places["p"] = {6, "c"};
+  fake.door.Send(std::move(batch));
+  ASSERT_TRUE((*runner)->Stop().ok());
+  ASSERT_EQ(seen.size(), 2U);
+  EXPECT_EQ(seen[1], (std::pair<int64_t, Places>(0, {{"p", {6, "c"}}})));
+}
+
 TEST(RunnerTest, AWriterThatDoesNotOpenIsAnErrorOfTheStart) {
   ScriptedConnectors fake;
   fake.store.open_status = Error(ErrorCode::kUnauthenticated, "server 'db:5432' refuses the password");

@@ -106,6 +106,8 @@ int64_t Work::SetOutput(Batch output) {
 void Work::Resolve(int64_t input_row, Outcome outcome) {
   if (is_resolved_[static_cast<size_t>(input_row)]) return;
   is_resolved_[static_cast<size_t>(input_row)] = true;
+  has_rejected_ = has_rejected_ || outcome.kind == OutcomeKind::kRejected;
+  has_failed_ = has_failed_ || outcome.kind == OutcomeKind::kFailed;
   auto piece = std::upper_bound(pieces_.begin(), pieces_.end(), input_row,
                                 [](int64_t row, const Piece& one) { return row < one.begin; });
   --piece;

@@ -24,6 +24,9 @@ class Work {
   const Batch& output() const { return output_; }
   // Whether some upstream counts on its order, or on not hearing of failures.
   bool is_persistent() const { return is_persistent_; }
+  // Of the rows that have their outcome by now.
+  bool has_rejected() const { return has_rejected_; }
+  bool has_failed() const { return has_failed_; }
 
   // From the processors' answer: who must hear of outcomes, and which rows wait for others.
   void TakeAside(Batch* output);
@@ -60,6 +63,8 @@ class Work {
   Batch output_;
   std::vector<Piece> pieces_;
   bool is_persistent_ = false;
+  bool has_rejected_ = false;
+  bool has_failed_ = false;
   std::vector<std::shared_ptr<OutcomeWatcher>> watchers_;
   std::map<int32_t, std::vector<Follower>> followers_;  // by row of the input
   std::vector<bool> is_resolved_;

@@ -21,14 +21,7 @@ void WriteStage::Write(Work* work, const std::stop_token& abort) {
   // Known ones first: a position must not pass a record whose dead letter is not there yet.
   SettleFollowers(work, /*waits=*/false, abort);
   if (rows.empty()) {
-    // Nothing to write, but the writer may have to know that the upstream was read on.
-    if (keeps_places_ && !work->output().places.empty()) {
-      for (int64_t attempt = 1; !abort.stop_requested() && !IsOver(&why); ++attempt) {
-        const auto outcomes = parts_.writer.Write(work->output(), abort);
-        if (outcomes.ok() || MayBeOneRow(outcomes.error().code())) break;
-        if (!SleepFor(PauseBefore(retry_, attempt), abort)) break;
-      }
-    }
+    WritePlaces(*work, abort);
     work->ResolveRest(Outcome());
     SettleFollowers(work, /*waits=*/true, abort);
     return;
@@ -50,6 +43,23 @@ void WriteStage::Write(Work* work, const std::stop_token& abort) {
   for (const int32_t row : rows) work->SettleOutput(row, {OutcomeKind::kFailed, why});
   work->ResolveRest({OutcomeKind::kFailed, why});  // nothing is left open, whatever a processor answered
   SettleFollowers(work, /*waits=*/true, abort);
+  // The positions stand before what was rejected: by now its dead letter is durable.
+  if (work->has_rejected()) WritePlaces(*work, abort);
+}
+
+void WriteStage::WritePlaces(const Work& work, const std::stop_token& abort) {
+  const Batch& output = work.output();
+  if (!keeps_places_ || output.places.empty() || work.has_failed()) return;
+  Batch batch;
+  batch.records = output.records->Slice(0, 0);
+  batch.partition = output.partition;
+  batch.places = output.places;
+  std::string why;
+  for (int64_t attempt = 1; !abort.stop_requested() && !IsOver(&why); ++attempt) {
+    const auto outcomes = parts_.writer.Write(batch, abort);
+    if (outcomes.ok() || MayBeOneRow(outcomes.error().code())) return;
+    if (!SleepFor(PauseBefore(retry_, attempt), abort)) return;
+  }
 }
 
 void WriteStage::SettleFollowers(Work* work, bool waits, const std::stop_token& abort) {
@@ -70,7 +80,9 @@ void WriteStage::SettleFollowers(Work* work, bool waits, const std::stop_token& 
 bool WriteStage::IsOver(std::string* why) const {
   const Status status = parts_.writer.fatal();
   if (!status.ok()) *why = parts_.environment.Clean(status.error().ToString());
-  return !status.ok();
+  if (!keeps_places_ || !lacks_letters_) return !status.ok();
+  *why = "it stands behind a record whose dead letter could not be written";
+  return true;
 }
 
 void WriteStage::NoteSometimes(size_t rows, const std::string& why) {
@@ -153,6 +165,12 @@ std::vector<int32_t> WriteStage::AfterError(Work* work, const std::vector<int32_
   return {};
 }
 
+Status WriteStage::PutLetters(const std::vector<DeadLetter>& letters, const std::stop_token& abort) {
+  Status status = parts_.dead_letters.Write(letters, abort);
+  if (!status.ok()) lacks_letters_ = true;
+  return status;
+}
+
 void WriteStage::Bury(Work* work, const std::vector<Reject>& rejects, const std::stop_token& abort) {
   if (rejects.empty()) return;
   std::vector<DeadLetter> letters;
@@ -185,7 +203,7 @@ void WriteStage::Bury(Work* work, const std::vector<Reject>& rejects, const std:
       writers.erase(std::unique(writers.begin(), writers.end()), writers.end());
     }
   }
-  const Status status = parts_.dead_letters.Write(letters, abort);
+  const Status status = PutLetters(letters, abort);
   parts_.counters.rejected += rejects.size();
   for (const auto& reject : rejects) {
     work->SettleOutput(reject.output_row, status.ok()
@@ -201,7 +219,7 @@ void WriteStage::Refuse(Work* work, const std::vector<Refused>& rows, const std:
     letters.push_back({.record = work->input().records->Slice(one.input_row, 1),
                        .reason = one.reason,
                        .writers = one.writers});
-  const Status status = parts_.dead_letters.Write(letters, abort);
+  const Status status = PutLetters(letters, abort);
   for (const auto& one : rows) {
     work->Resolve(one.input_row, status.ok() ? Outcome{OutcomeKind::kRejected, one.reason, one.writers}
                                              : Outcome{OutcomeKind::kFailed, status.error().ToString()});

@@ -52,15 +52,20 @@ class WriteStage {
   std::vector<int32_t> AfterError(Work* work, const std::vector<int32_t>& rows, const Error& error,
                                   std::string* why, const std::stop_token& abort);
   void Bury(Work* work, const std::vector<Reject>& rejects, const std::stop_token& abort);
+  Status PutLetters(const std::vector<DeadLetter>& letters, const std::stop_token& abort);
+  // Tells a writer that keeps positions how far the upstream was read, where no record does.
+  void WritePlaces(const Work& work, const std::stop_token& abort);
 
   // Rows that waited for others get the outcomes of those.
   void SettleFollowers(Work* work, bool waits, const std::stop_token& abort);
 
-  // The writer writes no more, for good.
+  // The writer writes no more, for good; or it must not, as its positions would pass a record that has no
+  // dead letter.
   bool IsOver(std::string* why) const;
   void NoteSometimes(size_t rows, const std::string& why);
 
   const Parts parts_;
+  std::atomic<bool> lacks_letters_ = false;
   std::atomic<int64_t> next_note_millis_ = 0;  // a server that is down for long is not told of for each batch
   const RetryOptions retry_;
   const bool keeps_places_;

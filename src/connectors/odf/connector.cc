@@ -19,9 +19,9 @@ void RegisterOdf(pipeline::Registry& registry) {
   output.guarantee = Guarantee::kExactlyOnce;
   output.guarantee_text =
       "From an upstream with positions each batch is committed together with the position behind it, by "
-      "compare-and-set: exactly once through any crash. Other records have a key a batch, so that a repeat "
-      "within this process adds nothing; after a crash the dataset's merge strategy decides: a Ledger with "
-      "primary key uuid adds nothing.";
+      "compare-and-set: exactly once through any crash. Other records have a key a batch, so that a batch "
+      "that is repeated at once adds nothing; later, and after a crash, the dataset's merge strategy decides: a "
+      "Ledger with primary key uuid adds nothing.";
   output.options = {
       {.name = "dataset",
        .description = "The dataset's name, such as feedback or ${{ record.tenant_id }}.feedback",

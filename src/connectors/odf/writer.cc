@@ -5,9 +5,13 @@
 #include <fstream>
 #include <map>
 #include <numeric>
+#include <optional>
+#include <thread>
 
+#include "base/random.h"
 #include "connectors/odf/odf_internal.h"
 #include "multiformats/multihash.h"
+#include "pipeline/backoff.h"
 #include "pipeline/least_places.h"
 #include "pipeline/rows.h"
 
@@ -28,6 +32,8 @@ using Clock = std::chrono::steady_clock;
 constexpr char kPlacesKind[] = "sluice/places";
 constexpr size_t kMaxStateBytes = 4096;
 constexpr size_t kMaxOpenDatasets = 1000;
+// For the positions that are passed on at the end, in all.
+constexpr std::chrono::milliseconds kClosingTime{5'000};
 constexpr char kBehind[] = "it stands behind a record that failed";
 constexpr char kDatasetMark[] = "${{ dataset }}";
 
@@ -51,6 +57,9 @@ struct Dataset {
   std::string state;  // as the source has it; empty = none
   Clock::time_point state_at;
   uint64_t used = 0;
+  // Of the last push without positions: what it held, and its key.
+  std::string pushed;
+  std::string key;
 };
 
 class OdfWriter final : public pipeline::IngestionWriter {
@@ -62,6 +71,7 @@ class OdfWriter final : public pipeline::IngestionWriter {
         node_(std::move(node)) {}
 
   Status Open(std::stop_token stop) override {
+    calls_ = std::make_unique<Calls>(stop);
     auto names = node_.DatasetNames(stop);
     if (!names.ok())
       return settings_.Complain(names.error().code() == ErrorCode::kUnauthenticated ? "token" : "node",
@@ -83,7 +93,8 @@ class OdfWriter final : public pipeline::IngestionWriter {
       ASSIGN_OR_RETURN(const Dataset* dataset, Find(name, {}));
       all.push_back(dataset->places);
     }
-    return std::optional<Places>(pipeline::LeastOf(all));
+    reached_ = pipeline::LeastOf(all);
+    return std::optional<Places>(reached_);
   }
 
   Result<Outcomes> Write(const Batch& batch, std::stop_token stop) override {
@@ -120,16 +131,38 @@ class OdfWriter final : public pipeline::IngestionWriter {
     const bool is_stored = std::all_of(outcomes.begin(), outcomes.end(), [](const auto& outcome) {
       return pipeline::Badness(outcome.kind) <= pipeline::Badness(OutcomeKind::kAccepted);
     });
-    if (is_stored) NoteIdle(batch);
+    if (is_stored && !batch.places.empty()) {
+      Pass(batch.places, &reached_);
+      PassReached(Clock::now() - settings_.duration("idle_state"));
+    }
     return outcomes;
   }
 
+  // Else the next start would read again what no dataset has got: records that were dropped on the way, and
+  // rejected ones, which would be rejected once more.
   Status Close() override {
+    if (calls_) {
+      const std::jthread clock([this](const std::stop_token& done) {
+        if (pipeline::SleepFor(kClosingTime, done)) calls_->end.request_stop();
+      });
+      PassReached(Clock::now());
+    }
     datasets_.clear();
     return {};
   }
 
  private:
+  // What ends the calls that are under way: the runner, or the end of the closing time.
+  struct Calls {
+    explicit Calls(const std::stop_token& stop) : at_stop(stop, Stopper{end}) {}
+    struct Stopper {
+      std::stop_source source;
+      void operator()() { source.request_stop(); }
+    };
+    std::stop_source end;
+    std::stop_callback<Stopper> at_stop;
+  };
+
   std::string WhereNode() const {
     return node_.options().unix_socket.empty() ? node_.options().url : node_.options().unix_socket;
   }
@@ -148,9 +181,38 @@ class OdfWriter final : public pipeline::IngestionWriter {
     if (batch.next.empty()) return {};
     for (const auto& [name, rows] : rows_of) {
       auto dataset = Find(name, stop);
-      if (!dataset.ok() && !IsNoName(dataset.error())) return std::move(dataset).error();
+      if (dataset.ok()) {
+        RETURN_IF_ERROR(Begin(**dataset, name, batch));
+      } else if (!IsNoName(dataset.error())) {
+        return std::move(dataset).error();
+      }
     }
     return {};
+  }
+
+  // A dataset that was made on the way begins where the pipeline stands. Without any position it would, if it
+  // takes none of these records or a kill comes first, send the next start to the beginning of the upstream.
+  Status Begin(Dataset& dataset, const std::string& name, const Batch& batch) {
+    if (!dataset.state.empty()) return {};
+    Places places = reached_;
+    // Never past a record that it is to get.
+    if (const auto mine = places.find(batch.partition);
+        mine != places.end() && !batch.next.empty() && mine->second.next >= batch.next.front())
+      places.erase(mine);
+    const bool is_at_beginning =
+        std::all_of(places.begin(), places.end(), [](const auto& place) { return place.second.next == 0; });
+    if (is_at_beginning) return {};
+    PushReply reply = Send(dataset, "", &places);
+    switch (reply.kind) {
+      case PushReply::Kind::kTaken:
+      case PushReply::Kind::kDuplicate:
+        return {};
+      case PushReply::Kind::kBehind:
+        return Adopt(name, reply.accepted, &dataset);  // another process was faster
+      default:
+        datasets_.erase(name);  // what is wrong with it may be mended: asked for anew then
+        return std::move(reply.error);
+    }
   }
 
   // Known, asked for, or made. Errors: kNotFound when there is none and no template to make it from.
@@ -160,7 +222,7 @@ class OdfWriter final : public pipeline::IngestionWriter {
       return &found->second;
     }
     Dataset dataset;
-    ASSIGN_OR_RETURN(dataset.target, node_.Open(name, settings_.text("source"), stop));
+    ASSIGN_OR_RETURN(dataset.target, node_.Open(name, settings_.text("source"), calls_->end.get_token()));
     auto described = dataset.target->Describe();
     if (!described.ok() && described.error().code() == ErrorCode::kNotFound) {
       if (manifest_.empty())
@@ -293,7 +355,7 @@ class OdfWriter final : public pipeline::IngestionWriter {
         return reply;
       }
     } else {
-      call.key = multiformats::Sha3Multihash(body).ToString();
+      call.key = KeyOf(body, &dataset);
     }
     PushReply reply = dataset.target->Push(call);
     const bool is_taken = reply.kind == PushReply::Kind::kTaken || reply.kind == PushReply::Kind::kDuplicate;
@@ -305,21 +367,35 @@ class OdfWriter final : public pipeline::IngestionWriter {
     return reply;
   }
 
-  // Datasets that get nothing would send a restart far back: from time to time they get the position alone.
-  void NoteIdle(const Batch& batch) {
-    if (batch.places.empty()) return;
-    const auto limit = Clock::now() - settings_.duration("idle_state");
+  // The same for a repeat of the last push, and for nothing else: a record that comes back to what it said
+  // before is new, though the node has seen that text.
+  std::string KeyOf(const std::string& body, Dataset* dataset) {
+    std::string pushed = multiformats::Sha3Multihash(body).ToString();
+    if (pushed == dataset->pushed) return dataset->key;
+    dataset->key = multiformats::Sha3Multihash(fmt::format("{}/{}/{}", run_, ++pushes_, pushed)).ToString();
+    dataset->pushed = std::move(pushed);
+    return dataset->key;
+  }
+
+  static void Pass(const Places& newer, Places* places) {
+    for (const auto& [partition, place] : newer) {
+      auto& mine = (*places)[partition];
+      if (place.next > mine.next) mine = place;
+    }
+  }
+
+  // Datasets that get nothing would send a restart far back: those whose position is older than `limit` get
+  // it alone. What stands between their records and it was dropped, rejected, or went to others.
+  void PassReached(Clock::time_point limit) {
+    if (reached_.empty()) return;
     for (auto& [name, dataset] : datasets_) {
       if (dataset.state_at > limit) continue;
       Places places = dataset.places;
-      for (const auto& [partition, place] : batch.places) {
-        auto& mine = places[partition];
-        // What stands between the rows of this batch and its end was dropped on the way.
-        if (place.next > mine.next) mine = place;
-      }
+      Pass(reached_, &places);
       if (places == dataset.places) continue;
-      (void)Send(dataset, "", &places);  // the next batch tries again
+      const PushReply reply = Send(dataset, "", &places);  // the next batch tries again
       dataset.state_at = Clock::now();
+      if (reply.kind == PushReply::Kind::kLater || calls_->end.stop_requested()) return;
     }
   }
 
@@ -327,8 +403,12 @@ class OdfWriter final : public pipeline::IngestionWriter {
   const NamePattern pattern_;
   const std::string manifest_;
   Node node_;
+  std::unique_ptr<Calls> calls_;  // since Open
   std::map<std::string, Dataset> datasets_;
+  Places reached_;  // all before it is settled: stored, dropped, or in the dead letters
   uint64_t uses_ = 0;
+  const std::string run_ = NewUuid();  // keys are known to the node for longer than this writer lives
+  uint64_t pushes_ = 0;
 };
 
 // The workspace's socket, in the folder or above it.
