@@ -1,14 +1,16 @@
 #!/usr/bin/env python3
 """Pipelines into datasets: the place in the file is committed with the records, through kills of either side."""
+import http.client
 import json
 import os
 import random
 import shutil
+import signal
 import time
 
 import harness
 from harness import Workspace
-from pipes import manifest
+from pipes import Handler, Listener, free_ports, manifest, post
 from pushing import Node
 
 MANIFEST = manifest("uuid STRING", "tenant_id STRING", "data STRING", "created_at TIMESTAMP", "stars INT")
@@ -222,6 +224,94 @@ def a_dataset_that_goes():
             os.path.join(workspace.folder, "dead.ndjson"))
 
 
+class LosingProxy(Listener):
+    """Passes requests on to a node, and hangs up in place of the next `lost` answers to pushes."""
+
+    def __init__(self, node):
+        self.lost = 0
+        proxy = self
+
+        class Passing(Handler):
+            def do_POST(self):  # noqa: N802
+                body = self.body()
+                connection = http.client.HTTPConnection("127.0.0.1", node.port, timeout=harness.TIMEOUT)
+                headers = {name: value for name, value in self.headers.items() if name not in ("Host", "Content-Length")}
+                connection.request(self.command, self.path, body or None, headers)
+                answer = connection.getresponse()
+                text = answer.read()
+                connection.close()
+                if "/ingest" in self.path and proxy.lost:
+                    proxy.lost -= 1
+                    self.close_connection = True
+                    return
+                self.send_response(answer.status)
+                self.send_header("Content-Length", str(len(text)))
+                self.end_headers()
+                self.wfile.write(text)
+
+            do_GET = do_POST
+
+        super().__init__(Passing)
+
+
+FROM_HTTP = """name: p
+ingestors: [{type: http, listen: '127.0.0.1:%d'}]
+writer: {type: odf, dataset: feedback, node: '%s'}
+retry: {attempts: %d, initial: 20ms, max: 50ms}
+"""
+
+
+def started(workspace, port):
+    command = workspace.start("run", "p.yaml")
+    eventually(lambda: answers(port))
+    return command
+
+
+def answers(port):
+    try:
+        return post(port, b"", method="GET").status == 405
+    except OSError:
+        return False
+
+
+def failed(port, proxy, record):
+    """The node takes it, and no answer comes."""
+    proxy.lost = 1000
+    assert post(port, record).status >= 500
+    proxy.lost = 0
+
+
+def an_answer_that_is_lost():
+    """What the node has and did not say so is not pushed again: not by the pipeline, not when the sender repeats it, not
+    after a reload. Once it was answered, the same record is another one."""
+    record = {"uuid": "u1", "data": "x"}
+    with Workspace() as workspace:
+        workspace.run("add", workspace.write("feedback.yaml", MANIFEST % "feedback"))
+        port, = free_ports(1)
+        with Node(workspace, "--block-budget", "unlimited") as node, LosingProxy(node) as proxy:
+            workspace.write("p.yaml", FROM_HTTP % (port, proxy.url, 3))
+            command = started(workspace, port)
+            proxy.lost = 2
+            assert post(port, record).status == 200
+            assert len(workspace.rows("feedback")) == 1
+            assert post(port, record).status == 200
+            assert len(workspace.rows("feedback")) == 2
+            failed(port, proxy, record)
+            assert post(port, {"uuid": "u2", "data": "y"}).status == 200
+            command.send_signal(signal.SIGHUP)
+            time.sleep(1)
+            eventually(lambda: answers(port))
+            assert post(port, record).status == 200
+            assert uuids(workspace, "feedback") == ["u1", "u1", "u1", "u2"]
+            # Something newer was said of it in between.
+            failed(port, proxy, {"uuid": "u3", "data": "open"})
+            assert post(port, {"uuid": "u3", "data": "closed"}).status == 200
+            assert post(port, {"uuid": "u3", "data": "open"}).status == 200
+            assert [row["data"] for row in workspace.rows("feedback") if row["uuid"] == "u3"] == ["open", "closed", "open"]
+            command.terminate()
+            assert harness.wait(command).code == 0
+
+
 def wrong_at_the_start():
     with Workspace() as workspace:
         workspace.write("in.ndjson", lines(range(3)))
@@ -288,6 +378,20 @@ def a_dataset_made_on_the_way():
         assert uuids(workspace, "t9.feedback") == []
 
 
+def a_snapshot_made_on_the_way():
+    """Its source takes no position alone: that holds nothing up."""
+    with Workspace() as workspace:
+        workspace.write("template.yaml", (MANIFEST % "${{ dataset }}").replace("{kind: Append}", "{kind: Snapshot, primaryKey: [uuid]}"))
+        workspace.write("p.yaml", PIPELINE % ("${{ record.tenant_id }}.feedback", ", template: template.yaml"))
+        workspace.write("in.ndjson", lines([0]))
+        with Node(workspace, "--block-budget", "unlimited"):
+            workspace.run("run", "p.yaml")
+            with open(os.path.join(workspace.folder, "in.ndjson"), "a", encoding="utf-8") as file:
+                file.write(json.dumps({"uuid": "new", "tenant_id": "t9"}) + "\n")
+            workspace.run("run", "p.yaml")
+        assert uuids(workspace, "t9.feedback") == ["new"]
+
+
 def back_to_what_it_was():
     """A record that says again what it said before is no repeat of that time."""
     with Workspace() as workspace:
@@ -310,5 +414,5 @@ def back_to_what_it_was():
 
 if __name__ == "__main__":
     harness.main([once, kills_of_either_side, kills_with_a_file_beside_the_dataset, a_dataset_a_tenant, one_bad_record, many_bad_records, tenants_and_another_file,
-                  a_folder_that_moves, a_dataset_that_goes, a_bad_record_at_the_end, a_dataset_made_on_the_way, back_to_what_it_was,
-                  wrong_at_the_start])
+                  a_folder_that_moves, a_dataset_that_goes, a_bad_record_at_the_end, a_dataset_made_on_the_way, a_snapshot_made_on_the_way,
+                  back_to_what_it_was, an_answer_that_is_lost, wrong_at_the_start])

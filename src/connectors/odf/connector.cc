@@ -19,9 +19,11 @@ void RegisterOdf(pipeline::Registry& registry) {
   output.guarantee = Guarantee::kExactlyOnce;
   output.guarantee_text =
       "From an upstream with positions each batch is committed together with the position behind it, by "
-      "compare-and-set: exactly once through any crash. Other records have a key a batch, so that a batch "
-      "that is repeated at once adds nothing; later, and after a crash, the dataset's merge strategy decides: a "
-      "Ledger with primary key uuid adds nothing.";
+      "compare-and-set: exactly once through any crash. Other records have a key a batch, so that repeating "
+      "one that the node did not answer adds nothing, as long as this process lives. What comes again after "
+      "an answer, or after a crash or restart, is pushed as something new, and the dataset's merge strategy "
+      "decides: a Ledger with primary key uuid adds nothing, an UpsertStream takes the latest, and Append "
+      "adds it.";
   output.options = {
       {.name = "dataset",
        .description = "The dataset's name, such as feedback or ${{ record.tenant_id }}.feedback",
@@ -46,7 +48,10 @@ void RegisterOdf(pipeline::Registry& registry) {
        .default_text = "5m"},
   };
   output.example = "type: odf\ndataset: feedback\nnode: http://127.0.0.1:8080\n";
-  registry.Add(std::move(output), odf::MakeOdfWriter);
+  registry.Add(std::move(output),
+               [keys = std::make_shared<odf::BatchKeys>()](const auto& settings, auto& environment) {
+                 return odf::MakeOdfWriter(settings, environment, keys);
+               });
 }
 
 }  // namespace sluice::connectors

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "connectors/odf/batch_keys.h"
 #include "net/http_client.h"
 #include "pipeline/connector.h"
 #include "pipeline/environment.h"
@@ -68,7 +69,9 @@ class Node {
   std::unique_ptr<net::HttpClient> client_;
 };
 
+// `keys` are the program's: a pipeline that is reloaded repeats what its predecessor got no answer for.
 Result<std::unique_ptr<pipeline::IngestionWriter>> MakeOdfWriter(const pipeline::Settings& settings,
-                                                                 pipeline::Environment& environment);
+                                                                 pipeline::Environment& environment,
+                                                                 std::shared_ptr<BatchKeys> keys);
 
 }  // namespace sluice::connectors::odf

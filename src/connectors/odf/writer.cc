@@ -1,4 +1,4 @@
-#include <arrow/record_batch.h>
+#include <arrow/api.h>
 
 #include <algorithm>
 #include <filesystem>
@@ -8,10 +8,9 @@
 #include <optional>
 #include <thread>
 
-#include "base/random.h"
 #include "connectors/odf/odf_internal.h"
-#include "multiformats/multihash.h"
 #include "pipeline/backoff.h"
+#include "pipeline/columns.h"
 #include "pipeline/least_places.h"
 #include "pipeline/rows.h"
 
@@ -57,18 +56,18 @@ struct Dataset {
   std::string state;  // as the source has it; empty = none
   Clock::time_point state_at;
   uint64_t used = 0;
-  // Of the last push without positions: what it held, and its key.
-  std::string pushed;
-  std::string key;
 };
 
 class OdfWriter final : public pipeline::IngestionWriter {
  public:
-  OdfWriter(const pipeline::Settings& settings, NamePattern pattern, std::string manifest, Node node)
+  OdfWriter(const pipeline::Settings& settings, NamePattern pattern, std::string manifest, Node node,
+            std::string pipeline, std::shared_ptr<BatchKeys> keys)
       : settings_(settings),
         pattern_(std::move(pattern)),
         manifest_(std::move(manifest)),
-        node_(std::move(node)) {}
+        node_(std::move(node)),
+        pipeline_(std::move(pipeline)),
+        keys_(std::move(keys)) {}
 
   Status Open(std::stop_token stop) override {
     calls_ = std::make_unique<Calls>(stop);
@@ -202,13 +201,17 @@ class OdfWriter final : public pipeline::IngestionWriter {
     const bool is_at_beginning =
         std::all_of(places.begin(), places.end(), [](const auto& place) { return place.second.next == 0; });
     if (is_at_beginning) return {};
-    PushReply reply = Send(dataset, "", &places);
+    PushReply reply = SendWithPlaces(dataset, "", places);
     switch (reply.kind) {
       case PushReply::Kind::kTaken:
       case PushReply::Kind::kDuplicate:
         return {};
       case PushReply::Kind::kBehind:
         return Adopt(name, reply.accepted, &dataset);  // another process was faster
+      case PushReply::Kind::kRefused:
+        // A Snapshot source takes no position alone, as nothing at all is a batch too.
+        if (reply.error.code() == ErrorCode::kInvalidRecords) return {};
+        [[fallthrough]];
       default:
         datasets_.erase(name);  // what is wrong with it may be mended: asked for anew then
         return std::move(reply.error);
@@ -298,7 +301,8 @@ class OdfWriter final : public pipeline::IngestionWriter {
       pipeline::AppendRecord(*batch.records, row, {.write_empty = false}, &body);
       body += '\n';
     }
-    const PushReply reply = Send(dataset, body, has_positions ? &places : nullptr);
+    const PushReply reply =
+        has_positions ? SendWithPlaces(dataset, body, places) : SendWithKey(dataset, name, body, batch, rows);
     switch (reply.kind) {
       case PushReply::Kind::kTaken:
         settle(OutcomeKind::kAccepted, "");
@@ -339,42 +343,49 @@ class OdfWriter final : public pipeline::IngestionWriter {
     return false;
   }
 
-  // With `places` the position moves along.
-  PushReply Send(Dataset& dataset, const std::string& body, const Places* places) {
+  // The position moves along.
+  PushReply SendWithPlaces(Dataset& dataset, const std::string& body, const Places& places) {
     push::PushCall call{.body = body};
-    if (places) {
-      call.if_state = dataset.state.empty() ? "*" : dataset.state;
-      call.next_state = StateText(*places);
-      call.state_kind = kPlacesKind;
-      if (call.next_state.size() > kMaxStateBytes) {
-        PushReply reply;
-        reply.error =
-            MakeError(ErrorCode::kResourceExhausted,
-                      "the positions of {} partitions take more than the {} bytes of a source state",
-                      places->size(), kMaxStateBytes);
-        return reply;
-      }
-    } else {
-      call.key = KeyOf(body, &dataset);
+    call.if_state = dataset.state.empty() ? "*" : dataset.state;
+    call.next_state = StateText(places);
+    call.state_kind = kPlacesKind;
+    if (call.next_state.size() > kMaxStateBytes) {
+      PushReply reply;
+      reply.error = MakeError(ErrorCode::kResourceExhausted,
+                              "the positions of {} partitions take more than the {} bytes of a source state",
+                              places.size(), kMaxStateBytes);
+      return reply;
     }
     PushReply reply = dataset.target->Push(call);
-    const bool is_taken = reply.kind == PushReply::Kind::kTaken || reply.kind == PushReply::Kind::kDuplicate;
-    if (places && is_taken) {
-      dataset.places = *places;
+    if (HasIt(reply)) {
+      dataset.places = places;
       dataset.state = call.next_state;
       dataset.state_at = Clock::now();
     }
     return reply;
   }
 
-  // The same for a repeat of the last push, and for nothing else: a record that comes back to what it said
-  // before is new, though the node has seen that text.
-  std::string KeyOf(const std::string& body, Dataset* dataset) {
-    std::string pushed = multiformats::Sha3Multihash(body).ToString();
-    if (pushed == dataset->pushed) return dataset->key;
-    dataset->key = multiformats::Sha3Multihash(fmt::format("{}/{}/{}", run_, ++pushes_, pushed)).ToString();
-    dataset->pushed = std::move(pushed);
-    return dataset->key;
+  PushReply SendWithKey(Dataset& dataset, const std::string& name, const std::string& body,
+                        const Batch& batch, const std::vector<int32_t>& rows) {
+    const std::string target =
+        fmt::format("{}\n{}\n{}\n{}", pipeline_, WhereNode(), settings_.text("source"), name);
+    const std::string key = keys_->KeyOf(target, body);
+    PushReply reply = dataset.target->Push({.body = body, .if_state = {}, .next_state = {}, .key = key});
+    std::vector<std::string_view> uuids;
+    const auto& column = pipeline::Texts(*batch.records, pipeline::Column::kUuid);
+    for (const int32_t row : rows) uuids.push_back(column.GetView(row));
+    if (HasIt(reply)) {
+      keys_->Answered(target, body, uuids);
+    } else if (reply.kind == PushReply::Kind::kLater || reply.error.code() == ErrorCode::kCancelled) {
+      keys_->Unanswered(target, body, key, uuids);
+    } else {
+      keys_->Answered(target, body, {});
+    }
+    return reply;
+  }
+
+  static bool HasIt(const PushReply& reply) {
+    return reply.kind == PushReply::Kind::kTaken || reply.kind == PushReply::Kind::kDuplicate;
   }
 
   static void Pass(const Places& newer, Places* places) {
@@ -393,7 +404,7 @@ class OdfWriter final : public pipeline::IngestionWriter {
       Places places = dataset.places;
       Pass(reached_, &places);
       if (places == dataset.places) continue;
-      const PushReply reply = Send(dataset, "", &places);  // the next batch tries again
+      const PushReply reply = SendWithPlaces(dataset, "", places);  // the next batch tries again
       dataset.state_at = Clock::now();
       if (reply.kind == PushReply::Kind::kLater || calls_->end.stop_requested()) return;
     }
@@ -403,12 +414,12 @@ class OdfWriter final : public pipeline::IngestionWriter {
   const NamePattern pattern_;
   const std::string manifest_;
   Node node_;
+  const std::string pipeline_;
+  const std::shared_ptr<BatchKeys> keys_;
   std::unique_ptr<Calls> calls_;  // since Open
   std::map<std::string, Dataset> datasets_;
   Places reached_;  // all before it is settled: stored, dropped, or in the dead letters
   uint64_t uses_ = 0;
-  const std::string run_ = NewUuid();  // keys are known to the node for longer than this writer lives
-  uint64_t pushes_ = 0;
 };
 
 // The workspace's socket, in the folder or above it.
@@ -426,7 +437,8 @@ std::string FindSocket(const std::string& from) {
 }  // namespace
 
 Result<std::unique_ptr<pipeline::IngestionWriter>> MakeOdfWriter(const pipeline::Settings& settings,
-                                                                 pipeline::Environment& environment) {
+                                                                 pipeline::Environment& environment,
+                                                                 std::shared_ptr<BatchKeys> keys) {
   auto pattern = NamePattern::Parse(settings.text("dataset"));
   if (!pattern.ok()) return settings.Complain("dataset", pattern.error().message());
   NodeOptions options;
@@ -454,7 +466,8 @@ Result<std::unique_ptr<pipeline::IngestionWriter>> MakeOdfWriter(const pipeline:
   }
   ASSIGN_OR_RETURN(auto node, Node::Make(std::move(options)));
   return std::unique_ptr<pipeline::IngestionWriter>(
-      std::make_unique<OdfWriter>(settings, std::move(*pattern), std::move(manifest), std::move(node)));
+      std::make_unique<OdfWriter>(settings, std::move(*pattern), std::move(manifest), std::move(node),
+                                  environment.pipeline(), std::move(keys)));
 }
 
 }  // namespace sluice::connectors::odf
