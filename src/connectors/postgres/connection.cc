@@ -4,6 +4,7 @@
 #include <poll.h>
 
 #include <algorithm>
+#include <array>
 #include <cctype>
 #include <optional>
 
@@ -47,6 +48,14 @@ std::string StateIn(std::string_view text) {
   return state;
 }
 
+// What a trigger or another function of the table's owner says of a row: RAISE gives P0001, or a code of its
+// own choice, for which the classes from I on are free.
+bool IsOfRoutine(std::string_view group) {
+  constexpr std::array<std::string_view, 7> kRoutines = {"09", "21", "27", "2F", "38", "39", "44"};
+  return std::find(kRoutines.begin(), kRoutines.end(), group) != kRoutines.end() ||
+         (!group.empty() && group.front() >= 'I' && group != "XX");
+}
+
 ErrorCode CodeOfState(std::string_view state) {
   const std::string_view group = state.substr(0, 2);
   if (group == "28") return ErrorCode::kUnauthenticated;
@@ -56,7 +65,8 @@ ErrorCode CodeOfState(std::string_view state) {
   if (group == "53") return ErrorCode::kResourceExhausted;
   if (group == "08" || group == "57" || group == "58" || group == "40" || state == "25006")
     return ErrorCode::kUnavailable;
-  if (group == "22" || group == "23" || group == "54") return ErrorCode::kInvalidRecords;
+  if (group == "22" || group == "23" || group == "54" || IsOfRoutine(group))
+    return ErrorCode::kInvalidRecords;
   if (group == "42") return ErrorCode::kPrecondition;
   return ErrorCode::kUnavailable;
 }
@@ -104,7 +114,13 @@ Error Connection::ServerError(const pg_result* result) {
   const std::string detail = Text(PQresultErrorField(result, PG_DIAG_MESSAGE_DETAIL));
   if (!detail.empty()) message += " (" + detail + ")";
   if (state_.empty()) given_up_ = true;  // libpq's own: the connection is gone
-  return Error(state_.empty() ? ErrorCode::kUnavailable : CodeOfState(state_), server_ + ": " + message);
+  ErrorCode code = state_.empty() ? ErrorCode::kUnavailable : CodeOfState(state_);
+  // A policy that refuses one row has the code of a right that is missing, and its text may be in any
+  // language.
+  if (code == ErrorCode::kPermissionDenied &&
+      Text(PQresultErrorField(result, PG_DIAG_SOURCE_FUNCTION)) == "ExecWithCheckOptions")
+    code = ErrorCode::kInvalidRecords;
+  return Error(code, server_ + ": " + message);
 }
 
 Result<std::unique_ptr<Connection>> Connection::Open(const ConnectOptions& options, std::stop_token stop) {
@@ -123,6 +139,8 @@ Result<std::unique_ptr<Connection>> Connection::Open(const ConnectOptions& optio
   PGconn* conn = PQconnectStartParams(names, values, 1);
   if (conn == nullptr) return Error(ErrorCode::kResourceExhausted, "out of memory");
   auto connection = std::unique_ptr<Connection>(new Connection(options, conn));
+  // libpq would print what the server remarks to the standard error output.
+  PQsetNoticeReceiver(conn, [](void*, const PGresult*) {}, nullptr);
   PQsetErrorVerbosity(conn, PQERRORS_VERBOSE);
   RETURN_IF_ERROR(connection->AwaitConnected(stop));
   PQsetErrorVerbosity(conn, PQERRORS_DEFAULT);

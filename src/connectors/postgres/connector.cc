@@ -23,7 +23,8 @@ Declaration Declare() {
   declaration.guarantee_text =
       "A record with a stored uuid, or with a stored (tenant_id, source_type, source_id, data_id) where data_id is "
       "not empty, adds no row. Acknowledged when the server has committed durably; commits are made synchronous even "
-      "where the server's default is not.";
+      "where the server's default is not. What triggers, other constraints and row-level policies of the table keep "
+      "out goes to the dead letters.";
   declaration.options = {
       {.name = "uri",
        .description =

@@ -71,6 +71,15 @@ std::string UpdateStaged(const Target& target) {
   return sql;
 }
 
+// Of arrays of uuids and keys.
+std::string FindKeptOutStatement(const Target& target) {
+  return fmt::format(
+      "SELECT s.n FROM unnest($1, $2, $3, $4, $5) WITH ORDINALITY s(uuid, tenant_id, source_type, source_id, "
+      "data_id, n) WHERE NOT EXISTS (SELECT 1 FROM {0} t WHERE t.uuid = s.uuid) AND NOT EXISTS (SELECT 1 FROM "
+      "{0} t WHERE {1})",
+      target.name, kSameKey);
+}
+
 size_t BytesOf(const Records& records, std::span<const int64_t> rows) {
   size_t bytes = 0;
   for (const int64_t row : rows)
@@ -100,7 +109,8 @@ Session::Session(std::unique_ptr<Connection> connection, Target target)
       target_(std::move(target)),
       insert_prepared_(InsertPrepared(target_)),
       insert_staged_(std::string(kCopyStaging) + InsertStaged(target_)),
-      update_staged_(UpdateStaged(target_)) {}
+      update_staged_(UpdateStaged(target_)),
+      find_kept_out_(FindKeptOutStatement(target_)) {}
 
 Result<std::unique_ptr<Session>> Session::Open(const ConnectOptions& connect, const TargetOptions& options,
                                                std::stop_token stop) {
@@ -147,13 +157,54 @@ Result<std::vector<Reply>> Session::RunWithCopy(const std::string& statements, c
   });
 }
 
-Status Session::StoreUnseen(const Records& records, std::span<const int64_t> rows, std::stop_token stop) {
+Result<std::vector<int64_t>> Session::StoreUnseen(const Records& records, std::span<const int64_t> rows,
+                                                  std::stop_token stop) {
   const std::string sql =
       fmt::format("COPY {} ({}) FROM STDIN (FORMAT binary)", target_.name, target_.ColumnList());
   auto copied = RunWithCopy(sql, records, rows, rows, /*numbered=*/false, stop);
-  if (copied.ok()) return {};
-  if (state() == "23505") return Error(ErrorCode::kAlreadyExists, copied.error().message());
-  return std::move(copied).error();
+  if (!copied.ok()) {
+    // The latter: COPY does not know the table's policies, and INSERT does.
+    if (state() == "23505" || state() == "0A000")
+      return Error(ErrorCode::kAlreadyExists, copied.error().message());
+    return std::move(copied).error();
+  }
+  // A trigger left some out.
+  if (copied->empty() || PQcmdTuples(copied->back().get()) != std::to_string(rows.size()))
+    return FindKeptOut(records, rows, stop);
+  return std::vector<int64_t>();
+}
+
+Result<std::vector<int64_t>> Session::FindKeptOut(const Records& records, std::span<const int64_t> rows,
+                                                  const std::stop_token& stop) {
+  std::vector<Parameter> arrays;
+  for (const Column column :
+       {Column::kUuid, Column::kTenantId, Column::kSourceType, Column::kSourceId, Column::kDataId}) {
+    const auto written = std::find_if(target_.columns.begin(), target_.columns.end(),
+                                      [&](const TargetColumn& one) { return one.column == column; });
+    arrays.push_back(ArrayOf(*written, records, rows));
+  }
+  ASSIGN_OR_RETURN(const Reply reply,
+                   connection_->RunPrepared("sluice_kept_out", find_kept_out_, arrays, stop));
+  std::vector<int64_t> kept_out;
+  for (int i = 0; i < PQntuples(reply.get()); ++i)
+    kept_out.push_back(rows[std::stoul(PQgetvalue(reply.get(), i, 0)) - 1]);
+  return kept_out;
+}
+
+// The server says the same of a row that is known and of one that it left out for a reason of its own.
+Result<std::vector<Fate>> Session::TellKeptOut(std::vector<Fate> fates, const Records& records,
+                                               std::span<const int64_t> rows, const std::stop_token& stop) {
+  std::vector<int64_t> left_out;
+  for (size_t i = 0; i < rows.size(); ++i) {
+    if (fates[i] == Fate::kKnown) left_out.push_back(rows[i]);
+  }
+  if (left_out.empty()) return fates;
+  ASSIGN_OR_RETURN(const auto found, FindKeptOut(records, left_out, stop));
+  const std::unordered_set<int64_t> kept_out(found.begin(), found.end());
+  for (size_t i = 0; i < rows.size(); ++i) {
+    if (fates[i] == Fate::kKnown && kept_out.contains(rows[i])) fates[i] = Fate::kKeptOut;
+  }
+  return fates;
 }
 
 Result<StoredKeys> Session::FindStored(const Records& records, std::span<const int64_t> rows,
@@ -206,20 +257,19 @@ Result<std::vector<Fate>> Session::StoreNew(const Records& records, std::span<co
     for (const TargetColumn& column : target_.columns) arrays.push_back(ArrayOf(column, records, rows));
     ASSIGN_OR_RETURN(const Reply reply,
                      connection_->RunPrepared("sluice_insert", insert_prepared_, arrays, stop));
-    return FatesOf(reply, records, rows);
+    return TellKeptOut(FatesOf(reply, records, rows), records, rows, stop);
   }
   ASSIGN_OR_RETURN(const auto replies,
                    RunWithCopy(insert_staged_, records, rows, rows, /*numbered=*/true, stop));
   if (replies.empty()) return Internal("no answer to INSERT");
-  return FatesOf(replies.back(), records, rows);
+  return TellKeptOut(FatesOf(replies.back(), records, rows), records, rows, stop);
 }
 
 Result<std::vector<Fate>> Session::StoreLatest(const Records& records, std::span<const int64_t> rows,
                                                std::span<const int64_t> first_rows, std::stop_token stop) {
   auto run = RunWithCopy(update_staged_, records, rows, first_rows, /*numbered=*/true, stop);
   if (!run.ok()) {
-    // Another writer took a key between two of the statements.
-    if (state() == "23505") return std::vector<Fate>(rows.size(), Fate::kRaced);
+    if (state() == "23505") return Error(ErrorCode::kAlreadyExists, run.error().message());
     return std::move(run).error();
   }
   // COPY, DELETE, INSERT, SELECT, UPDATE, UPDATE, INSERT

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <optional>
 #include <thread>
+#include <unordered_map>
 #include <utility>
 
 #include "base/cancel.h"
@@ -18,8 +19,14 @@ using pipeline::Outcome;
 using pipeline::OutcomeKind;
 using pipeline::Outcomes;
 
-constexpr int kTries = 8;          // of a transaction that another writer got in the way of
-constexpr int kMaxRounds = 8;      // of records within a batch that get in each other's way
+constexpr int kTries = 8;      // of a transaction that another writer got in the way of
+constexpr int kMaxRounds = 8;  // of records within a batch that get in each other's way
+// How often another writer may get between the statements for one record. It does so by inserting what is
+// found the next time, so that more often than this it is the table itself.
+constexpr int kMaxRaces = 3;
+constexpr char kKeptOut[] =
+    "the table kept it out: by a trigger, or by a unique index or constraint beside those over uuid and over "
+    "tenant_id, source_type, source_id, data_id";
 constexpr size_t kManyRows = 512;  // from here on it pays to hope that all are new
 
 // Whether COPY straight into the table, without looking for duplicates, is worth a try: an attempt that meets
@@ -48,6 +55,10 @@ class Hope {
   int penalty_ GUARDED_BY(mutex_) = 0;
   int wait_ GUARDED_BY(mutex_) = 0;
 };
+
+bool IsRace(const Result<std::vector<Fate>>& part) {
+  return !part.ok() && part.error().code() == ErrorCode::kAlreadyExists;
+}
 
 // After the start a server that refuses us is one that may take us again.
 Error AsPassing(Error error) {
@@ -87,9 +98,12 @@ class Writer final : public pipeline::IngestionWriter {
 
   Result<std::unique_ptr<Session>> Borrow(const std::stop_token& stop);
   void Return(std::unique_ptr<Session> session);
+  static void Reject(Job& job, int64_t row, std::string reason);
   Status Store(Job& job);
   Status StoreNew(Job& job, std::span<const int64_t> rows);
   Status StoreLatest(Job& job, std::vector<int64_t> rows);
+  using Races = std::unordered_map<int64_t, int>;  // lost so far, by row
+  static Status JudgeRaces(Job& job, const Round& round, Races* races, std::vector<Fate>* fates);
   Status StoreRound(Job& job, const Round& round, size_t from, size_t to, std::vector<Fate>* fates);
   // Runs `attempt` until no other writer is in its way.
   template <class Attempt>
@@ -145,6 +159,10 @@ Result<Outcomes> Writer::Write(const pipeline::Batch& batch, std::stop_token sto
   }
 }
 
+void Writer::Reject(Job& job, int64_t row, std::string reason) {
+  job.outcomes[static_cast<size_t>(row)] = {.kind = OutcomeKind::kRejected, .reason = std::move(reason)};
+}
+
 Status Writer::Store(Job& job) {
   std::vector<int64_t> rows;
   for (int64_t row = 0; row < job.records.rows(); ++row) {
@@ -158,15 +176,15 @@ Status Writer::Store(Job& job) {
   if (rows.size() > kManyRows && hope_.IsGood()) {
     std::vector<int64_t> sorted = rows;
     SortByKey(job.records, &sorted);
-    const Status stored =
-        Insist(job, [&] { return job.session->StoreUnseen(job.records, sorted, job.stop); });
-    if (stored.ok()) {
+    auto kept_out = Insist(job, [&] { return job.session->StoreUnseen(job.records, sorted, job.stop); });
+    if (kept_out.ok()) {
       hope_.Fulfilled();
-      return {};  // all accepted
+      for (const int64_t row : *kept_out) Reject(job, row, kKeptOut);
+      return {};  // all others accepted
     }
-    if (stored.error().code() != ErrorCode::kAlreadyExists &&
-        stored.error().code() != ErrorCode::kInvalidRecords) {
-      return stored;
+    if (kept_out.error().code() != ErrorCode::kAlreadyExists &&
+        kept_out.error().code() != ErrorCode::kInvalidRecords) {
+      return std::move(kept_out).error();
     }
     hope_.Disappointed();
   }
@@ -198,13 +216,13 @@ Status Writer::StoreNew(Job& job, std::span<const int64_t> rows) {
     for (size_t i = 0; i < rows.size(); ++i) {
       if ((*fates)[i] == Fate::kKnown)
         job.outcomes[static_cast<size_t>(rows[i])].kind = OutcomeKind::kDuplicate;
+      if ((*fates)[i] == Fate::kKeptOut) Reject(job, rows[i], kKeptOut);
     }
     return {};
   }
   if (fates.error().code() != ErrorCode::kInvalidRecords) return std::move(fates).error();
   if (rows.size() == 1) {
-    job.outcomes[static_cast<size_t>(rows.front())] = {.kind = OutcomeKind::kRejected,
-                                                       .reason = fates.error().message()};
+    Reject(job, rows.front(), fates.error().message());
     return {};
   }
   const size_t half = rows.size() / 2;
@@ -217,15 +235,16 @@ Status Writer::StoreRound(Job& job, const Round& round, size_t from, size_t to, 
   const std::span rows = std::span(round.rows).subspan(from, to - from);
   const std::span first_rows = std::span(round.first_rows).subspan(from, to - from);
   auto part = Insist(job, [&] { return job.session->StoreLatest(job.records, rows, first_rows, job.stop); });
+  for (int races = 1; races < kMaxRaces && IsRace(part); ++races)
+    part = Insist(job, [&] { return job.session->StoreLatest(job.records, rows, first_rows, job.stop); });
   if (part.ok()) {
     std::copy(part->begin(), part->end(), fates->begin() + static_cast<ptrdiff_t>(from));
     return {};
   }
-  if (part.error().code() != ErrorCode::kInvalidRecords) return std::move(part).error();
+  if (part.error().code() != ErrorCode::kInvalidRecords && !IsRace(part)) return std::move(part).error();
   if (to - from == 1) {
     (*fates)[from] = Fate::kClash;
-    job.outcomes[static_cast<size_t>(rows.front())] = {.kind = OutcomeKind::kRejected,
-                                                       .reason = part.error().message()};
+    Reject(job, rows.front(), part.error().message());
     return {};
   }
   const size_t middle = from + (to - from) / 2;
@@ -233,7 +252,27 @@ Status Writer::StoreRound(Job& job, const Round& round, size_t from, size_t to, 
   return StoreRound(job, round, middle, to, fates);
 }
 
+// Rows that raced too often: the table's triggers kept them out, or left the stored record as it is.
+Status Writer::JudgeRaces(Job& job, const Round& round, Races* races, std::vector<Fate>* fates) {
+  std::vector<int64_t> doubtful;
+  for (size_t i = 0; i < fates->size(); ++i) {
+    if ((*fates)[i] == Fate::kRaced && ++(*races)[round.rows[i]] >= kMaxRaces)
+      doubtful.push_back(round.rows[i]);
+  }
+  if (doubtful.empty()) return {};
+  ASSIGN_OR_RETURN(const auto kept_out, job.session->FindKeptOut(job.records, doubtful, job.stop));
+  for (size_t i = 0; i < fates->size(); ++i) {
+    const auto is_row = [&](int64_t row) { return row == round.rows[i]; };
+    if (std::none_of(doubtful.begin(), doubtful.end(), is_row)) continue;
+    const bool is_out = std::any_of(kept_out.begin(), kept_out.end(), is_row);
+    (*fates)[i] = is_out ? Fate::kClash : Fate::kKnown;
+    if (is_out) Reject(job, round.rows[i], kKeptOut);
+  }
+  return {};
+}
+
 Status Writer::StoreLatest(Job& job, std::vector<int64_t> rows) {
+  Races races;
   for (int rounds = 0; rounds < kMaxRounds && !rows.empty(); ++rounds) {
     RETURN_IF_ERROR(CheckCancelled(job.stop));
     // Anew in each round: what the one before has stored is stored.
@@ -241,6 +280,7 @@ Status Writer::StoreLatest(Job& job, std::vector<int64_t> rows) {
     const Round round = PlanRound(job.records, rows, stored);
     std::vector<Fate> fates(round.rows.size(), Fate::kRaced);
     RETURN_IF_ERROR(StoreRound(job, round, 0, round.rows.size(), &fates));
+    RETURN_IF_ERROR(JudgeRaces(job, round, &races, &fates));
     std::vector<int64_t> again = round.later;
     std::vector<int64_t> rejected(fates.size(), -1);  // the row of each place that is
     for (size_t i = 0; i < fates.size(); ++i) {
