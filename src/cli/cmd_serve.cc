@@ -1,3 +1,4 @@
+#include <fmt/ranges.h>
 #include <unistd.h>
 
 #include <condition_variable>
@@ -274,9 +275,12 @@ Status Serve(Session& session, const ServeArgs& args) {
     options.more_health = [&pipelines]() -> Status { return HowTheyAre(*pipelines); };
   }
   ASSIGN_OR_RETURN(auto node, server::Server::Start(*workspace, session.clock(), std::move(options)));
+  std::vector<std::string> urls;
+  for (const auto& endpoint : node->endpoints())
+    if (auto url = endpoint.url(); !url.empty()) urls.push_back(std::move(url));
   voice->Tell(LogLevel::kInfo, "start",
-              fmt::format("Serving workspace {} on {}", workspace->root(), node->url()),
-              {{"workspace", workspace->root()}, {"url", node->url()}, {"pid", getpid()}});
+              fmt::format("Serving workspace {} on {}", workspace->root(), fmt::join(urls, ", ")),
+              {{"workspace", workspace->root()}, {"url", node->url()}, {"urls", urls}, {"pid", getpid()}});
   Status ran;
   if (pipelines) {
     ASSIGN_OR_RETURN(const auto files, PipelineFiles(args.pipelines));

@@ -39,6 +39,8 @@ class GatewayImpl final : public Gateway {
   Result<std::optional<Journal::ReceiptAnswer>> FindReceipt(const std::string& receipt) const override {
     return shared_.journal()->FindReceipt(receipt);
   }
+  std::optional<Refusal> Try(const workspace::Entry& dataset, const odf::AddPushSource& source,
+                             const PushRequest& request) override;
   Status RunExclusive(const workspace::Entry& dataset, const Exclusive& how,
                       const std::function<Status()>& change) override;
   Result<std::unique_ptr<index::GuardedIndex>> BeginCommit(const workspace::Entry& dataset) override;
@@ -289,6 +291,13 @@ void GatewayImpl::Push(const workspace::Entry& dataset, PushRequest request,
   auto lane = LaneOf(dataset);
   if (!lane.ok()) return done(Refusal{.error = lane.error()});
   (*lane)->Push(std::make_shared<PushRequest>(std::move(request)), std::move(done));
+}
+
+std::optional<Refusal> GatewayImpl::Try(const workspace::Entry& dataset, const odf::AddPushSource& source,
+                                        const PushRequest& request) {
+  auto lane = LaneOf(dataset);
+  if (!lane.ok()) return Refusal{.error = lane.error()};
+  return (*lane)->Try(source, request);
 }
 
 Result<std::vector<SourceView>> GatewayImpl::Sources(const workspace::Entry& dataset,

@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "gateway/lane_internal.h"
+#include "ingest/source_state.h"
 #include "multiformats/multihash.h"
 
 namespace sluice::gateway {
@@ -227,10 +228,11 @@ Refusal Lane::Precondition(const Gate& gate, const Batch& batch, const odf::Chai
   Refusal::States states;
   states.committed = Committed(batch.source, chain);
   states.accepted = DurableAccepted(gate, batch.source, chain);
+  const auto chained = [&](const std::optional<State>& one) {
+    return one ? std::optional(odf::SourceState{batch.source, one->kind, one->value}) : std::nullopt;
+  };
   Refusal refusal{.error =
-                      MakeError(ErrorCode::kPrecondition, "source '{}' is at state {}, not {}", batch.source,
-                                states.accepted ? fmt::format("'{}'", states.accepted->value) : "none",
-                                batch.expected ? fmt::format("'{}'", batch.expected->value) : "none")};
+                      ingest::NotAtState(batch.source, chained(states.accepted), chained(batch.expected))};
   refusal.states = std::move(states);
   return refusal;
 }
@@ -364,6 +366,26 @@ void Lane::Push(std::shared_ptr<PushRequest> request, Done done) {
   batch->body = std::shared_ptr<const std::string>(request, &request->body);
   batch->body_bytes = batch->body->size();
   Arrive({std::move(request), std::move(batch), std::move(done), nullptr}, *chain);
+}
+
+std::optional<Refusal> Lane::Try(const odf::AddPushSource& source, const PushRequest& request) {
+  Refusal refusal{.error = Internal("refused")};
+  if (auto status = CheckRequest(request, &refusal); !status.ok()) {
+    refusal.error = std::move(status).error();
+    return refusal;
+  }
+  auto batch = NewBatch(request, source.source_name, 0, shared_.clock->Now());
+  const auto chain = view();
+  if (batch->expected) {
+    MutexLock lock(mutex_);
+    return Precondition(Gate{}, *batch, *chain);
+  }
+  auto plan = ingest::FramePlan::Make(ingest::DefinitionOf(source), *chain, batch->format);
+  if (!plan.ok()) return Refusal{.error = plan.error()};
+  // The request outlives the batch.
+  batch->body = std::shared_ptr<const std::string>(std::shared_ptr<void>(), &request.body);
+  if (!MakeReady(*batch, std::move(*plan), &refusal).ok()) return refusal;
+  return std::nullopt;
 }
 
 void Lane::Enter(const BatchPtr& batch) {

@@ -46,15 +46,20 @@ ingest::FrameOptions Lane::FrameOptionsFor(size_t body_bytes) const {
 }
 
 Status Lane::MakeReady(Batch& batch, const odf::ChainState& chain, Refusal* refusal) {
+  auto plan = PlanOf(batch.source, batch.format, chain);
+  if (plan.ok()) return MakeReady(batch, std::move(*plan), refusal);
+  refusal->error = plan.error();
+  return plan.error();
+}
+
+Status Lane::MakeReady(Batch& batch, std::shared_ptr<ingest::FramePlan> plan, Refusal* refusal) const {
   const auto fail = [&](Error error) -> Status {
     refusal->error = error;
     return error;
   };
-  auto plan = PlanOf(batch.source, batch.format, chain);
-  if (!plan.ok()) return fail(std::move(plan).error());
   auto rejects = ingest::RejectLog::Open(ingest::OnError::kFail, "");
   if (!rejects.ok()) return fail(std::move(rejects).error());
-  auto ready = ingest::MakeReady(std::move(*plan), read::MakeSharedSource(batch.body, "request body"),
+  auto ready = ingest::MakeReady(std::move(plan), read::MakeSharedSource(batch.body, "request body"),
                                  **rejects, FrameOptionsFor(batch.body->size()));
   if (!ready.ok()) {
     refusal->rejects = (*rejects)->first();

@@ -181,6 +181,8 @@ class Lane : public std::enable_shared_from_this<Lane> {
   static Result<std::shared_ptr<Lane>> Open(Shared& shared, const workspace::Entry& entry);
 
   void Push(std::shared_ptr<PushRequest> request, Done done);
+  // As Gateway::Try.
+  std::optional<Refusal> Try(const odf::AddPushSource& source, const PushRequest& request);
   // Takes up a batch that an earlier process queued.
   void AddQueued(const Place& place, const Journal::Queued& queued);
   // Forgets what it has taken (the log is opened anew, and brings the queued batches again); who waits is
@@ -269,6 +271,7 @@ class Lane : public std::enable_shared_from_this<Lane> {
   // Of a group, those that lie in the queue alone, as far as they can be read together.
   void ReadQueuedTogether(const std::vector<BatchPtr>& group, const odf::ChainState& chain);
   Status MakeReady(Batch& batch, const odf::ChainState& chain, Refusal* refusal);
+  Status MakeReady(Batch& batch, std::shared_ptr<ingest::FramePlan> plan, Refusal* refusal) const;
   ingest::FrameOptions FrameOptionsFor(size_t body_bytes) const;
   // The plan by which batches of a source are read, for the dataset as `chain` says it is.
   Result<std::shared_ptr<ingest::FramePlan>> PlanOf(const std::string& source,

@@ -69,8 +69,10 @@ Result<SourceDefinition> SelectPushSource(const odf::ChainState& state,
   }
   if (names.size() == 1) return DefinitionOf(state.push_sources.begin()->second.event);
   if (names.size() > 1) {
-    return MakeError(ErrorCode::kConflict,
-                     "dataset has several push sources; choose one with --source-name: {}", JoinNames(names));
+    return MakeError(
+        ErrorCode::kConflict,
+        "dataset has several push sources; choose one with --source-name, or ?sourceName= over HTTP: {}",
+        JoinNames(names));
   }
   if (state.polling_source) {
     return NotFound(

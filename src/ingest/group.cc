@@ -119,9 +119,7 @@ Status Group::Judge(Item& item, const std::optional<odf::SourceState>& now) cons
     return {};
   }
   if (state.expected != now) {
-    return MakeError(ErrorCode::kPrecondition, "source '{}' is at state {}, not {}", name,
-                     now ? fmt::format("'{}'", now->value) : "none",
-                     state.expected ? fmt::format("'{}'", state.expected->value) : "none");
+    return NotAtState(name, now, state.expected);
   }
   return {};
 }

@@ -41,6 +41,17 @@ Status CheckStates(const IngestInput& input) {
 
 }  // namespace
 
+Error NotAtState(const std::string& source_name, const std::optional<odf::SourceState>& now,
+                 const std::optional<odf::SourceState>& expected) {
+  const bool tells_kinds = now && expected && now->kind != expected->kind;
+  const auto text = [&](const std::optional<odf::SourceState>& state) {
+    if (!state) return std::string("none");
+    return fmt::format("'{}'{}", state->value, tells_kinds ? fmt::format(" of kind '{}'", state->kind) : "");
+  };
+  return MakeError(ErrorCode::kPrecondition, "source '{}' is at state {}, not {}", source_name, text(now),
+                   text(expected));
+}
+
 Result<std::vector<bool>> FindTaken(const odf::ChainState& chain, const std::string& source_name,
                                     const std::vector<IngestInput>& inputs) {
   std::optional<odf::SourceState> now, newest_file;
@@ -59,9 +70,9 @@ Result<std::vector<bool>> FindTaken(const odf::ChainState& chain, const std::str
         const bool holds =
             *input.if_state == "*" ? !now : now && now->kind == kind && now->value == *input.if_state;
         if (!holds) {
-          return MakeError(ErrorCode::kPrecondition, "source '{}' is at state {}, not '{}'", source_name,
-                           now ? fmt::format("'{}' of kind '{}'", now->value, now->kind) : "none",
-                           *input.if_state);
+          return NotAtState(source_name, now,
+                            *input.if_state == "*" ? std::optional<odf::SourceState>()
+                                                   : odf::SourceState{source_name, kind, *input.if_state});
         }
       }
       now = odf::SourceState{source_name, kind, *input.next_state};

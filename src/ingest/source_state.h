@@ -17,6 +17,11 @@ namespace sluice::ingest {
 Result<std::vector<bool>> FindTaken(const odf::ChainState& chain, const std::string& source_name,
                                     const std::vector<IngestInput>& inputs);
 
+// kPrecondition: the source is at `now` and not, as was said, at `expected`; nothing = none yet. The kinds are
+// told where they are what differs.
+Error NotAtState(const std::string& source_name, const std::optional<odf::SourceState>& now,
+                 const std::optional<odf::SourceState>& expected);
+
 // The state that a push source has after `input`; nothing = it stays. Errors: those of
 // IngestInput::file_state.
 Result<std::optional<odf::SourceState>> NextPushedState(const IngestInput& input,

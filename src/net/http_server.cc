@@ -86,12 +86,8 @@ class Server final : public HttpServer {
   const std::vector<HttpEndpoint>& endpoints() const override { return endpoints_; }
 
   std::string url() const override {
-    for (const HttpEndpoint& endpoint : endpoints_) {
-      if (!endpoint.unix_path.empty()) continue;
-      const bool is_v6 = endpoint.host.find(':') != std::string::npos;
-      return fmt::format("{}://{}:{}", endpoint.tls ? "https" : "http",
-                         is_v6 ? "[" + endpoint.host + "]" : endpoint.host, endpoint.port);
-    }
+    for (const HttpEndpoint& endpoint : endpoints_)
+      if (auto url = endpoint.url(); !url.empty()) return url;
     return {};
   }
 
@@ -265,6 +261,12 @@ void Server::Stop(std::chrono::milliseconds grace) {
 }
 
 }  // namespace
+
+std::string HttpEndpoint::url() const {
+  if (!unix_path.empty()) return {};
+  const bool is_v6 = host.find(':') != std::string::npos;
+  return fmt::format("{}://{}:{}", tls ? "https" : "http", is_v6 ? "[" + host + "]" : host, port);
+}
 
 Result<std::unique_ptr<HttpServer>> HttpServer::Start(const std::vector<HttpEndpoint>& endpoints,
                                                       HttpHandler& handler,

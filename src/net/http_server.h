@@ -92,6 +92,9 @@ struct HttpEndpoint {
   std::string unix_path;
   uint32_t unix_mode = 0600;
   std::optional<TlsFiles> tls;  // read again when the files change
+
+  // `http://127.0.0.1:4711`; empty for a socket of the file system.
+  std::string url() const;
 };
 
 // An answered request, for a log.

@@ -24,7 +24,7 @@ json PathParameter(const std::string& name) {
   static const std::map<std::string, std::string> meanings = {
       {"dataset",
        "The dataset's name or id, without regard to case; `account/name` is two segments of the path"},
-      {"source", "Name of a push source"},
+      {"source", "Name of a push source, slashes in it as they are"},
       {"hash", "Multihash text as in the chain: `f1620` and 64 hex digits"},
       {"receipt", "Receipt of a queued batch"},
       {"id", "Receipt of a queued batch"},

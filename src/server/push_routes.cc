@@ -148,20 +148,23 @@ net::HttpResponse AnswerOf(const gateway::PushAnswer& answer, const Call& call) 
   return response;
 }
 
-void PushBody(const Context& context, const CallPtr& call) {
+}  // namespace
+
+void PushBody(const Context& context, const CallPtr& call, const BeforePush& before) {
   auto entry = DatasetOf(context, *call);
   if (!entry.ok()) return call->Answer(Problem(entry.error(), call->id));
   auto push = RequestOf(*call);
   if (!push.ok()) return call->Answer(Problem(push.error(), call->id));
+  if (before) {
+    if (const auto refusal = before(*entry, *push)) return call->Answer(Problem(*refusal, call->id));
+  }
   context.gateway->Push(*entry, std::move(*push),
                         [call](const gateway::PushAnswer& answer) { call->Answer(AnswerOf(answer, *call)); });
 }
 
-}  // namespace
-
 void PostIngest(const Context& context, const CallPtr& call) {
-  if (call->request.url.Parameter("uploadToken")) return PostUploadedIngest(context, call, PushBody);
-  PushBody(context, call);
+  if (call->request.url.Parameter("uploadToken")) return PostUploadedIngest(context, call);
+  PushBody(context, call, nullptr);
 }
 
 void GetReceipt(const Context& context, const CallPtr& call) {

@@ -44,35 +44,45 @@ const std::vector<Pattern>& Patterns() {
   return patterns;
 }
 
-bool Fits(const Words& pattern, const Words& segments, size_t at) {
-  if (segments.size() != at + pattern.size()) return false;
+// How many segments the variable `word` takes of `spare` that the pattern's own words leave: a source's name
+// may hold slashes.
+size_t Taken(std::string_view word, size_t spare) { return word == "{source}" ? spare + 1 : 1; }
+
+// What stands for the pattern's variables; nothing when the segments from `at` on are another path.
+std::optional<std::vector<std::string>> Variables(const Words& pattern, const Words& segments, size_t at) {
+  if (segments.size() < at + pattern.size()) return std::nullopt;
+  const size_t spare = segments.size() - at - pattern.size();
+  std::vector<std::string> variables;
   for (const auto word : pattern) {
-    const auto segment = segments[at++];
-    const bool is_variable = word.starts_with('{');
-    if (is_variable ? segment.empty() : word != segment) return false;
+    if (!word.starts_with('{')) {
+      if (word != segments[at++]) return std::nullopt;
+      continue;
+    }
+    auto& variable = variables.emplace_back();
+    for (size_t left = Taken(word, spare); left > 0; --left, ++at) {
+      if (segments[at].empty()) return std::nullopt;
+      (variable += variable.empty() ? "" : "/") += segments[at];
+    }
   }
-  return true;
+  return at == segments.size() ? std::optional(std::move(variables)) : std::nullopt;
 }
 
-// How many segments name the dataset (`name` or `account/name`); nothing when the path is another.
-std::optional<size_t> FindNames(const Pattern& pattern, const Words& segments, bool may_be_dataset) {
-  if (!pattern.has_dataset)
-    return Fits(pattern.segments, segments, 0) ? std::optional<size_t>(0) : std::nullopt;
-  if (!may_be_dataset) return std::nullopt;
-  for (size_t names = 1; names <= 2 && names <= segments.size(); ++names) {
-    if (segments[names - 1].empty()) break;
-    if (Fits(pattern.segments, segments, names)) return names;
+// The dataset's name is one segment or two (`name` or `account/name`).
+std::optional<Match> Fit(const Pattern& pattern, const Words& segments, bool may_be_dataset) {
+  Match match{.route = pattern.route};
+  if (pattern.has_dataset && !may_be_dataset) return std::nullopt;
+  const size_t most_names = pattern.has_dataset ? std::min<size_t>(2, segments.size()) : 0;
+  for (size_t names = pattern.has_dataset ? 1 : 0; names <= most_names; ++names) {
+    if (names > 0) {
+      if (segments[names - 1].empty()) break;
+      (match.dataset += names > 1 ? "/" : "") += segments[names - 1];
+    }
+    if (auto variables = Variables(pattern.segments, segments, names)) {
+      match.rest = std::move(*variables);
+      return match;
+    }
   }
   return std::nullopt;
-}
-
-Match Fill(const Pattern& pattern, const Words& segments, size_t names) {
-  Match match;
-  match.route = pattern.route;
-  for (size_t i = 0; i < names; ++i) (match.dataset += i > 0 ? "/" : "") += segments[i];
-  for (size_t i = 0; i < pattern.segments.size(); ++i)
-    if (pattern.segments[i].starts_with('{')) match.rest.emplace_back(segments[names + i]);
-  return match;
 }
 
 }  // namespace
@@ -98,12 +108,12 @@ const std::vector<Route>& Routes() {
       {"POST", "/{dataset}/ingest", Right::kPush, PostIngest, false, kIngestBytes},
       {"GET", "/{dataset}/sources", Right::kSources, GetSources},
       {"POST", "/{dataset}/sources", Right::kAdmin, PostSources, false, kManifestBytes},
-      {"GET", "/{dataset}/sources/{source}", Right::kRead, GetSource},
-      {"GET", "/{dataset}/sources/odf/polling", Right::kRead, GetSource},
-      {"DELETE", "/{dataset}/sources/{source}", Right::kAdmin, DeleteSource},
-      {"DELETE", "/{dataset}/sources/odf/polling", Right::kAdmin, DeleteSource},
-      {"GET", "/{dataset}/sources/{source}/state", Right::kRead, GetSource},
       {"GET", "/{dataset}/sources/odf/polling/state", Right::kRead, GetSource},
+      {"GET", "/{dataset}/sources/{source}/state", Right::kRead, GetSource},
+      {"GET", "/{dataset}/sources/odf/polling", Right::kRead, GetSource},
+      {"DELETE", "/{dataset}/sources/odf/polling", Right::kAdmin, DeleteSource},
+      {"GET", "/{dataset}/sources/{source}", Right::kRead, GetSource},
+      {"DELETE", "/{dataset}/sources/{source}", Right::kAdmin, DeleteSource},
       {"POST", "/{dataset}/commit", Right::kAdmin, PostCommit, false, kManifestBytes},
       {"GET", "/{dataset}/queue", Right::kAdmin, GetQueue},
       {"POST", "/{dataset}/queue/{receipt}/{action}", Right::kAdmin, PostQueue},
@@ -150,11 +160,10 @@ Match FindRoute(const std::string& method, const std::string& path, std::vector<
   for (const auto& pattern : Patterns()) {
     const Route& route = *pattern.route;
     if (meant && route.path != *meant) continue;
-    const auto names = FindNames(pattern, segments, may_be_dataset);
-    if (!names) continue;
+    auto match = Fit(pattern, segments, may_be_dataset);
+    if (!match) continue;
     meant = &route.path;
-    if (route.method == method || (method == "HEAD" && route.method == "GET"))
-      return Fill(pattern, segments, *names);
+    if (route.method == method || (method == "HEAD" && route.method == "GET")) return std::move(*match);
     allow->push_back(route.method);
     if (route.method == "GET") allow->emplace_back("HEAD");
   }

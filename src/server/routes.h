@@ -74,7 +74,11 @@ void PostUploadPrepare(const Context& context, const CallPtr& call);
 void PostUpload(const Context& context, const CallPtr& call);
 void GetUpload(const Context& context, const CallPtr& call);
 // `ingest` once the file of the parameter `uploadToken` stands in the place of the body.
-void PostUploadedIngest(const Context& context, const CallPtr& call, RouteHandler ingest);
+// Pushes the call's body; `before` may change the dataset first, or refuse.
+using BeforePush =
+    std::function<std::optional<gateway::Refusal>(const workspace::Entry&, const gateway::PushRequest&)>;
+void PushBody(const Context& context, const CallPtr& call, const BeforePush& before);
+void PostUploadedIngest(const Context& context, const CallPtr& call);
 // openapi.cc
 void GetOpenApi(const Context& context, const CallPtr& call);
 // health_routes.cc

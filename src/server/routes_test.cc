@@ -34,6 +34,17 @@ TEST(RoutesTest, ThePollingSourceIsTwoSegments) {
   EXPECT_EQ(PathOf("DELETE", "/a/sources/b"), "/{dataset}/sources/{source} a");
 }
 
+TEST(RoutesTest, ASourceMayHaveSlashesInItsName) {
+  std::vector<std::string> allow;
+  const auto match = FindRoute("GET", "/acme/a/sources/web/eu/1/state", &allow);
+  ASSERT_NE(match.route, nullptr);
+  EXPECT_EQ(match.route->path, "/{dataset}/sources/{source}/state");
+  EXPECT_EQ(match.dataset, "acme/a");
+  EXPECT_EQ(match.rest, (std::vector<std::string>{"web/eu/1"}));
+  EXPECT_EQ(FindRoute("DELETE", "/a/sources/web/eu", &allow).rest, (std::vector<std::string>{"web/eu"}));
+  EXPECT_EQ(PathOf("GET", "/a/sources/web//eu"), "none");
+}
+
 TEST(RoutesTest, TellsTheMethodsOfAPath) {
   std::vector<std::string> allow;
   EXPECT_EQ(FindRoute("PUT", "/a/sources", &allow).route, nullptr);

@@ -92,32 +92,34 @@ Result<net::HttpResponse> Load(const Context& context, const Call& call) {
   return response;
 }
 
-// A dataset without any source gets one that takes what was uploaded as it is.
-Status EnsureSource(const Context& context, const workspace::Entry& entry,
-                    const std::optional<read::InputFormat>& format, const std::optional<std::string>& name) {
-  const auto has_source = [](const dataset::Dataset& dataset) {
-    return !dataset.state().push_sources.empty() || dataset.state().polling_source.has_value();
-  };
-  ASSIGN_OR_RETURN(const auto before, context.workspace->Open(entry));
-  if (has_source(*before) || before->state().kind != odf::DatasetKind::kRoot) return {};
-  if (!format) {
+bool HasSource(const dataset::Dataset& dataset) {
+  return !dataset.state().push_sources.empty() || dataset.state().polling_source.has_value();
+}
+
+// The source that takes what was uploaded as it is.
+Result<odf::AddPushSource> AutoSource(const workspace::Entry& entry, const gateway::PushRequest& push) {
+  if (!push.format) {
     return NotFound(
         "dataset '{}' has no source, and neither the media type nor the file's name tells the format",
         entry.alias);
   }
-  if (name && *name != kAutoSource) {
+  if (push.source_name && *push.source_name != kAutoSource) {
     return NotFound("dataset '{}' has no push source named '{}'; add it first, or leave the name out",
-                    entry.alias, *name);
+                    entry.alias, *push.source_name);
   }
   odf::AddPushSource source;
   source.source_name = kAutoSource;
-  source.read.format = format->read;
-  if (format->read == odf::ReadFormat::kCsv) source.read.header = true;
-  if (format->tabs) source.read.separator = "\t";
+  source.read.format = push.format->read;
+  if (source.read.format == odf::ReadFormat::kCsv) source.read.header = true;
+  if (push.format->tabs) source.read.separator = "\t";
+  return source;
+}
+
+Status AddSource(const Context& context, const workspace::Entry& entry, odf::AddPushSource source) {
   return context.gateway->RunExclusive(entry, {.wait = context.limits.change_wait}, [&]() -> Status {
     ASSIGN_OR_RETURN(auto guard, context.workspace->BeginCommit(entry.id));
     ASSIGN_OR_RETURN(auto dataset, context.workspace->Open(entry));
-    if (has_source(*dataset)) return {};
+    if (HasSource(*dataset)) return {};
     RETURN_IF_ERROR(dataset->EnsureDurable());
     ingest::MetadataCommit request;
     request.events.push_back(std::move(source));
@@ -128,6 +130,20 @@ Status EnsureSource(const Context& context, const workspace::Entry& entry,
   });
 }
 
+// A dataset without any source gets one with its first records, when they are good (odf-ingest.md 6.4).
+std::optional<gateway::Refusal> EnsureSource(const Context& context, const workspace::Entry& entry,
+                                             const gateway::PushRequest& push) {
+  const auto dataset = context.workspace->Open(entry);
+  if (!dataset.ok()) return gateway::Refusal{.error = dataset.error()};
+  if (HasSource(**dataset) || (*dataset)->state().kind != odf::DatasetKind::kRoot) return std::nullopt;
+  auto source = AutoSource(entry, push);
+  if (!source.ok()) return gateway::Refusal{.error = source.error()};
+  if (auto refusal = context.gateway->Try(entry, *source, push)) return refusal;
+  if (auto status = AddSource(context, entry, std::move(*source)); !status.ok())
+    return gateway::Refusal{.error = status.error()};
+  return std::nullopt;
+}
+
 // Puts the uploaded file in the place of the body.
 Status TakeUpload(const Context& context, Call& call) {
   ASSIGN_OR_RETURN(const auto upload,
@@ -135,15 +151,11 @@ Status TakeUpload(const Context& context, Call& call) {
   if (!call.request.body.empty())
     return InvalidArgument("give a body or an upload token, not both: the body has {} bytes",
                            call.request.body.size());
-  ASSIGN_OR_RETURN(auto entry, DatasetOf(context, call));
+  RETURN_IF_ERROR(DatasetOf(context, call));
   ASSIGN_OR_RETURN(auto bytes, context.uploads->Load(upload));
   std::string type = upload.content_type;
-  auto format = read::FormatByExtension(upload.file_name);
+  const auto format = read::FormatByExtension(upload.file_name);
   if (format && type.empty()) type = read::MediaTypeOf(*format);
-  if (!type.empty()) {
-    ASSIGN_OR_RETURN(format, read::FormatByMediaType(type));
-  }
-  RETURN_IF_ERROR(EnsureSource(context, entry, format, call.request.url.Parameter("sourceName")));
   call.request.body = std::move(bytes);
   call.request.headers.Set("Content-Type", type.empty() ? "application/octet-stream" : type);
   return {};
@@ -163,11 +175,12 @@ void GetUpload(const Context& context, const CallPtr& call) {
   AnswerLater(*context.short_calls, call, [&context, call] { return Load(context, *call); });
 }
 
-void PostUploadedIngest(const Context& context, const CallPtr& call, RouteHandler ingest) {
-  const bool taken = context.short_calls->Run(call->caller.account, [&context, call, ingest] {
+void PostUploadedIngest(const Context& context, const CallPtr& call) {
+  const bool taken = context.short_calls->Run(call->caller.account, [&context, call] {
     const auto status = TakeUpload(context, *call);
     if (!status.ok()) return call->Answer(Problem(status.error(), call->id));
-    ingest(context, call);
+    PushBody(context, call,
+             [&context](const auto& entry, const auto& push) { return EnsureSource(context, entry, push); });
   });
   if (!taken) call->Answer(Problem(TooManyCalls(), call->id));
 }

@@ -690,6 +690,26 @@ def reading_needs_the_right_to_read():
             assert len(node.call("POST", "/query", b"select * from d", tenant).json) == 1
 
 
+def a_refused_upload_leaves_nothing(node, dataset):
+    """A source that was made for a file which was then refused would read all that comes later as such a file."""
+    def upload(name, body):
+        token = node.post(f"/platform/file/upload/prepare?fileName={name}&contentLength={len(body)}").json["uploadToken"]
+        assert node.post("/platform/file/upload/" + token, body).status == 200
+        return f"/{dataset}/ingest?uploadToken=" + token
+
+    before = node.get(f"/{dataset}/log").json
+    good = upload("x.json", b'[{"a": 1}]')
+    problem(node.post(upload("x.json", b'{"broken":')), 400, "JSON")
+    problem(node.post(upload("x.csv", b"a,b\n1\n")), 422, "1 record")
+    problem(node.post(upload("x.csv", b"a,a\n1,2\n")), 400, "column")
+    problem(node.post(good, ODF_Event_Time="nope"), 400, "ODF-Event-Time")
+    problem(node.post(good, ODF_Source_State="2"), 428, "together")
+    problem(node.post(good, ODF_Source_State="2", ODF_If_Source_State="1"), 412, "is at state none, not '1'")
+    problem(node.post(good + "&sourceName=other"), 404, "other")
+    assert node.get(f"/{dataset}/log").json == before
+    assert node.post(upload("x.csv", b"a,b\n1,2\n"), ODF_Source_State="1", ODF_If_Source_State="*").json["records"]["added"] == 1
+
+
 def files_are_uploaded_then_ingested():
     csv = b"a,b\n1,x\n2,y\n"
     bare = "kind: DatasetSnapshot\nversion: 1\ncontent: {name: %s, kind: Root, metadata: []}\n"
@@ -735,6 +755,7 @@ def files_are_uploaded_then_ingested():
         assert node.post("/platform/file/upload/" + unknown, b"abc").status == 200
         problem(node.post("/f/ingest?uploadToken=" + unknown), 404, "no source")
         problem(node.post("/f/ingest?uploadToken=" + unknown, b"x"), 400, "not both")
+        a_refused_upload_leaves_nothing(node, "f")
         problem(node.post("/nowhere/ingest?uploadToken=" + unknown), 404, "Dataset not found")
         problem(node.post(f"/d/ingest?uploadToken={unknown}&uploadToken={unknown}"), 400, "2 times")
         for bad in ["x", unknown[:-6], unknown[:-6] + "AAAAAA", "A" + unknown, unknown + "A", unknown + ".", "B" * 9000]:

@@ -131,8 +131,21 @@ def a_kind_is_kept_and_compared():
         told = node.get("/d/sources/default/state").json
         assert told["kind"] == "own/position", told
         # Another kind is another state, whatever its value.
-        check_problem(node.push("d", TWO, state="2", before="1"), 412)
+        check_problem(node.push("d", TWO, state="2", before="1"), 412, "'1' of kind 'own/position', not '1' of kind 'sluice/token'")
         check_committed(node.push("d", TWO, state="2", before="1", kind="own/position"), 1, 1)
+
+
+def a_sources_name_may_hold_slashes():
+    with served(d=source("web/eu 1", APPEND)) as node:
+        check_problem(node.get("/d/sources/web/eu%201/state"), 404, "no state yet")
+        check_committed(node.push("d", ONE, source="web/eu 1"), 1, 1)
+        node.ws.run("push", "--source", "web/eu 1", f"http://127.0.0.1:{node.port}/d", node.ws.write("more.ndjson", TWO))
+        found = node.get("/d/sources/web/eu%201")
+        assert found.status == 200 and found.json["sourceName"] == "web/eu 1", found
+        assert node.get("/d/sources/web/eu%201/state").json["committed"] == found.json["committed"] is not None
+        assert len(rows(node)) == 2
+        assert node.request("DELETE", "/d/sources/web/eu%201").status == 200
+        check_problem(node.get("/d/sources/web/eu%201"), 404)
 
 
 def idempotency_keys_are_short_visible_ascii():
@@ -907,7 +920,7 @@ if __name__ == "__main__":
     main([the_simplest_push_is_committed, content_types_that_say_nothing_mean_the_sources_own_format,
           content_type_selects_another_format, event_time_fills_what_is_missing, a_misspelt_parameter_is_refused,
           both_state_headers_or_neither,
-          states_are_visible_ascii, a_kind_is_kept_and_compared, idempotency_keys_are_short_visible_ascii,
+          states_are_visible_ascii, a_kind_is_kept_and_compared, a_sources_name_may_hold_slashes, idempotency_keys_are_short_visible_ascii,
           preferences_are_read_as_a_list, the_order_of_compare_and_set, duplicate_is_told_before_the_records_are_read,
           a_star_means_no_state_yet, a_state_without_rows_is_committed, a_push_without_a_state_leaves_the_state,
           clients_that_race_advance_a_source_once_a_step, a_key_gives_the_first_answer_again,
