@@ -159,8 +159,8 @@ class Gateway {
   // the body on the caller's thread; waits for nothing else.
   virtual void Push(const workspace::Entry& dataset, PushRequest request,
                     std::function<void(PushAnswer)> done) = 0;
-  // What would be refused of the push if `source` were the dataset's and nothing of it there yet: for a source
-  // that is added together with its first records. Reads the body on the caller's thread.
+  // What would be refused of the push if `source` were the dataset's and nothing of it there yet: for a
+  // source that is added together with its first records. Reads the body on the caller's thread.
   virtual std::optional<Refusal> Try(const workspace::Entry& dataset, const odf::AddPushSource& source,
                                      const PushRequest& request) = 0;
   // Views of the active sources, the polling one included, or of one. Waits for commits in progress. Errors:

@@ -17,8 +17,8 @@ namespace sluice::ingest {
 Result<std::vector<bool>> FindTaken(const odf::ChainState& chain, const std::string& source_name,
                                     const std::vector<IngestInput>& inputs);
 
-// kPrecondition: the source is at `now` and not, as was said, at `expected`; nothing = none yet. The kinds are
-// told where they are what differs.
+// kPrecondition: the source is at `now` and not, as was said, at `expected`; nothing = none yet. The kinds
+// are told where they are what differs.
 Error NotAtState(const std::string& source_name, const std::optional<odf::SourceState>& now,
                  const std::optional<odf::SourceState>& expected);
 

@@ -54,7 +54,8 @@ class HttpTarget final : public Target {
 
   Result<SourceInfo> Describe() override {
     if (options_.source) {
-      ASSIGN_OR_RETURN(const json source, Get("/sources/" + net::PercentEncode(*options_.source, /*keep_slash=*/true)));
+      ASSIGN_OR_RETURN(const json source,
+                       Get("/sources/" + net::PercentEncode(*options_.source, /*keep_slash=*/true)));
       return Found(source);
     }
     ASSIGN_OR_RETURN(const json answer, Get("/sources"));
