@@ -20,7 +20,12 @@ Status RunPipelines(Session& session, const RunArgs& args) {
     ASSIGN_OR_RETURN(server, StatusServer::Start(args.metrics, *host));
     session.Say("Metrics on {}/metrics, health on {}/readyz", server->url(), server->url());
   }
-  RETURN_IF_ERROR(host->Start(files));
+  const Status started = host->Start(files, /*is_beside_others=*/false);
+  if (!started.ok() && session.stop().stop_requested()) {
+    session.Say("Stopped while starting");
+    return {};
+  }
+  RETURN_IF_ERROR(started);
   PipelineView view(session);
   const Status ran =
       KeepRunning(session, *host, !args.no_watch, /*is_beside_others=*/false, [&] { view.Show(*host); });

@@ -284,7 +284,8 @@ Status Serve(Session& session, const ServeArgs& args) {
   Status ran;
   if (pipelines) {
     ASSIGN_OR_RETURN(const auto files, PipelineFiles(args.pipelines));
-    RETURN_IF_ERROR(pipelines->Start(files));
+    const Status started = pipelines->Start(files, /*is_beside_others=*/true);
+    if (!started.ok() && !session.stop().stop_requested()) return started;
     ran = KeepRunning(session, *pipelines, /*watches_files=*/true, /*is_beside_others=*/true, {});
   } else {
     WaitForStop(session.stop());

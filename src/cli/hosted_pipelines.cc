@@ -86,9 +86,11 @@ Status KeepRunning(Session& session, pipeline::PipelineHost& host, bool watches_
     } else if (watches_files && tick % kTicksOfSecond == 0) {
       host.Reload(/*is_forced=*/false);
     }
+    if (session.stop().stop_requested()) break;  // a reload takes its time
     if (on_tick && tick % kTicksOfSecond == 0) on_tick();
     if (is_beside_others) {
       host.StopBroken();
+      host.StartMissing();
       continue;
     }
     RETURN_IF_ERROR(host.fatal());

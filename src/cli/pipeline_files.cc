@@ -27,7 +27,8 @@ Result<pipeline::PipelineConfig> LoadPipeline(const Session& session, const std:
 }
 
 pipeline::RunnerHost HostFor(Session& session) {
-  return {session.clock(), session.registry(), [&session](const std::string& line) { session.Say(line); }};
+  return {session.clock(), session.registry(), [&session](const std::string& line) { session.Say(line); },
+          session.stop()};
 }
 
 }  // namespace sluice::cli

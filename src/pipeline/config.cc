@@ -110,6 +110,7 @@ Status ReadPolicies(SettingsReader& reader, const Tree& root, PipelineConfig* co
   config->circuit.pause = circuit.duration("pause");
   if (const Tree* tree = root.Find("spool"); tree != nullptr && tree->kind != Tree::Kind::kNull) {
     ASSIGN_OR_RETURN(const auto spool, reader.ReadGroup(*tree, "spool", SpoolDeclared()));
+    if (spool.text("path").empty()) return spool.Complain("path", "a folder is needed");
     if (spool.bytes("max_size") < (1 << 20)) return spool.Complain("max_size", "at least 1MiB is needed");
     config->spool = SpoolOptions{spool.text("path"), spool.bytes("max_size")};
   }
@@ -192,6 +193,42 @@ Status ReadDeadLetter(SettingsReader& reader, const Tree& root, const Registry& 
   return {};
 }
 
+// Of a writer and those within it.
+void AddFileWriters(const Settings& writer, std::vector<const Settings*>* found) {
+  if (writer.type() == "file") found->push_back(&writer);
+  if (!writer.has("writers")) return;
+  for (const auto& one : writer.writers("writers")) {
+    AddFileWriters(one, found);
+    if (one.has("branch.dead_letter")) AddFileWriters(one.writer("branch.dead_letter"), found);
+  }
+}
+
+// A pipeline that reads what it writes does so until the disk is full.
+Status CheckCircles(const PipelineConfig& config) {
+  const auto folder = std::filesystem::absolute(config.file).parent_path();
+  const auto path_of = [&](const Settings& settings) {
+    std::error_code error;
+    const auto path = (folder / settings.text("path")).lexically_normal();
+    auto plain = std::filesystem::weakly_canonical(path, error);
+    return error ? path : plain;
+  };
+  std::vector<const Settings*> written;
+  AddFileWriters(config.writer, &written);
+  if (config.dead_letter) AddFileWriters(*config.dead_letter, &written);
+  if (config.last_resort) AddFileWriters(*config.last_resort, &written);
+  for (const auto& ingestor : config.ingestors) {
+    if (ingestor.type() != "file") continue;
+    for (const Settings* writer : written) {
+      if (path_of(*writer) != path_of(ingestor)) continue;
+      return writer->Complain("path",
+                              fmt::format("'{}' is what the pipeline reads ({}): it would read what it "
+                                          "writes; take another file",
+                                          writer->text("path"), ingestor.place()));
+    }
+  }
+  return {};
+}
+
 Status ReadName(const Tree& root, PipelineConfig* config) {
   config->name = std::filesystem::path(config->file).stem().string();
   const Tree* name = root.Find("name");
@@ -237,11 +274,13 @@ Result<PipelineConfig> ReadConfig(std::string_view yaml, const std::string& path
   SettingsReader reader(registry);
   RETURN_IF_ERROR(ReadName(root, &config));
   const Tree* state = root.Find("state");
-  config.state = state != nullptr && state->kind == Tree::Kind::kText && !state->text.empty()
-                     ? state->text
-                     : ".sluice-run/" + config.name;
+  const bool is_said = state != nullptr && state->kind != Tree::Kind::kNull;
+  if (is_said && (state->kind != Tree::Kind::kText || state->text.empty()))
+    return state->Complain("'state' takes a folder");
+  config.state = is_said ? state->text : ".sluice-run/" + config.name;
   RETURN_IF_ERROR(ReadSteps(reader, root, &config));
   RETURN_IF_ERROR(ReadDeadLetter(reader, root, registry, &config));
+  RETURN_IF_ERROR(CheckCircles(config));
   RETURN_IF_ERROR(ReadPolicies(reader, root, &config));
   RETURN_IF_ERROR(ReadTenants(reader, root, &config.tenants));
   if (const Tree* shutdown = root.Find("shutdown");

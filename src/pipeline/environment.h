@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <stop_token>
 #include <string>
 
 #include "base/clock.h"
@@ -28,6 +29,9 @@ class Environment {
   virtual void Note(const std::string& line) = 0;
   // Counters that `/metrics` shows; they live as long as the pipeline. The same for the same name.
   virtual StageCounters& Counters(const std::string& stage, const std::string& connector) = 0;
+  // Asks to end whatever runs, at once: the program stops while the pipeline starts, or the time for stopping
+  // has passed.
+  virtual std::stop_token stop() const { return {}; }
 };
 
 }  // namespace sluice::pipeline

@@ -2,11 +2,16 @@
 
 #include <sys/stat.h>
 
+#include <algorithm>
+#include <chrono>
 #include <mutex>
+#include <optional>
 #include <thread>
 
 namespace sluice::pipeline {
 namespace {
+
+constexpr std::chrono::seconds kTryEvery{5};
 
 // What tells a changed file: its time, size and number.
 std::string StampOf(const std::string& path) {
@@ -18,7 +23,11 @@ std::string StampOf(const std::string& path) {
 void AddTo(PipelineHost::Total* total, const PipelineMetrics& metrics) {
   const Balance& balance = metrics.balance;
   total->taken += balance.taken;
-  total->found += balance.found;
+  // What it found in the spool is first of all what its predecessor has left there.
+  const uint64_t found = balance.found;
+  const uint64_t left = std::min(total->waiting, found);
+  total->waiting -= left;
+  total->found += found - left;
   total->written += balance.accepted - balance.dropped;
   total->dropped += balance.dropped;
   total->duplicates += balance.duplicates;
@@ -32,7 +41,7 @@ class HostImpl final : public PipelineHost {
   HostImpl(const RunnerHost& host, Load load) : host_(host), load_(std::move(load)) {}
   ~HostImpl() override { static_cast<void>(Stop()); }
 
-  Status Start(const std::vector<std::string>& files) override {
+  Status Start(const std::vector<std::string>& files, bool is_beside_others) override {
     std::vector<Hosted> started;
     std::vector<PipelineConfig> configs;
     for (const auto& file : files) {
@@ -43,15 +52,33 @@ class HostImpl final : public PipelineHost {
           return InvalidArgument("'{}' and '{}' are both pipeline '{}'", other.file, file, config.name);
       }
       started.push_back({file, stamp, config, nullptr});
+      started.back().why_gone = "it is starting";
       configs.push_back(std::move(config));
     }
-    for (auto& one : started) {
-      ASSIGN_OR_RETURN(one.runner, Runner::Start(one.config, host_));
-      host_.note(fmt::format("{}: running", one.config.name));
+    {
+      std::lock_guard lock(mutex_);
+      hosted_ = std::move(started);
     }
-    std::lock_guard lock(mutex_);
-    hosted_ = std::move(started);
+    for (auto& one : hosted_) {
+      const Status status = StartOne(&one);
+      if (status.ok()) continue;
+      if (is_beside_others && one.next_try) {
+        host_.note(fmt::format("{}: not started, trying on: {}", one.config.name, status.error().ToString()));
+        continue;
+      }
+      std::vector<Hosted> all;
+      std::lock_guard lock(mutex_);
+      all.swap(hosted_);
+      return status;
+    }
     return {};
+  }
+
+  void StartMissing() override {
+    for (auto& one : hosted_) {
+      if (!one.runner && one.next_try && std::chrono::steady_clock::now() >= *one.next_try)
+        static_cast<void>(StartOne(&one));
+    }
   }
 
   void Reload(bool is_forced) override {
@@ -161,7 +188,29 @@ class HostImpl final : public PipelineHost {
     Total before = {};          // of the runners that were replaced
     bool is_stopped = false;    // it cannot go on
     std::string why_gone = {};  // while there is no runner
+    // Of one that is gone as somebody did not answer.
+    std::optional<std::chrono::steady_clock::time_point> next_try = {};
   };
+
+  Status StartOne(Hosted* one) {
+    auto runner = Runner::Start(one->config, host_);
+    std::lock_guard lock(mutex_);
+    if (!runner.ok()) {
+      Miss(one, runner.error());
+      return std::move(runner).error();
+    }
+    one->runner = *std::move(runner);
+    one->is_stopped = false;
+    host_.note(fmt::format("{}: running", one->config.name));
+    return {};
+  }
+
+  // Under the mutex.
+  static void Miss(Hosted* one, const Error& error) {
+    one->why_gone = error.ToString();
+    one->next_try.reset();
+    if (IsRetryable(error.code())) one->next_try = std::chrono::steady_clock::now() + kTryEvery;
+  }
 
   Status CheckName(const Hosted& one, const PipelineConfig& config) const {
     for (const auto& other : hosted_) {
@@ -195,13 +244,18 @@ class HostImpl final : public PipelineHost {
     }
     auto fresh =
         ready.ok() ? Runner::Start(config, host_) : Result<std::unique_ptr<Runner>>(std::move(ready).error());
+    if (host_.stop.stop_requested() && !fresh.ok()) {
+      std::lock_guard lock(mutex_);
+      one->why_gone = "the program stops";
+      return;
+    }
     if (!fresh.ok()) {
       host_.note(fmt::format("{}: not reloaded: {}", one->config.name, fresh.error().ToString()));
       fresh = Runner::Start(one->config, host_);
       if (!fresh.ok()) {
         host_.note(fmt::format("{}: does not start again: {}", one->config.name, fresh.error().ToString()));
         std::lock_guard lock(mutex_);
-        one->why_gone = fresh.error().ToString();
+        Miss(one, fresh.error());
         return;
       }
       host_.note(fmt::format("{}: goes on as it was", one->config.name));

@@ -19,9 +19,12 @@ class PipelineHost {
   // `load` reads a file with the templates of the program. What `host` refers to outlives it.
   static std::unique_ptr<PipelineHost> Make(const RunnerHost& host, Load load);
 
-  // Starts the pipelines of the files, or none of them. Errors: of LoadConfig and Runner::Start;
+  // Starts the pipelines of the files, or none of them. `is_beside_others`: one whose servers do not answer
+  // is no error, and waits for StartMissing; `health` says why. Errors: of LoadConfig and Runner::Start;
   // kInvalidArgument when two have one name.
-  virtual Status Start(const std::vector<std::string>& files) = 0;
+  virtual Status Start(const std::vector<std::string>& files, bool is_beside_others) = 0;
+  // Tries again, from time to time, to start those that could not be started for now. Blocks.
+  virtual void StartMissing() = 0;
   // Looks for files that changed (`is_forced`: all): checks the new text, drains the old pipeline, starts the
   // new one. A text with errors changes nothing; a pipeline that does not start goes on as it was. Blocks.
   virtual void Reload(bool is_forced) = 0;

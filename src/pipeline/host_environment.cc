@@ -15,7 +15,8 @@ std::string FolderOf(const std::string& file) {
 }  // namespace
 
 HostEnvironment::HostEnvironment(const Clock& clock, const Registry& registry, const PipelineConfig& config,
-                                 std::function<void(const std::string&)> note, PipelineMetrics& metrics)
+                                 std::function<void(const std::string&)> note, PipelineMetrics& metrics,
+                                 std::stop_token stop)
     : clock_(clock),
       registry_(registry),
       name_(config.name),
@@ -23,7 +24,8 @@ HostEnvironment::HostEnvironment(const Clock& clock, const Registry& registry, c
       state_(config.state),
       secrets_(config.secrets),
       note_(std::move(note)),
-      metrics_(metrics) {}
+      metrics_(metrics),
+      stop_(std::move(stop)) {}
 
 std::string HostEnvironment::Resolve(const std::string& path) const {
   return (std::filesystem::path(folder_) / path).lexically_normal().string();

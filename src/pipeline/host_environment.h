@@ -1,6 +1,7 @@
 #pragma once
 
 #include <functional>
+#include <stop_token>
 #include <string>
 #include <vector>
 
@@ -14,7 +15,8 @@ namespace sluice::pipeline {
 class HostEnvironment final : public Environment {
  public:
   HostEnvironment(const Clock& clock, const Registry& registry, const PipelineConfig& config,
-                  std::function<void(const std::string&)> note, PipelineMetrics& metrics);
+                  std::function<void(const std::string&)> note, PipelineMetrics& metrics,
+                  std::stop_token stop = {});
 
   const Clock& clock() const override { return clock_; }
   const Registry& registry() const override { return registry_; }
@@ -26,6 +28,7 @@ class HostEnvironment final : public Environment {
   StageCounters& Counters(const std::string& stage, const std::string& connector) override {
     return metrics_.Stage(stage, connector);
   }
+  std::stop_token stop() const override { return stop_; }
 
  private:
   const Clock& clock_;
@@ -36,6 +39,7 @@ class HostEnvironment final : public Environment {
   const std::vector<std::string> secrets_;
   const std::function<void(const std::string&)> note_;
   PipelineMetrics& metrics_;
+  const std::stop_token stop_;
 };
 
 }  // namespace sluice::pipeline

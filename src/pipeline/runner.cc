@@ -34,7 +34,7 @@ class RunnerImpl final : public Runner {
       : config_(std::move(config)),
         host_(host),
         metrics_(config_.name),
-        environment_(host.clock, host.registry, config_, host.note, metrics_),
+        environment_(host.clock, host.registry, config_, host.note, metrics_, abort_.get_token()),
         circuit_(config_.circuit),
         buckets_(config_.tenants) {}
   ~RunnerImpl() override { static_cast<void>(Stop()); }
@@ -94,6 +94,13 @@ class RunnerImpl final : public Runner {
   }
 
   Status Start() {
+    const std::stop_callback give_up(host_.stop, [this] { abort_.request_stop(); });
+    const Status started = OpenAndStart();
+    if (!host_.stop.stop_requested()) return started;
+    return MakeError(ErrorCode::kCancelled, "stopped before it had started");
+  }
+
+  Status OpenAndStart() {
     RETURN_IF_ERROR(Open());
     StartThreads();
     is_running_ = true;
@@ -203,10 +210,10 @@ class RunnerImpl final : public Runner {
   const PipelineConfig config_;
   const RunnerHost host_;
   PipelineMetrics metrics_;
+  std::stop_source abort_;  // whatever runs ends: a start is given up, or the deadline of a stop has passed
   HostEnvironment environment_;
   Circuit circuit_;
   TenantBuckets buckets_;
-  std::stop_source abort_;  // the deadline has passed: whatever runs ends
 
   std::unique_ptr<storage::FileLock> lock_;
   std::unique_ptr<IngestionWriter> writer_;

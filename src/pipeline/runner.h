@@ -2,6 +2,7 @@
 
 #include <functional>
 #include <memory>
+#include <stop_token>
 #include <string>
 #include <vector>
 
@@ -18,6 +19,8 @@ struct RunnerHost {
   const Clock& clock;
   const Registry& registry;
   std::function<void(const std::string&)> note;  // a line for the operator; thread-safe
+  // The program is to end: what is still starting does not wait for anybody. Stop ends what runs.
+  std::stop_token stop = {};
 };
 
 // Why a pipeline is not well, stage by stage; empty when it is.
@@ -36,7 +39,7 @@ class Runner {
   virtual ~Runner() = default;
 
   // Makes and opens everything, starts the ingestors. Errors: of connectors, naming them; kUnavailable when
-  // another process runs the pipeline with the same spool or positions.
+  // another process runs the pipeline with the same spool or positions; kCancelled after `host.stop`.
   static Result<std::unique_ptr<Runner>> Start(PipelineConfig config, const RunnerHost& host);
   // The same with dead letters in place of what the ingestors would bring; without the spool, which the
   // pipeline may have while it runs.

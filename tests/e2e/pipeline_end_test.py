@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import tempfile
 import time
@@ -11,7 +12,7 @@ import urllib.request
 
 import harness
 from harness import EXIT_FAILURE, Workspace, main, wait
-from pipes import Handler, Listener
+from pipes import Handler, Listener, free_ports, manifest
 
 UNREAD = b"writer 'stdio': nobody reads standard output any more"
 
@@ -253,8 +254,116 @@ def what_a_best_effort_writer_loses_is_counted():
         yield name, case
 
 
+class Silent:
+    """A server that takes connections and says nothing."""
+
+    def __enter__(self):
+        self.socket = socket.create_server(("127.0.0.1", 0), backlog=50)
+        self.url = "http://127.0.0.1:%d" % self.socket.getsockname()[1]
+        return self
+
+    def __exit__(self, *_):
+        self.socket.close()
+
+
+def a_reload_counts_no_record_in_the_spool_twice():
+    with folder() as ws, Slow() as away:
+        away.status = 503
+        text = ("name: p\ningestors: [{type: file, path: in.ndjson, follow: true}]\nwriter: {type: http, url: '%s'}\nspool: {path: spool}\n"
+                "retry: {initial: 50ms, max: 200ms}\nshutdown: 300ms\n" % away.url)
+        ws.write("p.yaml", text)
+        ws.write("in.ndjson", lines(range(10)))
+        with open(ws.folder + "/log", "wb") as log:
+            process = ws.start("run", "p.yaml", stdout=log, stderr=log)
+
+        def said():
+            with open(ws.folder + "/log", "rb") as log:
+                return log.read()
+        try:
+            eventually(lambda: away.taken > 0)
+            for reloads in (1, 2):
+                ws.write("p.yaml", text + "#" * reloads)
+                eventually(lambda reloads=reloads: said().count(b"p: reloaded") == reloads)
+            before = away.taken
+            eventually(lambda: away.taken > before)
+            away.status = 200
+            before = -1
+            while away.taken != before:  # until nothing comes any more
+                before = away.taken
+                time.sleep(1.5)
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(20) == 0
+        finally:
+            process.kill()
+        line = [line for line in said().decode().splitlines() if " records taken" in line][-1]
+        assert line == "p: 10 records taken, 10 written, 0 rejected, 0 not acknowledged", line
+
+
+def a_node_starts_without_a_pipeline_that_cannot():
+    """Its server does not answer yet: the node and the other pipelines run, and it does once that one is there."""
+    here, there = free_ports(2)
+    with Workspace() as ws, Workspace() as other:
+        os.mkdir(ws.folder + "/pipes")
+        ws.write("pipes/in.ndjson", lines(range(3)))
+        ws.write("pipes/a.yaml", "ingestors: [{type: file, path: in.ndjson}]\nwriter: {type: odf, dataset: feedback, node: 'http://127.0.0.1:%d'}\n" % there)
+        ws.write("pipes/b.yaml", "ingestors: [{type: generate, rate: 500}]\nwriter: {type: file, path: out.ndjson}\n")
+        other.run("add", other.write("feedback.yaml", manifest("uuid STRING", "data STRING", "created_at TIMESTAMP") % "feedback"))
+        process, second = ws.start("serve", "--listen", f"127.0.0.1:{here}", "--pipelines", "pipes"), None
+        try:
+            eventually(lambda: len(read(ws.folder + "/pipes/out.ndjson")) > 50)
+
+            def ready():
+                try:
+                    return urllib.request.urlopen(f"http://127.0.0.1:{here}/readyz", timeout=10).status, b""
+                except urllib.error.HTTPError as error:
+                    return error.code, error.read()
+            status, said = ready()
+            assert status == 503 and b"'a'" in said, (status, said)
+            second = other.start("serve", "--listen", f"127.0.0.1:{there}")
+            eventually(lambda: len(other.rows("feedback")) == 3)
+            eventually(lambda: ready()[0] == 200)
+            process.send_signal(signal.SIGTERM)
+            done = wait(process)
+            assert done.code == 0 and b"a: not started, trying on" in done.err and b"a: running" in done.err, done
+        finally:
+            for one in (process, second):
+                if one:
+                    one.kill()
+
+
+def a_stop_is_heeded_while_it_starts():
+    """Whoever it asks at the start and however long that one takes; at a reload too."""
+    keys = {"AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x", "AWS_REGION": "us-east-1"}
+    with folder() as here, Silent() as silent:
+        here.write("in.ndjson", lines(range(3)))
+        database = silent.url.replace("http", "postgres").replace("//", "//a:b@") + "/c"
+        files, output = "{type: file, path: in.ndjson, follow: true}", "{type: file, path: out.ndjson}"
+        for number, (ingestor, writer) in enumerate([
+                (files, "{type: odf, dataset: d, node: '%s'}" % silent.url),
+                (files, "{type: postgres, uri: '%s', table: t}" % database),
+                (files, "{type: sqs, queue_url: '%s/q'}" % silent.url),
+                ("{type: sqs, queue_url: '%s/q'}" % silent.url, output),
+                ("{type: rest, url: '%s/x'}" % silent.url, output)]):
+            for is_reload in (False, True):
+                name = f"p{number}{is_reload}"
+                text = "name: %s\ningestors: [%s]\nwriter: %s\n"
+                here.write("p.yaml", text % (name, *((files, output) if is_reload else (ingestor, writer))))
+                running = here.start("run", "p.yaml", env={**os.environ, **keys})
+                if is_reload:
+                    eventually(lambda: len(read(os.path.join(here.folder, "out.ndjson"))) >= 3)
+                    here.write("p.yaml", text % (name, ingestor, writer))
+                    time.sleep(1)
+                time.sleep(1)
+                assert running.poll() is None, (ingestor, writer, running.communicate())
+                begin = time.monotonic()
+                running.send_signal(signal.SIGTERM)
+                done = wait(running)
+                assert done.code == 0 and time.monotonic() - begin < 3, (is_reload, ingestor, writer, done)
+
+
 if __name__ == "__main__":
     assert harness
     main([nobody_reads_the_output, what_nobody_read_comes_again, a_node_goes_on_without_that_pipeline, an_input_that_is_over_waits_for_nothing,
           the_closing_line_adds_up, the_closing_line_adds_up_when_a_stop_cuts_things_off, records_that_are_offered_again_count_once,
-          what_a_best_effort_writer_loses_is_counted])
+          what_a_best_effort_writer_loses_is_counted, a_reload_counts_no_record_in_the_spool_twice,
+          a_node_starts_without_a_pipeline_that_cannot, a_stop_is_heeded_while_it_starts])

@@ -636,6 +636,22 @@ BAD = [
 ]
 
 
+def a_pipeline_does_not_read_what_it_writes():
+    """Nor its own dead letters: that would end when the disk is full."""
+    with folder() as ws:
+        ws.write("in.ndjson", lines(range(3)))
+        os.symlink("in.ndjson", ws.folder + "/link.ndjson")
+        for writer, more in (("{type: file, path: in.ndjson}", ""), ("{type: file, path: ./x/../link.ndjson}", ""),
+                             ("{type: fan_out, writers: [{type: stdio}, {type: file, path: in.ndjson}]}", ""),
+                             ("{type: stdio}", "dead_letter: {type: file, path: in.ndjson}")):
+            ws.write("p.yaml", f"ingestors: [{{type: file, path: in.ndjson}}]\nwriter: {writer}\n{more}\n")
+            done = ws.run("pipeline", "check", "p.yaml", code=EXIT_FAILURE)
+            assert b"p.yaml:" in done.err and b"option 'path'" in done.err and b"is what the pipeline reads" in done.err, done
+        for more in ("state: ''", "spool: {path: ''}"):
+            ws.write("p.yaml", f"ingestors: [{{type: stdio}}]\nwriter: {{type: stdio}}\n{more}\n")
+            assert b"folder" in ws.run("pipeline", "check", "p.yaml", code=EXIT_FAILURE).err
+
+
 def bad_files_are_explained():
     for text, message in BAD:
         def case(text=text, message=message):
@@ -676,5 +692,6 @@ if __name__ == "__main__":
           a_followed_file_and_sigterm, a_followed_file_that_is_written_anew, records_behind_a_line_that_is_too_large, one_stop_that_is_told_twice,
           what_waits_for_its_age_is_written_at_a_stop, kill_with_a_spool, a_torn_spool, reload_loses_nothing, a_reload_leaves_no_record_in_the_spool,
           a_broken_input_ends_the_run, metrics_and_health, a_file_that_was_moved_away_is_made_again, two_that_read_one_file_are_refused,
-          csv_records_can_be_replayed_when_mended, sql_makes_no_second_field_of_a_name, a_processor_that_fails_is_given_time, a_full_disk_is_waited_for, fan_out_with_a_best_effort_branch, a_node_hosts_pipelines, bad_files_are_explained, drafts_run,
+          csv_records_can_be_replayed_when_mended, sql_makes_no_second_field_of_a_name, a_processor_that_fails_is_given_time, a_full_disk_is_waited_for, fan_out_with_a_best_effort_branch, a_node_hosts_pipelines, a_pipeline_does_not_read_what_it_writes, bad_files_are_explained,
+          drafts_run,
           connectors_are_listed_and_shown])

@@ -411,7 +411,7 @@ void RegisterFanOut(pipeline::Registry& registry) {
   declaration.guarantee = pipeline::Guarantee::kAtLeastOnce;
   declaration.guarantee_text =
       "A record is accepted when every required writer has it; what failed at one is written again to that one "
-      "alone, but after a crash to all. A required writer that keeps positions with its data (`odf`) still gets each record of an upstream with positions exactly once: it skips what it has. A writer with `policy: best_effort` holds up the others for its `attempts` "
+      "alone, but after a crash, a restart or a reload to all. A required writer that keeps positions with its data (`odf`) still gets each record of an upstream with positions exactly once: it skips what it has. A writer with `policy: best_effort` holds up the others for its `attempts` "
       "at the most: then its records go to its own `dead_letter`, or are noted and gone, and for 5 s what follows "
       "does so at once.";
   declaration.options = {

@@ -72,6 +72,9 @@ class OdfWriter final : public pipeline::IngestionWriter {
   Status Open(std::stop_token stop) override {
     calls_ = std::make_unique<Calls>(stop);
     auto names = node_.DatasetNames(stop);
+    if (!names.ok() && IsRetryable(names.error().code()))
+      return MakeError(names.error().code(), "{}: the node at '{}': {}", settings_.Where("node"), WhereNode(),
+                       names.error().message());
     if (!names.ok())
       return settings_.Complain(names.error().code() == ErrorCode::kUnauthenticated ? "token" : "node",
                                 fmt::format("the node at '{}': {}", WhereNode(), names.error().message()));
@@ -84,12 +87,12 @@ class OdfWriter final : public pipeline::IngestionWriter {
   Result<std::optional<Places>> StoredPlaces() override {
     std::vector<std::string> names{settings_.text("dataset")};
     if (pattern_.has_fields()) {
-      ASSIGN_OR_RETURN(names, node_.DatasetNames({}));
+      ASSIGN_OR_RETURN(names, node_.DatasetNames(calls_->end.get_token()));
       std::erase_if(names, [&](const auto& name) { return !pattern_.Matches(name); });
     }
     std::vector<Places> all;
     for (const auto& name : names) {
-      ASSIGN_OR_RETURN(const Dataset* dataset, Find(name, {}));
+      ASSIGN_OR_RETURN(const Dataset* dataset, Find(name, calls_->end.get_token()));
       all.push_back(dataset->places);
     }
     reached_ = pipeline::LeastOf(all);

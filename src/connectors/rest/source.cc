@@ -67,6 +67,7 @@ Status RestSource::Open(const pipeline::Places& from) {
   const std::string url = UrlOf(options_, *client_, PageRef(), Since());
   // A limit at the start is no reason to wait here.
   std::stop_source limited;
+  const std::stop_callback at_stop(environment_.stop(), [&] { limited.request_stop(); });
   auto page = Ask(
       url, std::min(options_.timeout, kOpenTimeout), [&](milliseconds) { limited.request_stop(); },
       limited.get_token());

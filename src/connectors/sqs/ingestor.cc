@@ -131,7 +131,7 @@ class SqsIngestor final : public pipeline::Ingestor {
 
   Status Start(pipeline::Intake& intake, const pipeline::Places&) override {
     ASSIGN_OR_RETURN(auto first, Queue::Make(options_.queue));
-    RETURN_IF_ERROR(first->Check({}));
+    RETURN_IF_ERROR(first->Check(environment_.stop()));
     for (int i = 0; i < options_.receivers; ++i) {
       ASSIGN_OR_RETURN(auto receiving, Queue::Make(options_.queue));
       ASSIGN_OR_RETURN(auto telling, Queue::Make(options_.queue));
