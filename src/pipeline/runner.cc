@@ -310,7 +310,8 @@ void RunnerImpl::StopIngestors() {
   for (auto& slot : ingestors_) {
     if (!slot.is_started) continue;
     stopping.emplace_back([this, &slot] {
-      const Status status = slot.ingestor->Stop(config_.shutdown);
+      // A start that was given up stores nothing any more: there are no outcomes to wait for.
+      const Status status = slot.ingestor->Stop(abort_.stop_requested() ? Millis(0) : config_.shutdown);
       slot.port->Close();
       if (!status.ok()) environment_.Note("stopping an ingestor: " + status.error().ToString());
       slot.is_started = false;

@@ -343,7 +343,8 @@ def a_stop_is_heeded_while_it_starts():
                 (files, "{type: postgres, uri: '%s', table: t}" % database),
                 (files, "{type: sqs, queue_url: '%s/q'}" % silent.url),
                 ("{type: sqs, queue_url: '%s/q'}" % silent.url, output),
-                ("{type: rest, url: '%s/x'}" % silent.url, output)]):
+                ("{type: rest, url: '%s/x'}" % silent.url, output),
+                ("{type: generate, rate: 500}, {type: rest, url: '%s/x'}" % silent.url, output)]):
             for is_reload in (False, True):
                 name = f"p{number}{is_reload}"
                 text = "name: %s\ningestors: [%s]\nwriter: %s\n"
