@@ -68,11 +68,49 @@ def stop_for_a_person(command):
         assert done.returncode != 0 and b"404" in done.stderr, done
 
 
+def every_line_of_a_growing_file(command):
+    """No line is left behind: an unfinished last one, empty ones by the hundred, ends of another system."""
+    with Workspace() as workspace:
+        workspace.add("events", APPEND)
+        with Node(workspace) as node:
+            def push(content):
+                file = workspace.write("in.ndjson", content)
+                done = subprocess.run([*command, node.url + "/events", "default", file], capture_output=True, timeout=120, check=False)
+                assert done.returncode == 0, done
+            push(b"")
+            whole = records(range(101))
+            push(whole.rstrip(b"\n"))
+            assert workspace.state("events") == "101", workspace.state("events")
+            whole += records(range(101, 150)).replace(b"\n", b"\r\n") + b"\n" * 250
+            push(whole)
+            assert workspace.state("events") == "400", workspace.state("events")
+            push(whole + records(range(150, 310)).rstrip(b"\n"))
+        rows = workspace.rows("events")
+        assert [row["k"] for row in rows] == list(range(310)), f"{len(rows)} rows of 310, or not in order"
+        assert workspace.state("events") == "560", workspace.state("events")
+
+
+def state_of_another_kind(command):
+    """A state that counts no lines is not taken for the beginning."""
+    with Workspace() as workspace:
+        workspace.add("events", APPEND)
+        file = workspace.write("in.ndjson", records(range(10)))
+        with Node(workspace) as node:
+            status, _, text = node.call("POST", "/events/ingest", records([99]),
+                                        {"ODF-If-Source-State": "*", "ODF-Source-State": "offset-7"})
+            assert status == 200, text
+            done = subprocess.run([*command, node.url + "/events", "default", file], capture_output=True, timeout=120, check=False)
+            assert done.returncode != 0 and b"no number of lines: " in done.stderr and b"offset-7" in done.stderr, done
+        assert [row["k"] for row in workspace.rows("events")] == [99]
+
+
 def test_clients():
     folder = tempfile.mkdtemp(prefix="sluice-clients-")
     try:
         for name, command in commands(folder):
             yield name, lambda command=command: push_through_trouble(command)
+            yield f"{name}, growing file", lambda command=command: every_line_of_a_growing_file(command)
+            yield f"{name}, foreign state", lambda command=command: state_of_another_kind(command)
             yield f"{name}, unknown dataset", lambda command=command: stop_for_a_person(command)
     finally:
         shutil.rmtree(folder, ignore_errors=True)

@@ -62,13 +62,21 @@ func main() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	lines := bytes.SplitAfter(bytes.TrimSuffix(text, []byte("\n")), []byte("\n"))
+	lines := bytes.SplitAfter(text, []byte("\n"))
+	if len(lines[len(lines)-1]) == 0 { // after the last newline, or in an empty file
+		lines = lines[:len(lines)-1]
+	}
 	state := "*"
 	if status, got := call("GET", url+"/sources/"+source+"/state", nil, nil); status == 200 {
 		state = got.Accepted
 	}
 	for {
-		done, _ := strconv.Atoi(state) // 0 without a state
+		done := 0
+		if state != "*" {
+			if done, err = strconv.Atoi(state); err != nil || done < 0 {
+				log.Fatalf("the source's state is no number of lines: %q", state)
+			}
+		}
 		if done >= len(lines) {
 			return
 		}

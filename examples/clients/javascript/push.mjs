@@ -26,17 +26,21 @@ async function call(address, options = {}) {
   }
 }
 
-const lines = readFileSync(path, 'utf8').split(/(?<=\n)/)
+const lines = readFileSync(path, 'latin1').match(/[^\n]*\n|[^\n]+$/g) ?? [] // a byte a character: what is not UTF-8 stays as it is
 let [status, answer] = await call(`${url}/sources/${source}/state`)
 let state = status === 200 ? answer.accepted : '*'
 for (;;) {
   const done = state === '*' ? 0 : Number(state)
+  if (!Number.isSafeInteger(done) || done < 0) {
+    console.error(`the source's state is no number of lines: '${state}'`)
+    process.exit(1)
+  }
   const batch = lines.slice(done, done + linesPerBatch)
   if (batch.length === 0) break
   const after = String(done + batch.length)
   ;[status, answer] = await call(`${url}/ingest?sourceName=${source}`, {
     method: 'POST',
-    body: batch.join(''),
+    body: Buffer.from(batch.join(''), 'latin1'),
     headers: { 'ODF-If-Source-State': state, 'ODF-Source-State': after },
   })
   if (status === 200 || status === 202) state = after

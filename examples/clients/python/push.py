@@ -38,6 +38,8 @@ def call(address, body=None, **headers):
 status, answer = call(f"{url}/sources/{source}/state")
 state = answer["accepted"] if status == 200 else "*"
 while True:
+    if state != "*" and not state.isdecimal():
+        sys.exit(f"the source's state is no number of lines: '{state}'")
     done = 0 if state == "*" else int(state)
     with open(path, "rb") as file:
         batch = list(itertools.islice(file, done, done + LINES))

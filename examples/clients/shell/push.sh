@@ -1,40 +1,48 @@
 #!/bin/sh
 # Pushes the lines of a file exactly once: push.sh URL SOURCE FILE. The state is the number of lines pushed.
 set -u
-url=$1 source=$2 file=$3 lines=${LINES_PER_BATCH:-100} pause=1
+url=$1 source=$2 file=$3 lines=${LINES_PER_BATCH:-100}
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
 
-call() {  # prints the status, 000 when there is no answer; the answer is left in $tmp/answer
-  curl --silent --max-time 60 --output "$tmp/answer" --write-out '%{http_code}' \
-    ${SLUICE_TOKEN:+--header} ${SLUICE_TOKEN:+"Authorization: Bearer $SLUICE_TOKEN"} "$@" || true
+stop() { echo "$1" >&2; exit 1; }
+
+# Repeats a call with growing pauses until there is an answer that says something: its status, and $tmp/answer.
+call() {
+  pause=1
+  while :; do
+    status=$(curl --silent --max-time 60 --output "$tmp/answer" --write-out '%{http_code}' \
+      ${SLUICE_TOKEN:+--header} ${SLUICE_TOKEN:+"Authorization: Bearer $SLUICE_TOKEN"} "$@") || status=000
+    case $status in
+      000|408|429|5??) sleep "$pause"; pause=$((pause < 8 ? pause * 2 : 8)) ;;
+      *) break ;;
+    esac
+  done
 }
-accepted() { sed -n 's/.*"accepted": *"\([0-9]*\)".*/\1/p' "$tmp/answer"; }
-wait_a_while() { sleep "$pause"; pause=$((pause < 8 ? pause * 2 : 8)); }
-stop() { echo "$1: $(cat "$tmp/answer")" >&2; exit 1; }
+accepted() { sed -n 's/.*"accepted": *"\([^"]*\)".*/\1/p' "$tmp/answer"; }
+
+[ -r "$file" ] || stop "cannot read $file"
+call "$url/sources/$source/state"
+case $status in
+  200) state=$(accepted) ;;
+  404) state='*' ;;
+  *) stop "cannot read the state ($status): $(cat "$tmp/answer")" ;;
+esac
 
 while :; do
-  status=$(call "$url/sources/$source/state")
-  case $status in
-    200) state=$(accepted); break ;;
-    404) state='*'; break ;;
-    000|408|429|5??) wait_a_while ;;
-    *) stop "cannot read the state ($status)" ;;
+  case $state in
+    '*') done=0 ;;
+    ''|0?*|*[!0-9]*) stop "the source's state is no number of lines: '$state'" ;;
+    *) done=$state ;;
   esac
-done
-
-while :; do
-  done=${state#\*}
-  done=${done:-0}
   tail -n "+$((done + 1))" "$file" | head -n "$lines" > "$tmp/batch"
-  next=$((done + $(wc -l < "$tmp/batch")))
+  next=$((done + $(awk 'END { print NR }' "$tmp/batch"))) # wc would not count a last line that lacks its newline
   if [ "$next" = "$done" ]; then exit 0; fi
-  status=$(call --data-binary "@$tmp/batch" --header "ODF-If-Source-State: $state" \
-    --header "ODF-Source-State: $next" "$url/ingest?sourceName=$source")
+  call --data-binary "@$tmp/batch" --header "ODF-If-Source-State: $state" --header "ODF-Source-State: $next" \
+    "$url/ingest?sourceName=$source"
   case $status in
-    200|202) state=$next pause=1 ;;
-    412) state=$(accepted); if [ -z "$state" ]; then stop "the source has lost its state"; fi ;;
-    000|408|429|5??) wait_a_while ;;
-    *) stop "refused ($status)" ;;
+    200|202) state=$next ;;
+    412) state=$(accepted); [ -n "$state" ] || stop "the source has lost its state: $(cat "$tmp/answer")" ;; # else go where it is
+    *) stop "refused ($status): $(cat "$tmp/answer")" ;;
   esac
 done
