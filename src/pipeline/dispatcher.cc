@@ -66,7 +66,7 @@ std::vector<Work> Dispatcher::Cut(std::vector<Item> items) const {
 }
 
 void Dispatcher::Process(Work work, Load* load) {
-  if (parts_.chain.is_empty()) {
+  if (parts_.chain.is_empty() || work.input().rows() == 0) {
     work.SetOutput(work.input());
     load->push_back(std::move(work));
     return;

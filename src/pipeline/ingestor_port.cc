@@ -14,7 +14,7 @@ namespace sluice::pipeline {
 namespace {
 
 // Hands the refused rows to the dead letters and sets their outcomes. `ingestor` is who delivered them.
-void Refuse(const std::vector<std::pair<int64_t, std::string>>& refused, const Delivery& delivery,
+bool Refuse(const std::vector<std::pair<int64_t, std::string>>& refused, const Delivery& delivery,
             const std::string& ingestor, DeadLetters& dead_letters, const std::stop_token& stop,
             Receipt* receipt) {
   std::vector<DeadLetter> letters;
@@ -33,6 +33,7 @@ void Refuse(const std::vector<std::pair<int64_t, std::string>>& refused, const D
     receipt->Set(row, status.ok() ? Outcome{OutcomeKind::kRejected, reason}
                                   : Outcome{OutcomeKind::kFailed, status.error().ToString()});
   }
+  return status.ok();
 }
 
 // The runs of admitted rows, as items of their own: their rows have the numbers of the delivery.
@@ -68,12 +69,13 @@ Result<std::vector<Item>> CutItems(const Admitted& admitted, const Delivery& del
 }  // namespace
 
 IngestorPort::IngestorPort(Parts parts, size_t number, std::string type, bool has_positions,
-                           bool is_behind_spool)
+                           bool is_behind_spool, bool tells_writer)
     : parts_(parts),
       number_(number),
       type_(std::move(type)),
       has_positions_(has_positions),
-      is_behind_spool_(is_behind_spool) {}
+      is_behind_spool_(is_behind_spool),
+      tells_writer_(tells_writer) {}
 
 uint64_t IngestorPort::Register() {
   std::lock_guard lock(pending_.mutex);
@@ -154,8 +156,8 @@ Status IngestorPort::Offer(Delivery delivery, std::chrono::milliseconds patience
       Unregister(started);
       return status;
     }
-  } else {
-    RefuseRows(admitted, delivery, receipt.get());
+  } else if (RefuseRows(admitted, delivery, receipt.get())) {
+    TellWriter(admitted.flow, delivery, receipt);
   }
   parts_.counters.records += static_cast<uint64_t>(rows);
   Balance& balance = parts_.metrics.balance;
@@ -171,11 +173,22 @@ Status IngestorPort::Offer(Delivery delivery, std::chrono::milliseconds patience
   return {};
 }
 
-void IngestorPort::RefuseRows(const Admitted& admitted, const Delivery& delivery, Receipt* receipt) {
-  if (admitted.refused.empty()) return;
+bool IngestorPort::RefuseRows(const Admitted& admitted, const Delivery& delivery, Receipt* receipt) {
+  if (admitted.refused.empty()) return true;
   if (!delivery.tenant.empty()) parts_.metrics.CountTenant(delivery.tenant, 0, 0, admitted.refused.size());
-  Refuse(admitted.refused, delivery, parts_.counters.connector, parts_.dead_letters, parts_.abort.get_token(),
-         receipt);
+  return Refuse(admitted.refused, delivery, parts_.counters.connector, parts_.dead_letters,
+                parts_.abort.get_token(), receipt);
+}
+
+void IngestorPort::TellWriter(const std::string& flow, const Delivery& delivery,
+                              std::shared_ptr<Receipt> receipt) {
+  if (!tells_writer_ || delivery.batch.places.empty()) return;
+  std::vector<Item> items(1);
+  items[0].receipt = std::move(receipt);
+  items[0].batch.records = NoRecords();
+  items[0].batch.partition = delivery.batch.partition;
+  items[0].batch.places = delivery.batch.places;
+  (void)parts_.queue.Put(flow, std::move(items));  // a queue that is closed: the next start reads it again
 }
 
 Millis IngestorPort::lag() const {

@@ -37,7 +37,9 @@ class IngestorPort final : public Intake {
     const std::stop_source& abort;
     std::function<void()> end;  // for End
   };
-  IngestorPort(Parts parts, size_t number, std::string type, bool has_positions, bool is_behind_spool);
+  // `tells_writer`: it keeps positions, and has to hear of those behind refused records.
+  IngestorPort(Parts parts, size_t number, std::string type, bool has_positions, bool is_behind_spool,
+               bool tells_writer);
 
   Status Offer(Delivery delivery, std::chrono::milliseconds patience) override;
   void End() override { parts_.end(); }
@@ -55,8 +57,10 @@ class IngestorPort final : public Intake {
 
   uint64_t Register();
   void Unregister(uint64_t started);
-  // To the dead letters, with their outcomes.
-  void RefuseRows(const Admitted& admitted, const Delivery& delivery, Receipt* receipt);
+  // To the dead letters, with their outcomes. Whether they are there.
+  bool RefuseRows(const Admitted& admitted, const Delivery& delivery, Receipt* receipt);
+  // Behind what came before it: a delivery of which nothing goes to the writer was dealt with.
+  void TellWriter(const std::string& flow, const Delivery& delivery, std::shared_ptr<Receipt> receipt);
   Receipt::Done OnDone(Delivery* delivery, uint64_t started, uint64_t ticket, int64_t queued_rows,
                        uint64_t queued_bytes);
 
@@ -65,6 +69,7 @@ class IngestorPort final : public Intake {
   const std::string type_;
   const bool has_positions_;
   const bool is_behind_spool_;
+  const bool tells_writer_;
   const std::shared_ptr<Gate> gate_ = std::make_shared<Gate>();
   Pending pending_;
 };

@@ -86,6 +86,9 @@ Status IntakeQueue::Put(const std::string& flow, std::vector<Item> items) {
   Flow& queue = *entry->second;
   for (auto& item : items) {
     item.arrival = SteadyClock::now();
+    // Positions alone have no bound of their own; the last says it all.
+    if (item.batch.rows() == 0 && !queue.items.empty() && queue.items.back().batch.rows() == 0)
+      queue.items.pop_back();
     queue.records += item.batch.rows();
     queue.bytes += item.bytes;
     queued_records_ += item.batch.rows();

@@ -123,7 +123,8 @@ class RunnerImpl final : public Runner {
                                   if (--open_inputs_ == 0) work_queue_->Hurry();
                                 }};
       slot.port = std::make_unique<IngestorPort>(parts, i, slot.type, slot.has_positions,
-                                                 /*is_behind_spool=*/spool_ != nullptr);
+                                                 /*is_behind_spool=*/spool_ != nullptr,
+                                                 /*tells_writer=*/writer_places_.has_value());
       const Places from = slot.has_positions ? StartOf(slot.type) : Places();
       if (auto status = slot.ingestor->Start(*slot.port, from); !status.ok())
         return std::move(status).error().With(fmt::format("ingestor '{}'", name));

@@ -350,7 +350,14 @@ def a_bad_record_at_the_end():
             with open(os.path.join(workspace.folder, "in.ndjson"), "a", encoding="utf-8") as file:
                 file.write(lines([4]))
             workspace.run("run", "p.yaml")
-        assert letters_of(workspace) == ["u3"]
+            # A line that is none never gets as far as the dataset.
+            for taken in (1, 0):
+                if taken:
+                    with open(os.path.join(workspace.folder, "in.ndjson"), "a", encoding="utf-8") as file:
+                        file.write("{\n")
+                assert f"{taken} records taken" in (said := text(workspace.run("run", "p.yaml"))), said
+        with open(os.path.join(workspace.folder, "dead.ndjson"), encoding="utf-8") as dead:
+            assert len(dead.readlines()) == 2
         assert uuids(workspace, "feedback") == ["u0", "u1", "u2", "u4"]
 
 
