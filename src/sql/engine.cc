@@ -12,6 +12,7 @@
 #include "sql/names.h"
 #include "sql/rewrite.h"
 #include "sql/session.h"
+#include "sql/size_guards.h"
 
 namespace sluice::sql {
 namespace {
@@ -67,6 +68,7 @@ class DuckEngine final : public Engine {
   DuckEngine(const Limits& limits, bool fenced, const Dialect* dialect) : fenced_(fenced), dialect_(dialect) {
     options_.limits = limits;
     options_.fenced = fenced;
+    if (fenced && dialect == nullptr) options_.setup = SizeGuardMacros();
     options_.truncate_integer_division = dialect != nullptr && dialect->truncate_integer_division;
   }
 

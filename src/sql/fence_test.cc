@@ -9,7 +9,7 @@
 namespace sluice::sql {
 namespace {
 
-constexpr Limits kLimits{.memory_bytes = int64_t{128} << 20, .threads = 2, .time_ms = 0, .spill_folder = {}};
+const Limits kLimits{.memory_bytes = int64_t{128} << 20, .threads = 2, .time_ms = 0, .spill_folder = {}};
 
 std::unique_ptr<Engine> FencedEngine(const Limits& limits = kLimits) {
   auto engine = Engine::OpenFenced(limits);
@@ -109,6 +109,30 @@ TEST(FenceLimitsTest, StopsAtTheMemoryLimit) {
       RunQuery(*engine, "select count(*) from (select distinct i, hash(i) h from range(10000000) r(i))"),
       IsErrorCode(ErrorCode::kResourceExhausted));
   EXPECT_OK(RunQuery(*engine, "select a from t"));
+}
+
+// What is made of an argument is not held to the memory limit, so the argument is.
+TEST(FenceLimitsTest, RefusesTextAndListsOfAnySize) {
+  auto engine = FencedEngine();
+  for (const char* expression :
+       {"repeat('x', 600000000)", "repeat(repeat('x', 50000), 50000)", "lpad('x', 600000000, 'y')",
+        "rpad('x', 100001, 'y')", "printf('%200000000d', 1)", "printf('%*d', 200000000, 1)",
+        "format('{:>200000000}', 'x')", "format('{:>{}}', 'x', 200000000)", "range(100000000)",
+        "range(1, 100000000)", "generate_series(100000000, 1, -1)", "list_resize([1], 100000000)",
+        "generate_series(timestamp '2000-01-01', timestamp '2003-01-01', interval '1 second')"}) {
+    EXPECT_THAT(RunQuery(*engine, fmt::format("select length({}) as l", expression)),
+                IsErrorCode(ErrorCode::kInvalidArgument))
+        << expression;
+  }
+  ASSERT_OK_AND_ASSIGN(
+      auto out, RunQuery(*engine,
+                         "select concat_ws(' ', repeat('ab', 2), lpad('7', 3, '0'), rpad('x', a::int, 'y'), "
+                         "printf('%5.2f', 1.5), format('{:>4}', 'x'), len(range(3)), len(range(1, 3)), "
+                         "len(generate_series(date '2020-01-01', date '2020-02-01', interval 1 day)), "
+                         "len(list_resize([1], 5)), len(repeat([1], 3)), len(range(5, 0, -1)), "
+                         "repeat('x', NULL) is null, len(list_transform([2], lambda n: repeat('x', n)))) "
+                         "from t where a = 3"));
+  EXPECT_EQ(CellOf(out, 0)->ToString(), "abab 007 xyy  1.50    x 3 2 32 5 3 5 true 1");
 }
 
 TEST(FenceLimitsTest, SpillsWhereItMay) {

@@ -10,6 +10,7 @@
 #include "sql/engine_error.h"
 #include "sql/names.h"
 #include "sql/session.h"
+#include "sql/size_guards.h"
 #include "sql/tree_internal.h"
 
 namespace sluice::sql {
@@ -99,6 +100,7 @@ class Rewriter {
       RETURN_IF_ERROR(RefuseForeign(node));
       EncodeNames(node);
       if (TextOf(node, "type") == "TABLE_FUNCTION") RETURN_IF_ERROR(CheckTableFunction(node));
+      if (auto call = node.find("function"); call != node.end()) table_calls_.insert(&*call);
       KeepPositions(node);
     }
     bool interval = IsIntervalCall(node);
@@ -259,6 +261,7 @@ class Rewriter {
           (Contains(kFencedFunctions, name) || name.starts_with("duckdb_") || name.starts_with("pragma_"))) {
         return MakeError(ErrorCode::kPermissionDenied, "function '{}' is not available in queries", name);
       }
+      if (options_.fenced && !table_calls_.contains(&node)) GuardSize(node, name);
       return {};
     }
     if (node.value("is_operator", false)) return RewriteOperator(node, name);
@@ -507,6 +510,7 @@ class Rewriter {
   std::set<std::string>& used_;
   std::vector<std::string> ctes_;
   std::set<const json*> positions_;
+  std::set<const json*> table_calls_;
   int plain_ = 0;  // inside an interval literal
 };
 
