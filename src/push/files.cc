@@ -174,4 +174,11 @@ Result<bool> IsNamedCopy(const std::string& name, const std::vector<std::string>
   return false;
 }
 
+Status CheckNotCompressed(std::string_view beginning, const std::string& path) {
+  const bool is_gzip = beginning.starts_with("\x1f\x8b");
+  if (!is_gzip && !beginning.starts_with("\x28\xb5\x2f\xfd")) return {};
+  return InvalidArgument("'{}' is compressed with {}; push its text: {} FILE | sluice push DATASET", path,
+                         is_gzip ? "gzip" : "zstd", is_gzip ? "zcat" : "zstdcat");
+}
+
 }  // namespace sluice::push

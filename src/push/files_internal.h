@@ -3,6 +3,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/result.h"
@@ -68,5 +69,8 @@ Result<bool> IsOlderCopy(const std::string& name, const InputFile& of, std::opti
 // Whether it is a backup of another of those names, as its own name and all of its content say: `log.1.bak`,
 // `log.1~`.
 Result<bool> IsNamedCopy(const std::string& name, const std::vector<std::string>& names);
+
+// Errors: kInvalidArgument when an input begins like a gzip or zstd file, saying how to push its text.
+Status CheckNotCompressed(std::string_view beginning, const std::string& path);
 
 }  // namespace sluice::push

@@ -355,6 +355,7 @@ Result<bool> InputImpl::ReadMore() {
   }
   if (is_gone_) return false;
   ASSIGN_OR_RETURN(const std::string piece, file_->ReadAt(read_offset_, kReadBytes));
+  if (read_offset_ == 0) RETURN_IF_ERROR(CheckNotCompressed(piece, file_->path()));
   if (!piece.empty()) grew_at_ = Clock::now();
   if (options_.follow && !file_->is_pipe() && queue_.empty()) {
     // Looked at after reading: the piece is of the file that was read before, or is not used.

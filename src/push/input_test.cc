@@ -83,6 +83,18 @@ TEST_F(InputTest, CutsBatchesThatDoNotSpanFiles) {
   EXPECT_EQ(Open({"a", "b"})->total_bytes(), 10u);
 }
 
+TEST_F(InputTest, RefusesCompressedFilesSayingWhatToDo) {
+  Write("a.gz", "\x1f\x8b\x08\n");
+  Write("b.zst", "\x28\xb5\x2f\xfd\n");
+  Write("c", "1\n\x1f\x8b\x08\n");
+  for (const auto& [name, program] : {std::pair("a.gz", "zcat FILE"), std::pair("b.zst", "zstdcat FILE")}) {
+    auto input = Open({name});
+    ASSERT_OK(input->Seek(std::nullopt));
+    EXPECT_THAT(input->Next(), IsError(ErrorCode::kInvalidArgument, HasSubstr(program)));
+  }
+  EXPECT_THAT(All({"c"}), ElementsAre("1\n\x1f\x8b\x08\n"));
+}
+
 TEST_F(InputTest, GoesOnBehindEveryPosition) {
   std::string text;
   for (int i = 0; i < 3000; ++i) text += std::to_string(i) + "\n";
