@@ -5,6 +5,7 @@
 #include "cli/commands.h"
 #include "cli/node_client.h"
 #include "cli/rows.h"
+#include "ingest/frame.h"
 #include "net/url.h"
 #include "server/config.h"
 #include "server/promises.h"
@@ -201,7 +202,11 @@ Status Explain(Session& session, const NodeArgs& args) {
           "    answered 200: durable in the chain; answered 202 (Prefer: respond-async): durable in the queue, "
           "committed later, its receipt says how\n";
       if (source.event.preprocess) {
-        text += "    its query runs once for every batch: one that aggregates sees one batch at a time\n";
+        const auto is_row_by_row = sql::IsRowByRow(ingest::ToSpec(*source.event.preprocess));
+        text +=
+            is_row_by_row.ok() && *is_row_by_row
+                ? "    its query takes each record by itself: it runs once over single records that come together\n"
+                : "    its query runs once for every batch: one that aggregates sees one batch at a time\n";
       }
       text += source.state
                   ? fmt::format("    present state: '{}' ({})\n", source.state->value, source.state->kind)

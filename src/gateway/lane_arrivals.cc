@@ -94,7 +94,7 @@ void Lane::Arrive(Arrival arrival, const odf::ChainState& chain) {
   if (PushTogether::current_ != nullptr && body.size() <= kSmallBodyBytes &&
       ingest::LooksLikeOneRecord(body)) {
     auto plan = PlanOf(arrival.batch->source, arrival.batch->format, chain);
-    if (plan.ok() && (*plan)->is_record_by_record()) {
+    if (plan.ok() && (*plan)->IsRecordByRecord()) {
       arrival.plan = std::move(*plan);
       PushTogether::current_->collected_->by_lane[shared_from_this()].push_back(std::move(arrival));
       return;
@@ -113,8 +113,10 @@ void Lane::Admit(std::vector<Arrival> arrivals) {
     std::vector<Batch*> batches;
     for (end = begin; end < arrivals.size() && arrivals[end].plan == plan; ++end)
       batches.push_back(arrivals[end].batch.get());
-    if (!plan || batches.size() < 2 || !ReadTogether(plan, batches)) continue;
-    for (Batch* batch : batches) batch->received = now;
+    if (!plan) continue;
+    ReadTogether(plan, batches);
+    for (Batch* batch : batches)
+      if (batch->ready) batch->received = now;
   }
   const auto chain = view();
   std::vector<Arrival> good;
@@ -130,29 +132,33 @@ void Lane::Admit(std::vector<Arrival> arrivals) {
   Take(std::move(good));
 }
 
-bool Lane::ReadTogether(const std::shared_ptr<ingest::FramePlan>& plan,
-                        const std::vector<Batch*>& batches) const {
+void Lane::ReadTogether(const std::shared_ptr<ingest::FramePlan>& plan,
+                        std::span<Batch* const> batches) const {
+  if (batches.size() < 2) return;
   std::vector<std::string_view> bodies;
   size_t bytes = 0;
   for (const Batch* batch : batches) bytes += bodies.emplace_back(*batch->body).size();
   auto ready = ingest::MakeReadyTogether(plan, bodies, FrameOptionsFor(bytes));
-  if (!ready.ok() || !*ready) return false;
+  if (!ready.ok() || !*ready) {
+    ReadTogether(plan, batches.first(batches.size() / 2));
+    ReadTogether(plan, batches.subspan(batches.size() / 2));
+    return;
+  }
   for (size_t i = 0; i < batches.size(); ++i) batches[i]->ready = std::move((**ready)[i]);
-  return true;
 }
 
 void Lane::ReadQueuedTogether(const std::vector<BatchPtr>& group, const odf::ChainState& chain) {
   std::map<std::shared_ptr<ingest::FramePlan>, std::vector<Batch*>> records;
   // Those that were good when they came, and are no more, are found when each is read by itself.
   const auto read = [this](const auto& plan, std::vector<Batch*>& batches) {
-    if (batches.size() > 1) ReadTogether(plan, batches);
+    ReadTogether(plan, batches);
     batches.clear();
   };
   for (const auto& batch : group) {
     if (batch->ready || batch->body_bytes > kSmallBodyBytes) continue;
     if (!Load(*batch).ok() || !ingest::LooksLikeOneRecord(*batch->body)) continue;
     auto plan = PlanOf(batch->source, batch->format, chain);
-    if (!plan.ok() || !(*plan)->is_record_by_record()) continue;
+    if (!plan.ok() || !(*plan)->IsRecordByRecord()) continue;
     auto& batches = records[*plan];
     batches.push_back(batch.get());
     if (batches.size() == kMostReadTogether) read(*plan, batches);

@@ -6,6 +6,7 @@
 #include <memory>
 #include <mutex>
 #include <shared_mutex>
+#include <span>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -265,9 +266,9 @@ class Lane : public std::enable_shared_from_this<Lane> {
   void Arrive(Arrival arrival, const odf::ChainState& chain);
   // Reads them, refuses those that are not good, takes the others.
   void Admit(std::vector<Arrival> arrivals);
-  // Makes them ready, each a body that looks like one record of the plan. False when they have to be read one
-  // by one: not all are good.
-  bool ReadTogether(const std::shared_ptr<ingest::FramePlan>& plan, const std::vector<Batch*>& batches) const;
+  // Makes them ready, each a body that looks like one record of the plan: all at once, else by halves. Those
+  // that are no good, or that the query leaves out, are left as they are.
+  void ReadTogether(const std::shared_ptr<ingest::FramePlan>& plan, std::span<Batch* const> batches) const;
   // Of a group, those that lie in the queue alone, as far as they can be read together.
   void ReadQueuedTogether(const std::vector<BatchPtr>& group, const odf::ChainState& chain);
   Status MakeReady(Batch& batch, const odf::ChainState& chain, Refusal* refusal);

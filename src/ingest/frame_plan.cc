@@ -35,8 +35,8 @@ Result<std::shared_ptr<FramePlan>> FramePlan::Make(SourceDefinition source, cons
   plan->shape_.time_pattern = cast.timestamp_pattern;
   plan->shape_.is_inferred = source.preprocess || !source.read.schema;
   plan->shape_.dataset_schema = state.schema;
-  plan->is_record_by_record_ = plan->read_->step.format == odf::ReadFormat::kNdJson && plan->read_->schema &&
-                               !source.preprocess && state.schema && !plan->read_->step.encoding;
+  plan->may_be_record_by_record_ = plan->read_->step.format == odf::ReadFormat::kNdJson &&
+                                   plan->read_->schema && state.schema && !plan->read_->step.encoding;
   plan->source_ = std::move(source);
   if (!state.schema) RETURN_IF_ERROR(plan->AgreeWithOthers(state));
   return plan;
@@ -67,6 +67,16 @@ bool FramePlan::HoldsFor(const odf::ChainState& state) const {
   if (!state.schema && others_ != Others(state, source_.name)) return false;
   auto source = SelectPushSource(state, source_.name);
   return source.ok() && *source == source_;
+}
+
+bool FramePlan::IsRecordByRecord() {
+  if (!may_be_record_by_record_ || !source_.preprocess) return may_be_record_by_record_;
+  std::lock_guard lock(mutex_);
+  if (!query_is_row_by_row_) {
+    const auto answer = sql::IsRowByRow(ToSpec(*source_.preprocess));
+    query_is_row_by_row_ = answer.ok() && *answer;
+  }
+  return *query_is_row_by_row_;
 }
 
 Result<std::unique_ptr<sql::Preprocess>> FramePlan::TakePreprocess(

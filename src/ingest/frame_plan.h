@@ -28,7 +28,7 @@ class FramePlan {
   const ShapeSpec& shape() const { return shape_; }
   // Whether what becomes of a record is a matter of that record alone: records of many inputs can then be
   // read as one input.
-  bool is_record_by_record() const { return is_record_by_record_; }
+  bool IsRecordByRecord();
   // Whether it still holds for the dataset as it is now: same source, schema and vocabulary.
   bool HoldsFor(const odf::ChainState& state) const;
 
@@ -49,9 +49,10 @@ class FramePlan {
   std::vector<odf::AddPushSource> others_;  // that were asked
   std::shared_ptr<const read::ReadPlan> read_;
   ShapeSpec shape_;
-  bool is_record_by_record_ = false;
+  bool may_be_record_by_record_ = false;  // but for the query
 
   std::mutex mutex_;
+  std::optional<bool> query_is_row_by_row_;  // under mutex_, once it was asked
   struct IdleQuery {
     std::shared_ptr<arrow::Schema> input;
     std::unique_ptr<sql::Preprocess> preprocess;

@@ -481,6 +481,8 @@ Result<std::optional<std::vector<ReadyBatch>>> MakeReadyTogether(const std::shar
   ASSIGN_OR_RETURN(auto rejects, RejectLog::Open(OnError::kFail, ""));
   auto all = MakeReady(plan, read::MakeSharedSource(std::move(text), "request bodies"), *rejects, options);
   if (rejects->count() > 0) return std::optional<std::vector<ReadyBatch>>();
+  if (!all.ok() && all.error().code() == ErrorCode::kInvalidRecords)  // the query's
+    return std::optional<std::vector<ReadyBatch>>();
   RETURN_IF_ERROR(all);
   if (all->rows.size() != 1 || all->rows[0]->num_rows() != static_cast<int64_t>(bodies.size()))
     return std::optional<std::vector<ReadyBatch>>();

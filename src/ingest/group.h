@@ -40,8 +40,9 @@ Result<ReadyBatch> MakeReady(const std::shared_ptr<const odf::ChainState>& chain
 // Whether a body is one NDJSON record by its looks: an object without line feeds around or in it.
 bool LooksLikeOneRecord(std::string_view body);
 // Reads batches of one record each as one input: cheaper by far than one by one. The plan must be
-// is_record_by_record, the bodies must look like one record. Nothing when not every one of them is a good
-// record: then each has to be read by itself, which tells what is wrong with which.
+// IsRecordByRecord, the bodies must look like one record. Nothing when not every one of them is a good record
+// and, where there is a query, becomes a row: fewer have to be read together then, at last each by itself,
+// which tells what is wrong with which.
 Result<std::optional<std::vector<ReadyBatch>>> MakeReadyTogether(const std::shared_ptr<FramePlan>& plan,
                                                                  const std::vector<std::string_view>& bodies,
                                                                  const FrameOptions& options);

@@ -232,10 +232,11 @@ TEST(GroupCommitTest, EqualsItsBatchesOneByOne) {
 
 // --- records that are read together ---
 
-std::string JsonSource(const std::string& merge) {
+std::string JsonSource(const std::string& merge, const std::string& query = "") {
   std::string fields(kFields);
-  return "kind: AddPushSource\nsourceName: s\nread: {kind: NdJson, schema: {fields: [" + fields +
-         "]}}\nmerge: " + merge + "\n";
+  return "kind: AddPushSource\nsourceName: s\nread: {kind: NdJson, schema: {fields: [" + fields + "]}}\n" +
+         (query.empty() ? "" : "preprocess: {kind: Sql, engine: datafusion, query: \"" + query + "\"}\n") +
+         "merge: " + merge + "\n";
 }
 
 // The batches of `records`, those that hold a state or an event time of their own by themselves, the others
@@ -243,7 +244,7 @@ std::string JsonSource(const std::string& merge) {
 std::vector<GroupBatch> ReadTogether(PushFixture& f, const std::vector<std::string>& records, bool together) {
   auto chain = std::make_shared<const odf::ChainState>(f.dataset->state());
   auto plan = *FramePlan::Make(*SelectPushSource(*chain, "s"), *chain, std::nullopt);
-  EXPECT_EQ(plan->is_record_by_record(), chain->schema.has_value());
+  EXPECT_EQ(plan->IsRecordByRecord(), chain->schema.has_value());
   FrameOptions options;
   options.read.spill_folder = options.sql.spill_folder = f.folder.path();
   std::vector<ReadyBatch> ready;
@@ -282,12 +283,14 @@ Result<GroupResult> CommitBatches(PushFixture& f, std::vector<GroupBatch> batche
 
 TEST(GroupCommitTest, RecordsReadTogetherAreAsOneByOne) {
   std::mt19937 random(7);
-  for (const char* merge :
-       {"{kind: Append}", "{kind: Ledger, primaryKey: [k]}", "{kind: UpsertStream, primaryKey: [k]}"}) {
-    SCOPED_TRACE(merge);
+  const std::string ledger = "{kind: Ledger, primaryKey: [k]}",
+                    query = "select event_time, k, upper(v) as v from input";
+  for (const auto& source : {JsonSource("{kind: Append}"), JsonSource(ledger), JsonSource(ledger, query),
+                             JsonSource("{kind: UpsertStream, primaryKey: [k]}")}) {
+    SCOPED_TRACE(source);
     PushFixture together, alone;
     for (auto* f : {&together, &alone}) {
-      f->Create({JsonSource(merge)});
+      f->Create({source});
       ASSERT_OK(CommitBatches(*f, ReadTogether(*f, {R"({"k": 0, "v": "first"})"}, false)));
       ASSERT_TRUE(f->dataset->state().schema);
     }
@@ -339,6 +342,31 @@ TEST(GroupCommitTest, RecordsAreReadTogetherOnlyWhenAllAreGood) {
   EXPECT_FALSE(LooksLikeOneRecord(" {\"k\": 1}"));
   EXPECT_FALSE(LooksLikeOneRecord("[{\"k\": 1}]"));
   EXPECT_FALSE(LooksLikeOneRecord(""));
+}
+
+TEST(GroupCommitTest, RecordsAreReadTogetherWhenTheQueryMakesARowOfEach) {
+  const auto is_read = [](const std::string& query, const std::vector<std::string_view>& bodies) {
+    PushFixture f;
+    f.Create({JsonSource("{kind: Append}", query)});
+    EXPECT_OK(CommitBatches(f, ReadTogether(f, {R"({"k": 9, "v": "9"})"}, false)));
+    auto chain = std::make_shared<const odf::ChainState>(f.dataset->state());
+    auto plan = *FramePlan::Make(*SelectPushSource(*chain, "s"), *chain, std::nullopt);
+    if (!plan->IsRecordByRecord()) return std::string("never");
+    FrameOptions options;
+    options.sql.spill_folder = f.folder.path();
+    auto ready = MakeReadyTogether(plan, bodies, options);
+    EXPECT_OK(ready);
+    return std::string(ready.ok() && ready->has_value() ? "yes" : "no");
+  };
+  const char* kFilter = "select event_time, k, v from input where k > 1";
+  EXPECT_EQ(is_read(kFilter, {R"({"k": 2})", R"({"k": 3})"}), "yes");
+  EXPECT_EQ(is_read(kFilter, {R"({"k": 2})", R"({"k": 1})"}), "no");
+  const char* kCast = "select event_time, cast(v as bigint) as k, v from input";
+  EXPECT_EQ(is_read(kCast, {R"({"v": "1"})", R"({"v": "2"})"}), "yes");
+  EXPECT_EQ(is_read(kCast, {R"({"v": "1"})", R"({"v": "x"})"}), "no");
+  EXPECT_EQ(is_read("select max(event_time) as event_time, max(k) as k, max(v) as v from input", {}),
+            "never");
+  EXPECT_EQ(is_read("select event_time, unnest([k, k]) as k, v from input", {}), "never");
 }
 
 Plan Of(const std::string& rows, const char* before = nullptr, const char* after = nullptr) {

@@ -53,6 +53,14 @@ bool IsRowExpression(const json& node, const Dialect& dialect) {
                      [&](const json& child) { return IsRowExpression(child, dialect); });
 }
 
+// Whether one row can become several.
+bool Expands(const json& node) {
+  if (node.is_object() && TextOf(node, "class") == "FUNCTION" &&
+      Lower(TextOf(node, "function_name")) == "unnest")
+    return true;
+  return node.is_structured() && std::any_of(node.begin(), node.end(), Expands);
+}
+
 class Analyser {
  public:
   Analyser(const std::map<std::string, TableFacts>& tables, const Dialect& dialect)
@@ -73,6 +81,7 @@ class Analyser {
         IsEmptyPart(node, "having") && IsEmptyPart(node, "qualify") && IsEmptyPart(node, "sample") &&
         TextOf(node, "aggregate_handling") == "STANDARD_HANDLING" &&
         IsRowExpression(node["select_list"], dialect_) && IsRowExpression(node["where_clause"], dialect_);
+    facts.expands = source.expands || Expands(node["select_list"]);
     return facts;
   }
 

@@ -18,6 +18,7 @@ struct TableFacts {
   };
   std::optional<std::vector<Column>> columns;  // absent when they could not be told
   bool row_wise = false;  // each row comes from one row of the input, whatever the others are
+  bool expands = false;   // several may come from the same
 };
 
 // Facts of a parsed, not yet rewritten statement over `tables`. A column is required when it is a bare

@@ -172,6 +172,20 @@ class DuckPreprocess final : public Preprocess {
   bool row_wise_ = false;
 };
 
+// What can be said of the result when nothing is known of the input but its name.
+Result<TableFacts> FactsOf(const TransformSpec& spec) {
+  ASSIGN_OR_RETURN(const Dialect* dialect, FindDialect(spec.engine));
+  RETURN_IF_ERROR(CheckSteps(spec));
+  SessionOptions options;
+  options.limits = kParserLimits;
+  ASSIGN_OR_RETURN(std::unique_ptr<Session> session, Session::Open(options));
+  std::set<std::string> macros;
+  TableFacts input;
+  input.row_wise = true;
+  ASSIGN_OR_RETURN(auto steps, RewriteSteps(*session, spec, *dialect, input, macros));
+  return std::move(steps.back().facts);
+}
+
 }  // namespace
 
 Result<std::unique_ptr<Preprocess>> Preprocess::Prepare(const TransformSpec& spec,
@@ -181,14 +195,13 @@ Result<std::unique_ptr<Preprocess>> Preprocess::Prepare(const TransformSpec& spe
 }
 
 Status CheckTransform(const TransformSpec& spec) {
-  ASSIGN_OR_RETURN(const Dialect* dialect, FindDialect(spec.engine));
-  RETURN_IF_ERROR(CheckSteps(spec));
-  SessionOptions options;
-  options.limits = kParserLimits;
-  ASSIGN_OR_RETURN(std::unique_ptr<Session> session, Session::Open(options));
-  std::set<std::string> macros;
-  RETURN_IF_ERROR(RewriteSteps(*session, spec, *dialect, {}, macros));
+  RETURN_IF_ERROR(FactsOf(spec));
   return {};
+}
+
+Result<bool> IsRowByRow(const TransformSpec& spec) {
+  ASSIGN_OR_RETURN(const TableFacts facts, FactsOf(spec));
+  return facts.row_wise && !facts.expands;
 }
 
 }  // namespace sluice::sql

@@ -44,6 +44,10 @@ class Preprocess {
 // table. Run when a source is added (decisions.md 7).
 Status CheckTransform(const TransformSpec& spec);
 
+// Whether the query is only projection, filter and scalar functions, each row of its input becoming one row
+// at most: the rows of many inputs can then be queried as one input. Errors: those of CheckTransform.
+Result<bool> IsRowByRow(const TransformSpec& spec);
+
 // The table behind the dialects as Markdown: docs/dialect.md is generated from it.
 std::string DialectMarkdown();
 

@@ -145,10 +145,17 @@ TEST(PreprocessTest, KnowsWhatIsRowWise) {
   auto row_wise = [](const std::string& query) {
     auto preprocess = Preprocess::Prepare(OneStep("datafusion", query), Cities()->schema(), kLimits);
     EXPECT_OK(preprocess) << query;
-    return preprocess.ok() && (*preprocess)->is_row_wise();
+    const bool is_row_wise = preprocess.ok() && (*preprocess)->is_row_wise();
+    const auto row_by_row = IsRowByRow(OneStep("datafusion", query));
+    EXPECT_OK(row_by_row);
+    const bool expands = query.find("unnest") != std::string::npos;
+    EXPECT_EQ(row_by_row.ok() && *row_by_row, is_row_wise && !expands) << query;
+    return is_row_wise;
   };
   EXPECT_TRUE(row_wise("select * from input"));
   EXPECT_TRUE(row_wise("select upper(city) as c from (select * from input) where population > 10"));
+  EXPECT_TRUE(row_wise("select city, unnest([1, 2]) as n from input"));
+  EXPECT_TRUE(row_wise("select upper(c) as c from (select unnest([city]) as c from input)"));
   for (const char* query :
        {"select count(*) from input", "select distinct city from input", "select * from input limit 1",
         "select * from input order by city", "select row_number() over (order by city) as n from input",

@@ -818,6 +818,24 @@ def what_is_queued_survives_a_kill():
         assert [k for k, _ in rows(node)] == [1, 1, 2, 3, 4, 5]
 
 
+def records_that_come_together_are_queried_each_by_itself():
+    """One that the query leaves out, or fails at, changes nothing for those that came with it."""
+    query = "select event_time, k, cast(v as varchar) as v from input where cast(v as bigint) > 0"
+    with served(d=source("s", LEDGER, preprocess=query)) as node:
+        explained = node.ws.run("explain", "d").out.decode()
+        assert "runs once over single records that come together" in explained, explained
+        check_committed(node.push("d", record(0, "1")), 1, 1)
+        texts = {k: "0" if k % 5 == 3 else "bad" if k in (17, 40) else str(k) for k in range(1, 60)}
+        pushes = [lambda k=k: node.push("d", record(k, texts[k]).strip()) for k in texts]
+        answers = dict(zip(texts, in_parallel(pushes)))
+        for k, text in texts.items():
+            if text == "bad":
+                check_problem(answers[k], 422)
+            else:
+                check_committed(answers[k], 1, text != "0", status="up-to-date" if text == "0" else "committed")
+        assert sorted(k for k, _ in rows(node)) == [0] + [k for k in texts if texts[k] not in ("0", "bad")]
+
+
 def a_reset_withdraws():
     with served() as node:
         check_committed(node.push("d", ONE, key="a", state="1", before="*"))
@@ -935,5 +953,6 @@ if __name__ == "__main__":
           several_sources_share_a_dataset, an_empty_body_retracts_a_snapshot_only_when_that_is_meant,
           an_empty_body_is_a_batch_without_rows, entity_tags_name_the_accepted_state, records_that_do_not_fit_are_named,
           unknown_datasets_and_paths, schemas_that_do_not_agree, health_and_metrics, what_a_restart_must_not_forget,
-          what_is_queued_survives_a_kill, a_reset_withdraws, a_lost_log_is_noticed, a_second_node_is_refused,
+          what_is_queued_survives_a_kill,
+          records_that_come_together_are_queried_each_by_itself, a_reset_withdraws, a_lost_log_is_noticed, a_second_node_is_refused,
           a_source_added_again_starts_without_a_state, waiting_requests_are_answered_at_the_end])
