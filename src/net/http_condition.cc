@@ -87,8 +87,10 @@ void ApplyConditions(const HttpRequest& request, HttpResponse& response) {
       return;
     case RangeKind::kUnsatisfiable:
       response.status = 416;
+      response.body =
+          ProblemResponse(416, fmt::format("there are no bytes in '{}': it has {}", *wanted, total)).body;
+      response.headers.Set("Content-Type", "application/problem+json");
       response.headers.Set("Content-Range", fmt::format("bytes */{}", total));
-      response.body = std::string();
       return;
     case RangeKind::kSatisfiable:
       response.status = 206;

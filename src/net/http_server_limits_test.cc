@@ -233,6 +233,8 @@ TEST_F(HttpServerLimitsTest, RefusesWhatCouldBeReadInTwoWays) {
   EXPECT_THAT(Exchange(post + "Transfer-Encoding: gzip, chunked\r\n\r\n"), StartsWith("HTTP/1.1 501 "));
   EXPECT_THAT(Exchange(post + "Transfer-Encoding: xchunked\r\n\r\n"), StartsWith("HTTP/1.1 501 "));
   EXPECT_THAT(Exchange("GET / HTTP/2.0\r\nHost: x\r\n\r\n"), StartsWith("HTTP/1.1 505 "));
+  EXPECT_THAT(Exchange("GET / HTTP/1.1\nHost: x\n\n"),
+              AllOf(StartsWith("HTTP/1.1 400 "), HasSubstr("CR LF")));
   EXPECT_EQ(handler_.served, 0);
 }
 

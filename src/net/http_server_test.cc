@@ -182,7 +182,8 @@ TEST_F(HttpServerTest, ServesRangesOfFiles) {
               AllOf(StartsWith("HTTP/1.1 206 "), HasSubstr("Content-Range: bytes 1-3/7\r\n"),
                     EndsWith("\r\n\r\nabc")));
   EXPECT_THAT(Exchange("GET /file HTTP/1.1\r\nHost: x\r\nRange: bytes=7-\r\nConnection: close\r\n\r\n"),
-              AllOf(StartsWith("HTTP/1.1 416 "), HasSubstr("Content-Range: bytes */7\r\n")));
+              AllOf(StartsWith("HTTP/1.1 416 "), HasSubstr("Content-Range: bytes */7\r\n"),
+                    HasSubstr("Content-Type: application/problem+json\r\n"), HasSubstr("it has 7")));
 }
 
 TEST_F(HttpServerTest, StreamsChunkedResponses) {

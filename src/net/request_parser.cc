@@ -54,6 +54,12 @@ bool HasControl(std::string_view text) {
   return std::ranges::any_of(text, [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; });
 }
 
+// Of the first line, which is then taken for one with another version of the protocol.
+bool LacksCarriageReturn(std::string_view head) {
+  const std::string_view line = head.substr(0, head.find('\n'));
+  return line.size() < head.size() && (line.ends_with("HTTP/1.1") || line.ends_with("HTTP/1.0"));
+}
+
 }  // namespace
 
 RequestParser::RequestParser(HttpRequest& request, const ParserLimits& limits)
@@ -77,6 +83,8 @@ size_t RequestParser::Put(std::string_view bytes) {
   if (!error || error == http::error::need_more) return used;
   if (error == http::error::header_limit) {
     Refuse(431, fmt::format("the header is larger than the limit of {} bytes", limits_.max_header_bytes));
+  } else if (error == http::error::bad_version && LacksCarriageReturn(bytes)) {
+    Refuse(400, "cannot read the request: the lines of its header do not end in CR LF");
   } else if (error == http::error::bad_version) {
     Refuse(505, "only HTTP/1.0 and HTTP/1.1 are spoken here");
   } else {

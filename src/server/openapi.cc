@@ -93,7 +93,7 @@ json Operation(const Route& route, const CallDoc& doc) {
   json& answers = operation["responses"];
   for (const auto& good : doc.answers) answers[std::to_string(good.status)] = GoodAnswer(good);
   // What every call can answer, the server's own answers to what it cannot read included.
-  std::vector<int> problems = {400, 408, 413, 431, 500, 503};
+  std::vector<int> problems = {400, 408, 413, 417, 431, 500, 501, 503, 505};
   if (route.right != Right::kNone) problems.insert(problems.end(), {401, 403, 429});
   if (doc.path.find('{') != std::string::npos) problems.push_back(404);
   if (!doc.bodies.empty()) problems.push_back(415);

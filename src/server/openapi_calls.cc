@@ -42,7 +42,7 @@ std::vector<CallDoc::Answer> Bytes(const std::string& description, const std::st
   return {{200, description, "", {media_type}},
           {206, "The range asked for", "", {media_type}},
           {304, "Not changed", "", {}},
-          {416, "No such range", "", {}}};
+          {416, "No such range", "Problem", {"application/problem+json"}}};
 }
 
 std::vector<CallDoc> Health() {

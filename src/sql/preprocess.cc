@@ -15,8 +15,7 @@ namespace {
 
 constexpr char kInput[] = "input";
 // A parser needs no more.
-constexpr Limits kParserLimits{
-    .memory_bytes = int64_t{64} << 20, .threads = 1, .time_ms = 0, .spill_folder = {}};
+const Limits kParserLimits{.memory_bytes = int64_t{64} << 20, .threads = 1, .time_ms = 0, .spill_folder = {}};
 
 Status CheckSteps(const TransformSpec& spec) {
   if (spec.steps.empty()) return InvalidArgument("the query has no step");
