@@ -20,7 +20,7 @@ Status RunPipelines(Session& session, const RunArgs& args) {
     ASSIGN_OR_RETURN(server, StatusServer::Start(args.metrics, *host));
     session.Say("Metrics on {}/metrics, health on {}/readyz", server->url(), server->url());
   }
-  const Status started = host->Start(files, /*is_beside_others=*/false);
+  const Status started = host->Start(files);
   if (!started.ok() && session.stop().stop_requested()) {
     session.Say("Stopped while starting");
     return {};

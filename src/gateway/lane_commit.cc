@@ -30,10 +30,6 @@ bool IsPassing(ErrorCode code) {
 
 bool IsJournalled(const Batch& batch) { return batch.key || batch.state || batch.place; }
 
-bool IsLate(const std::vector<BatchPtr>& group) {
-  return !group.empty() && group.front()->taken_at + kBurst <= steady_clock::now();
-}
-
 std::optional<odf::SourceState> Expected(const Batch& batch) {
   if (!batch.expected) return std::nullopt;
   return odf::SourceState{batch.source, batch.expected->kind, batch.expected->value};
@@ -75,9 +71,8 @@ steady_clock::duration Lane::Window() const {
     const bool is_full = waiting_.body_bytes() >= shared_.options.group_bytes || waiting_.size() >= kMaxGroup;
     return is_full ? steady_clock::duration::zero() : kDurableWindow;
   }
-  if (is_late_ || waiting_.empty()) return {};
-  const auto until = std::min(gather_until_, (*waiting_.begin())->taken_at + kBurst);
-  return std::max(steady_clock::duration::zero(), until - steady_clock::now());
+  if (is_late_) return {};
+  return std::max(steady_clock::duration::zero(), gather_until_ - steady_clock::now());
 }
 
 void Lane::Schedule() {
@@ -93,6 +88,13 @@ void Lane::Schedule() {
   for (const auto& [account, count] : accounts_) {
     if (account != first) shared_.committers->Join(ticket_, account);
   }
+}
+
+// Until a group holds nothing that the one before had to leave.
+bool Lane::IsLate(const std::vector<BatchPtr>& group) const {
+  if (group.empty()) return false;
+  const auto oldest = group.front()->taken_at;
+  return oldest + kBurst <= steady_clock::now() || (is_late_ && oldest < grouped_at_);
 }
 
 bool Lane::IsReady(const Batch& batch) {
@@ -170,7 +172,8 @@ void Lane::Run() {
   {
     MutexLock lock(mutex_);
     group = TakeGroup();
-    is_late_ = !waiting_.empty() && (is_late_ || IsLate(group));
+    is_late_ = IsLate(group);
+    grouped_at_ = steady_clock::now();
     if (group.empty()) {
       changed_.NotifyAll();
       return;
@@ -189,8 +192,8 @@ void Lane::Run() {
   {
     MutexLock lock(mutex_);
     const steady_clock::duration took = steady_clock::now() - started;
-    gather_until_ =
-        started + std::max<steady_clock::duration>(took * kQueueWindowCommits, kShortestQueueWindow);
+    gather_until_ = started + std::clamp<steady_clock::duration>(took * kQueueWindowCommits,
+                                                                 kShortestQueueWindow, kBurst);
   }
   Finish(std::move(settled), std::move(later));
   // Nobody has to wait for it.

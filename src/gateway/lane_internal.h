@@ -312,6 +312,7 @@ class Lane : public std::enable_shared_from_this<Lane> {
   // How long what waits may gather, seen from now.
   std::chrono::steady_clock::duration Window() const REQUIRES(mutex_);
   void Run();
+  bool IsLate(const std::vector<BatchPtr>& group) const REQUIRES(mutex_);
   std::vector<BatchPtr> TakeGroup() REQUIRES(mutex_);
   // Which of those that wait go into a group that cannot hold them all: accounts by turns.
   std::vector<BatchPtr> ChooseFairly() REQUIRES(mutex_);
@@ -387,8 +388,8 @@ class Lane : public std::enable_shared_from_this<Lane> {
   std::optional<uint64_t> barrier_ GUARDED_BY(mutex_);  // batches from here on wait for a change to be made
   std::optional<std::chrono::steady_clock::time_point> due_ GUARDED_BY(mutex_);  // the next commit
   std::chrono::steady_clock::time_point gather_until_ GUARDED_BY(mutex_);        // what nobody waits for
-  bool is_late_ GUARDED_BY(mutex_) =
-      false;  // something has waited for too long, and not all is committed since
+  bool is_late_ GUARDED_BY(mutex_) = false;  // what waits is committed at once: it has waited for long
+  std::chrono::steady_clock::time_point grouped_at_ GUARDED_BY(mutex_);  // the last group
   std::chrono::steady_clock::time_point not_before_ GUARDED_BY(mutex_);  // after a failure
   Committers::Ticket ticket_ GUARDED_BY(mutex_) = 0;                     // of `due_`
   std::map<std::string, uint64_t> accounts_ GUARDED_BY(mutex_);  // batches of each that wait or are committed

@@ -22,7 +22,7 @@ class PipelineHost {
   // Starts the pipelines of the files, or none of them. `is_beside_others`: one whose servers do not answer
   // is no error, and waits for StartMissing; `health` says why. Errors: of LoadConfig and Runner::Start;
   // kInvalidArgument when two have one name.
-  virtual Status Start(const std::vector<std::string>& files, bool is_beside_others) = 0;
+  virtual Status Start(const std::vector<std::string>& files, bool is_beside_others = false) = 0;
   // Tries again, from time to time, to start those that could not be started for now. Blocks.
   virtual void StartMissing() = 0;
   // Looks for files that changed (`is_forced`: all): checks the new text, drains the old pipeline, starts the

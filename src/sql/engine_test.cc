@@ -15,7 +15,7 @@ namespace {
 using testing::ElementsAre;
 using testing::HasSubstr;
 
-constexpr Limits kLimits{.memory_bytes = int64_t{256} << 20, .threads = 2, .time_ms = 0, .spill_folder = {}};
+const Limits kLimits{.memory_bytes = int64_t{256} << 20, .threads = 2, .time_ms = 0, .spill_folder = {}};
 
 Result<RecordBatches> RunQuery(Engine& engine, const std::string& statement) {
   ASSIGN_OR_RETURN(auto result, engine.Query(statement));

@@ -10,7 +10,7 @@ using testing::AllOf;
 using testing::ElementsAre;
 using testing::HasSubstr;
 
-constexpr Limits kLimits{.memory_bytes = int64_t{256} << 20, .threads = 1, .time_ms = 0, .spill_folder = {}};
+const Limits kLimits{.memory_bytes = int64_t{256} << 20, .threads = 1, .time_ms = 0, .spill_folder = {}};
 
 std::shared_ptr<arrow::RecordBatch> Cities() {
   return MakeBatch(
